@@ -1,0 +1,42 @@
+"""Addresses: `kind:name`, the one name of a resource in config, plans and commands.
+
+An address splits at its first colon, so names may hold colons, blanks, quotes and any Unicode. Names of hosts, modules,
+groups and environments are stricter.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NewType, Tuple
+
+from gitops.errors import MalformedError
+
+Address = NewType("Address", str)
+
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?\Z")
+MAX_ADDRESS = 4200
+
+
+def make_address(kind: str, name: str) -> Address:
+    """Join a kind and a name."""
+    return Address(f"{kind}:{name}")
+
+
+def parse_address(text: str) -> Address:
+    """Check that a text is an address; raise MalformedError otherwise."""
+    kind, colon, name = text.partition(":")
+    if not colon or not name or not _KIND.match(kind) or len(text) > MAX_ADDRESS:
+        raise MalformedError(f"not an address: got {text[:80]!r}, expected kind:name like file:/etc/motd", code="M020")
+    return Address(text)
+
+
+def split_address(address: Address) -> Tuple[str, str]:
+    """Give (kind, name)."""
+    kind, _, name = address.partition(":")
+    return kind, name
+
+
+def is_object_name(text: str) -> bool:
+    """Say whether a text may name a host, module, group or environment (DESIGN §3)."""
+    return bool(_NAME.match(text)) and ".." not in text

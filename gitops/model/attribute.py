@@ -1,0 +1,267 @@
+"""Attributes of a kind's Spec, described as data: from them come checks, JSON Schemas and the reference pages.
+
+A Spec is a frozen dataclass whose first field is the thing's name and whose other fields are made with `attribute(...)`.
+Checking gives every problem at once; decoding gives the Spec or raises. Types are decoded by hand, since Python 3.9 cannot
+evaluate `int | None`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, cast
+
+from gitops.errors import MalformedError
+from gitops.model.codec import MAX_INTEGER, Json, is_digest
+from gitops.model.secret import text_from_json
+
+S = TypeVar("S")
+
+TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "argv", "texts", "environment", "content")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """What one attribute takes. `type` is one of TYPES; `choices` belongs to `choice`, the bounds (inclusive) to `integer`."""
+
+    type: str
+    doc: str
+    choices: Tuple[str, ...] = ()
+    minimum: Optional[int] = None
+    maximum: Optional[int] = None
+    is_required: bool = False
+    default: Json = None
+
+
+@dataclass(frozen=True)
+class AttributeProblem:
+    """One mistake in a resource's attributes; `code` is a diagnostic code (C104 unknown key, C105 wrong value, C106 missing)."""
+
+    code: str
+    key: str
+    message: str
+    expected: str
+
+
+def attribute(
+    type_name: str,
+    doc: str,
+    *,
+    default: Any = None,
+    choices: Sequence[str] = (),
+    bounds: Tuple[Optional[int], Optional[int]] = (None, None),
+    is_required: bool = False,
+) -> Any:
+    """Declare a Spec's field. Without a default the attribute is undeclared (None) unless a person sets it."""
+    described = Attribute(type_name, doc, tuple(choices), bounds[0], bounds[1], is_required, default)
+    return dataclasses.field(default=default, metadata={"attribute": described})
+
+
+def attributes_of(spec: type) -> Dict[str, Attribute]:
+    """List a Spec's attributes by name, in the order declared."""
+    found: Dict[str, Attribute] = {}
+    for item in dataclasses.fields(spec):
+        described = item.metadata.get("attribute")
+        if isinstance(described, Attribute):
+            found[item.name] = described
+    return found
+
+
+def check_attributes(spec: type, values: Mapping[str, Json]) -> Tuple[AttributeProblem, ...]:
+    """Give every problem of the values, in order of key: unknown keys, wrong values, missing ones."""
+    known = attributes_of(spec)
+    problems: List[AttributeProblem] = []
+    for key in sorted(values):
+        if key not in known:
+            problems.append(AttributeProblem("C104", key, f"unknown key `{key}`", ", ".join(sorted(known))))
+            continue
+        try:
+            decode_value(known[key], values[key])
+        except ValueError as error:
+            problems.append(AttributeProblem("C105", key, f"`{key}`: {error}", describe_type(known[key])))
+    problems.extend(
+        AttributeProblem("C106", key, f"`{key}` is missing", describe_type(item))
+        for key, item in sorted(known.items())
+        if item.is_required and key not in values
+    )
+    return tuple(problems)
+
+
+def decode_spec(spec: Callable[..., S], name: str, values: Mapping[str, Json]) -> S:
+    """Make the Spec of a checked resource; raise MalformedError with the first problem."""
+    known = attributes_of(cast(type, spec))
+    decoded: Dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise MalformedError(f"unknown key `{key[:80]}`", code="C104")
+        try:
+            decoded[key] = decode_value(known[key], value)
+        except ValueError as error:
+            raise MalformedError(f"`{key}`: {error}", code="C105") from error
+    for key, item in known.items():
+        if item.is_required and key not in decoded:
+            raise MalformedError(f"`{key}` is missing", code="C106")
+    return spec(name, **decoded)
+
+
+def decode_value(described: Attribute, value: Json) -> Any:
+    """Give the Python value of an attribute; raise ValueError saying what was got and expected."""
+    return _DECODERS[described.type](described, value)
+
+
+def describe_type(described: Attribute) -> str:
+    """Say in words what an attribute takes."""
+    if described.type == "choice":
+        return "one of " + ", ".join(described.choices)
+    if described.type == "integer" and described.minimum is not None:
+        return f"an integer from {described.minimum}" + (f" to {described.maximum}" if described.maximum is not None else "")
+    return _WORDS[described.type]
+
+
+_WORDS = {
+    "text": "a string",
+    "integer": "an integer",
+    "boolean": "true or false",
+    "choice": "a choice",
+    "mode": 'a quoted octal string like "0644"',
+    "path": "an absolute, normalised path",
+    "argv": "a list of strings, the program first",
+    "texts": "a list of strings",
+    "environment": "a map of names to strings",
+    "content": "a string",
+}
+_MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def is_managed_path(path: str) -> bool:
+    """Say whether a path may be managed: absolute, normalised, no control characters, not `/` itself."""
+    if not path.startswith("/") or path == "/" or path.endswith("/") or _CONTROL.search(path):
+        return False
+    return all(part not in ("", ".", "..") for part in path[1:].split("/"))
+
+
+def normalise_mode(text: str) -> str:
+    """Give four octal digits for `644`, `0644` or `1777`; raise ValueError otherwise."""
+    if not _MODE.match(text):
+        raise ValueError(f'got {text[:40]!r}, expected a quoted octal string like "0644"')
+    return text.zfill(4)
+
+
+def _decode_text(_: Attribute, value: Json) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"got {_type_name(value)}, expected a string")
+    if "\0" in value:
+        raise ValueError("a NUL character is not allowed")
+    return value
+
+
+def _decode_integer(described: Attribute, value: Json) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"got {_type_name(value)}, expected {describe_type(described)}")
+    low = -MAX_INTEGER if described.minimum is None else described.minimum
+    high = MAX_INTEGER if described.maximum is None else described.maximum
+    if not low <= value <= high:
+        raise ValueError(f"got {value}, expected {describe_type(described)}")
+    return value
+
+
+def _decode_boolean(_: Attribute, value: Json) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"got {_type_name(value)}, expected true or false")
+    return value
+
+
+def _decode_choice(described: Attribute, value: Json) -> str:
+    if not isinstance(value, str) or value not in described.choices:
+        got = repr(value[:40]) if isinstance(value, str) else _type_name(value)
+        raise ValueError(f"got {got}, expected {describe_type(described)}")
+    return value
+
+
+def _decode_mode(_: Attribute, value: Json) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(f'got the bare number {value}, which YAML may read as decimal; quote it: "{value:04o}" or "0644"')
+    if not isinstance(value, str):
+        raise ValueError(f'got {_type_name(value)}, expected a quoted octal string like "0644"')
+    return normalise_mode(value)
+
+
+def _decode_path(_: Attribute, value: Json) -> str:
+    if not isinstance(value, str) or not is_managed_path(value):
+        got = repr(value[:80]) if isinstance(value, str) else _type_name(value)
+        raise ValueError(f"got {got}, expected an absolute path without `.`, `..`, doubled or trailing slashes")
+    return value
+
+
+def _decode_texts(_: Attribute, value: Json) -> Tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"got {_type_name(value)}, expected a list of strings")
+    for item in value:
+        if not isinstance(item, str) or "\0" in item:
+            raise ValueError(f"got {_type_name(item)} in the list, expected strings without NUL")
+    return tuple(str(item) for item in value)
+
+
+def _decode_argv(described: Attribute, value: Json) -> Tuple[str, ...]:
+    found = _decode_texts(described, value)
+    if not found or not found[0]:
+        raise ValueError("got an empty list, expected the program and its arguments")
+    return found
+
+
+def _decode_environment(_: Attribute, value: Json) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"got {_type_name(value)}, expected a map of names to strings")
+    table = cast(Mapping[str, Json], value)
+    for name in table:
+        if not _VARIABLE.match(name):
+            raise ValueError(f"got the name {name[:40]!r}, expected letters, digits and underscores")
+    return {name: _decode_parts(item) for name, item in table.items()}
+
+
+def _decode_content(_: Attribute, value: Json) -> Any:
+    if isinstance(value, dict) and "blob" in value:
+        table = cast(Mapping[str, Json], value)
+        digest, size = table.get("blob"), table.get("size")
+        if set(table) != {"blob", "size"} or not isinstance(digest, str) or not is_digest(digest) or not isinstance(size, int):
+            raise ValueError("expected {blob: <sha256>, size: <bytes>}")
+        return dict(table)
+    return _decode_parts(value)
+
+
+def _decode_parts(value: Json) -> Any:
+    if not isinstance(value, (str, dict)):
+        raise ValueError(f"got {_type_name(value)}, expected a string (quote it)")
+    try:
+        return text_from_json(value, "text")
+    except MalformedError as error:
+        raise ValueError(error.message) from error
+
+
+def _type_name(value: Json) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, int):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return "a string"
+    return "a map" if isinstance(value, dict) else "a list"
+
+
+_DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
+    "text": _decode_text,
+    "integer": _decode_integer,
+    "boolean": _decode_boolean,
+    "choice": _decode_choice,
+    "mode": _decode_mode,
+    "path": _decode_path,
+    "argv": _decode_argv,
+    "texts": _decode_texts,
+    "environment": _decode_environment,
+    "content": _decode_content,
+}

@@ -1,0 +1,120 @@
+"""Canonical JSON, digests and times: the only way in and out for what is compared, signed or stored.
+
+Canonical (DESIGN §5): UTF-8, keys sorted by code point, no insignificant blanks, no floats, no duplicate keys, integers
+within 2**53. Takes JSON values, gives bytes, and back; does no I/O and knows no noun.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timezone
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union, cast
+
+from gitops.errors import MalformedError
+
+Json = Union[None, bool, int, str, Sequence["Json"], Mapping[str, "Json"]]
+
+MAX_INTEGER = 2**53 - 1
+DIGEST_LENGTH = 64
+_HEX = frozenset("0123456789abcdef")
+
+
+def encode_canonical(value: Json) -> bytes:
+    """Give the canonical bytes of a JSON value; raise MalformedError for what has none (floats, huge integers, other types)."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        data = text.encode("utf-8")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MalformedError(f"value has no canonical JSON form: {error}", code="M001") from error
+    _refuse_inexact(value)
+    return data
+
+
+def decode_canonical(data: bytes) -> Json:
+    """Read canonical bytes; raise MalformedError when one byte differs from the canonical form of what they say."""
+    value = decode_json(data)
+    if encode_canonical(value) != data:
+        raise MalformedError("the document is not canonical JSON (key order, blanks or escapes differ)", code="M002")
+    return value
+
+
+def decode_json(data: Union[bytes, str]) -> Json:
+    """Read strict JSON of any layout: UTF-8, no duplicate keys, no floats, no NaN; raise MalformedError otherwise."""
+    try:
+        text = data.decode("utf-8") if isinstance(data, bytes) else data
+        return cast(Json, json.loads(text, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float))
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"not JSON as this program reads it: {error}", code="M003") from error
+
+
+def digest_bytes(data: bytes) -> str:
+    """Give the SHA-256 of bytes as 64 lower-case hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_json(value: Json) -> str:
+    """Give the SHA-256 of a value's canonical form as 64 lower-case hex digits."""
+    return hashlib.sha256(encode_canonical(value)).hexdigest()
+
+
+def is_digest(text: str) -> bool:
+    """Say whether a text is 64 lower-case hex digits."""
+    return len(text) == DIGEST_LENGTH and _HEX.issuperset(text)
+
+
+def format_time(moment: datetime) -> str:
+    """Give an aware time as RFC 3339 in UTC with whole seconds and `Z`; fractions are cut off."""
+    if moment.tzinfo is None:
+        raise MalformedError("a time without a zone cannot be written", code="M004")
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    """Read the one time format that `format_time` writes; raise MalformedError for any other."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise MalformedError(f"not a time: got {text[:40]!r}, expected like 2026-11-24T15:00:00Z", code="M004") from None
+    if format_time(moment) != text:
+        raise MalformedError(f"not a canonical time: got {text[:40]!r}", code="M004")
+    return moment
+
+
+def _refuse_inexact(value: Any) -> None:
+    stack: List[Any] = [value]
+    while stack:
+        item = stack.pop()
+        if item is None or isinstance(item, (str, bool)):
+            continue
+        if isinstance(item, int):
+            if abs(item) > MAX_INTEGER:
+                raise MalformedError("an integer beyond 2**53 has no canonical form; write it as a string", code="M001")
+        elif isinstance(item, dict):
+            stack.extend(_values_of(cast(Dict[Any, Any], item)))
+        elif isinstance(item, (list, tuple)):
+            stack.extend(cast(Sequence[Any], item))
+        else:
+            raise MalformedError(f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001")
+
+
+def _values_of(table: Dict[Any, Any]) -> List[Any]:
+    for key in table:
+        if not isinstance(key, str):
+            raise MalformedError("keys of a canonical document are strings", code="M001")
+    return list(table.values())
+
+
+def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        seen: Dict[str, int] = {}
+        for key, _ in pairs:
+            seen[key] = seen.get(key, 0) + 1
+        twice = sorted(key for key, count in seen.items() if count > 1)
+        raise ValueError(f"duplicate key {twice[0][:80]!r}")
+    return table
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(f"floats are not allowed: {text[:40]}")

@@ -1,0 +1,45 @@
+"""Every named bound in one place (CONVENTIONS 16): sizes in bytes, times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of reading, unpacking, retrying and looping; pass another instance in tests only."""
+
+    document_bytes: int = 5 * MIB
+    document_nodes: int = 200_000
+    document_depth: int = 64
+    alias_nodes: int = 200_000
+    source_bytes: int = 100 * MIB
+    source_files: int = 100_000
+    compile_seconds: int = 20
+    compile_memory: int = 1024 * MIB
+    template_bytes: int = 10 * MIB
+    cue_seconds: int = 15
+    cue_output: int = 50 * MIB
+    manifest_bytes: int = 4 * MIB
+    release_bytes: int = 512 * MIB
+    release_files: int = 200_000
+    blob_bytes: int = 100 * MIB
+    signature_bytes: int = 64 * 1024
+    chain_length: int = 1000
+    request_bytes: int = 256 * MIB
+    event_bytes: int = 64 * MIB
+    command_output: int = 64 * 1024
+    command_seconds: int = 300
+    lock_seconds: int = 60
+    webhook_bytes: int = 25 * MIB
+    report_bytes: int = 8 * MIB
+    comment_bytes: int = 60_000
+    git_seconds: int = 120
+    http_seconds: int = 30
+    http_bytes: int = 32 * MIB
+    retries: int = 8
+
+
+DEFAULTS = Limits()

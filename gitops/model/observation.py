@@ -1,0 +1,70 @@
+"""Observation: what one machine was found to be, at one time.
+
+A state is a JSON object whose keys belong to the kind's provider; it never holds file content or a secret, only digests and
+sizes. Planning uses the same states on the host and in the service, so both plans agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Dict, Mapping, cast
+
+from gitops.errors import MalformedError
+from gitops.model.address import Address, parse_address
+from gitops.model.codec import Json, format_time
+from gitops.model.facts import Facts
+from gitops.model.fields import Fields
+
+OBSERVATION_SCHEMA = "gitops/observation/v1"
+
+State = Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """States by address. An address that is missing was never observed; `serial` is the release the host last accepted (0: none)."""
+
+    host: str
+    at: datetime
+    facts: Facts = field(default_factory=dict)
+    states: Mapping[Address, State] = field(default_factory=dict)
+    serial: int = 0
+
+    def to_json(self) -> Dict[str, Json]:
+        """Give the document `gitops/observation/v1`."""
+        return {
+            "schema": OBSERVATION_SCHEMA,
+            "host": self.host,
+            "at": format_time(self.at),
+            "facts": dict(self.facts),
+            "states": {str(address): dict(state) for address, state in self.states.items()},
+            "serial": self.serial,
+        }
+
+    @staticmethod
+    def from_json(value: Json) -> Observation:
+        """Read the document; states are read by the kinds' providers."""
+        fields = Fields(value, "observation")
+        fields.schema(OBSERVATION_SCHEMA)
+        found = Observation(
+            host=fields.text("host"),
+            at=fields.time("at"),
+            facts={name: _text(item) for name, item in fields.table("facts").items()},
+            states={parse_address(name): _state(item) for name, item in fields.table("states").items()},
+            serial=fields.integer("serial", 0),
+        )
+        fields.done()
+        return found
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise MalformedError("observation: facts are strings", code="M014")
+    return value
+
+
+def _state(value: Json) -> State:
+    if not isinstance(value, dict):
+        raise MalformedError("observation: a state is an object", code="M014")
+    return cast(State, value)

@@ -1,0 +1,84 @@
+"""A resource as the Graph holds it: one thing on one machine, and how it should be.
+
+Takes only what a person declared, normalised and with every reference resolved but secrets; defaults are not filled in, so
+that digests do not move when a default is added. Digests: `desired` is what an intent approves, `after` what an effect leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Dict, Mapping, Tuple
+
+from gitops.errors import MalformedError
+from gitops.model.address import Address, make_address, parse_address
+from gitops.model.codec import Json, digest_json
+from gitops.model.facts import When
+from gitops.model.fields import Fields
+
+DRIFTS = ("heal", "report")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One thing of one kind; `attributes` are those of the kind's Spec, by name."""
+
+    kind: str
+    name: str
+    attributes: Mapping[str, Json] = field(default_factory=dict)
+    needs: Tuple[Address, ...] = ()
+    notify: Tuple[Address, ...] = ()
+    when: When = field(default_factory=dict)
+    drift: str = "heal"
+
+    @property
+    def address(self) -> Address:
+        """`kind:name`."""
+        return make_address(self.kind, self.name)
+
+    @property
+    def desired(self) -> str:
+        """Digest of everything declared, edges, `when` and guards included."""
+        return digest_json(self.to_json())
+
+    @property
+    def after(self) -> str:
+        """Digest of the state that this resource leaves behind: address and attributes only."""
+        return digest_json({"address": self.address, "attributes": self.attributes})
+
+    def to_json(self) -> Dict[str, Json]:
+        """Give the canonical object; what is empty or default is left out."""
+        table: Dict[str, Json] = {"kind": self.kind, "name": self.name, "attributes": dict(self.attributes)}
+        if self.needs:
+            table["needs"] = sorted(self.needs)
+        if self.notify:
+            table["notify"] = sorted(self.notify)
+        if self.when:
+            table["when"] = {name: sorted(values) for name, values in self.when.items()}
+        if self.drift != "heal":
+            table["drift"] = self.drift
+        return table
+
+    @staticmethod
+    def from_json(value: Json) -> Resource:
+        """Read and check the shape; attributes are checked by the kind's Spec later."""
+        fields = Fields(value, "resource")
+        kind, name = fields.text("kind"), fields.text("name")
+        where = parse_address(f"{kind}:{name}")
+        when = fields.table("when")
+        found = Resource(
+            kind=kind,
+            name=name,
+            attributes=fields.table("attributes"),
+            needs=tuple(parse_address(text) for text in fields.texts("needs")),
+            notify=tuple(parse_address(text) for text in fields.texts("notify")),
+            when={fact: _values(item, where) for fact, item in when.items()},
+            drift=fields.choice("drift", DRIFTS, "heal"),
+        )
+        fields.done()
+        return found
+
+
+def _values(value: Json, where: str) -> Tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise MalformedError(f"{where}: `when` expects lists of strings", code="M014")
+    return tuple(str(item) for item in value)

@@ -1,0 +1,103 @@
+"""Scope: the two sets that are approved, intents and effects, per host (DESIGN §4).
+
+Equal sets are shared between hosts, so size grows with distinct changes and not with the fleet. The JSON form folds hosts with
+equal sets together; the change digest is over that form with repository, environment and pull request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable, Dict, FrozenSet, List, Mapping, Sequence, Tuple, TypeVar, cast
+
+from gitops.errors import MalformedError
+from gitops.model.address import Address, parse_address
+from gitops.model.codec import Json, digest_json, is_digest
+from gitops.model.fields import Fields
+
+VERBS = ("set", "replace", "remove", "run", "restart", "reload")
+REMOVED = "removed"
+
+Intent = Tuple[Address, str]
+Effect = Tuple[Address, str, str]
+Item = TypeVar("Item", Intent, Effect)
+
+
+@dataclass(frozen=True)
+class HostScope:
+    """One host's sets: intents (address, desired digest or `removed`), effects (address, verb, digest after or empty)."""
+
+    intents: FrozenSet[Intent] = frozenset()
+    effects: FrozenSet[Effect] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing is approved or needs approval here."""
+        return not self.intents and not self.effects
+
+
+@dataclass(frozen=True)
+class Scope:
+    """All hosts' sets; a host without any is not listed."""
+
+    hosts: Mapping[str, HostScope] = field(default_factory=dict)
+
+    def to_json(self) -> Dict[str, Json]:
+        """Give `{intents: [{hosts, items}], effects: [{hosts, items}]}`, folded and sorted."""
+        intents = {host: tuple(sorted(scope.intents)) for host, scope in self.hosts.items()}
+        effects = {host: tuple(sorted(scope.effects)) for host, scope in self.hosts.items()}
+        return {"intents": _fold(intents), "effects": _fold(effects)}
+
+    @staticmethod
+    def from_json(value: Json) -> Scope:
+        """Read the folded form; a host listed twice in one set is refused."""
+        fields = Fields(value, "scope")
+        intents = _unfold(fields.items("intents"), _read_intent)
+        effects = _unfold(fields.items("effects"), _read_effect)
+        fields.done()
+        hosts = sorted(set(intents) | set(effects))
+        return Scope({host: HostScope(intents.get(host, frozenset()), effects.get(host, frozenset())) for host in hosts})
+
+
+def digest_change(scope: Scope, *, repository: str, environment: str, pull: str) -> str:
+    """Give the change digest that reviewers approve: 64 hex digits over both sets and what they are for."""
+    return digest_json({"scope": scope.to_json(), "repository": repository, "environment": environment, "pull": pull})
+
+
+def _fold(items: Mapping[str, Sequence[Tuple[str, ...]]]) -> List[Json]:
+    hosts_of: Dict[Tuple[Tuple[str, ...], ...], List[str]] = {}
+    for host in sorted(items):
+        if items[host]:
+            hosts_of.setdefault(tuple(items[host]), []).append(host)
+    folded = sorted(hosts_of.items(), key=lambda pair: pair[1])
+    return [{"hosts": list(hosts), "items": [list(item) for item in found]} for found, hosts in folded]
+
+
+def _unfold(groups: Sequence[Json], read: Callable[[Sequence[str]], Item]) -> Dict[str, FrozenSet[Item]]:
+    found: Dict[str, FrozenSet[Item]] = {}
+    for group in groups:
+        fields = Fields(group, "scope group")
+        items = frozenset(read(_row(item)) for item in fields.items("items"))
+        for host in fields.texts("hosts"):
+            if host in found:
+                raise MalformedError(f"scope: host `{host[:80]}` is listed twice", code="M031")
+            found[host] = items
+        fields.done()
+    return found
+
+
+def _row(value: Json) -> Sequence[str]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+        raise MalformedError("scope: an item is a list of strings", code="M030")
+    return cast(Sequence[str], value)
+
+
+def _read_intent(row: Sequence[str]) -> Intent:
+    if len(row) != 2 or not (row[1] == REMOVED or is_digest(row[1])):  # noqa: PLR2004  an intent is a pair
+        raise MalformedError("scope: an intent is [address, desired digest or `removed`]", code="M030")
+    return parse_address(row[0]), row[1]
+
+
+def _read_effect(row: Sequence[str]) -> Effect:
+    if len(row) != 3 or row[1] not in VERBS or not (row[2] == "" or is_digest(row[2])):  # noqa: PLR2004  a triple
+        raise MalformedError("scope: an effect is [address, verb, digest after or empty]", code="M030")
+    return parse_address(row[0]), row[1], row[2]

@@ -1,0 +1,82 @@
+"""The seam between the engine and a kind: Provider, and what it says of order and of the worst case.
+
+`diff`, `relate` and `bound` are pure and also run in the service over stored observations; `observe` and `apply` work in batches
+through a Host and run only on the machine. States are JSON objects without content or secrets (`gitops.model.observation`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar
+
+from gitops.model.address import Address
+from gitops.model.observation import State
+from gitops.model.plan import Difference
+from gitops.model.report import Outcome
+from gitops.model.resource import Resource
+from gitops.providers.host import Host
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Automatic edges as tokens: whatever `provides` a token comes before whatever `wants` it, when both are on one host.
+
+    Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
+    alone: two owners of one path are an error. For absent things the edge runs the other way.
+    """
+
+    provides: Tuple[str, ...] = ()
+    wants: Tuple[str, ...] = ()
+    owns: Tuple[str, ...] = ()
+    is_absent: bool = False
+
+
+@dataclass(frozen=True)
+class Possible:
+    """One effect that an address never observed may need: a verb, on itself or on an implied resource."""
+
+    verb: str
+    resource: Optional[Resource] = None
+
+
+@dataclass(frozen=True)
+class Step(Generic[S]):
+    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned."""
+
+    address: Address
+    action: str
+    spec: S
+    state: State
+    difference: Difference
+
+
+class Provider(ABC, Generic[S]):
+    """Everything the engine knows of a kind. `honours_root` says whether `--root` works for it."""
+
+    kind: ClassVar[str]
+    spec: ClassVar[type]
+    summary: ClassVar[str]
+    honours_root: ClassVar[bool] = False
+
+    @abstractmethod
+    def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
+        """Give the state of each named thing, by name, in one pass; change nothing at all (not even atime-free metadata)."""
+
+    @abstractmethod
+    def diff(self, spec: S, state: State) -> Optional[Difference]:
+        """Say what must be done, or None. Pure. After `apply`, `diff` of a new observation must be None."""
+
+    @abstractmethod
+    def apply(self, steps: Sequence[Step[S]], host: Host) -> Iterator[Outcome]:
+        """Do the steps in order, as one batch where the kind can; every write goes through the Host, which journals it first."""
+
+    @abstractmethod
+    def relate(self, spec: S) -> Relations:
+        """Give the automatic edges' tokens."""
+
+    def bound(self, spec: S) -> Sequence[Possible]:
+        """List every effect that this may need on a machine never observed (an upper bound, DESIGN §4)."""
+        return (Possible("set"),)

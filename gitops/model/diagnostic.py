@@ -59,7 +59,9 @@ class Diagnostic:
         if self.notes:
             table["notes"] = list(self.notes)
         if self.related:
-            table["related"] = [{"file": place.file, "line": place.line, "column": place.column} for place in self.related]
+            table["related"] = [
+                {"file": place.file, "line": place.line, "column": place.column} for place in self.related
+            ]
         return table
 
 

@@ -49,13 +49,15 @@ class FieldChange:
 @dataclass(frozen=True)
 class Difference:
     """A provider's answer: what must be done to bring one state to its Spec. `implied` are resources it needs that nobody declared
-    (missing parent directories). A `refused` difference says why in `reason` and has no effect."""
+    (missing parent directories). A `refused` difference says why in `reason` and has no effect. `is_refresh` says that doing it also
+    does what a notification would ask (a stopped service is started), so that no restart follows."""
 
     action: str
     fields: Tuple[FieldChange, ...] = ()
     reason: str = ""
     confidence: str = "exact"
     implied: Tuple[Resource, ...] = ()
+    is_refresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class HostPlan:
     `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents)."""
 
     host: str
-    observed: datetime
+    observed: Optional[datetime]
     changes: Tuple[Change, ...] = ()
     unchanged: int = 0
     unmanaged: Tuple[Address, ...] = ()
@@ -147,7 +149,7 @@ class HostPlan:
         return {
             "schema": HOST_PLAN_SCHEMA,
             "host": self.host,
-            "observed": format_time(self.observed),
+            "observed": None if self.observed is None else format_time(self.observed),
             "changes": [change.to_json() for change in self.changes],
             "unchanged": self.unchanged,
             "unmanaged": list(self.unmanaged),
@@ -164,7 +166,7 @@ class HostPlan:
         host = fields.text("host")
         found = HostPlan(
             host=host,
-            observed=fields.time("observed"),
+            observed=fields.time("observed") if fields.has("observed") else None,
             changes=tuple(Change.from_json(item) for item in fields.items("changes")),
             unchanged=fields.integer("unchanged"),
             unmanaged=tuple(parse_address(text) for text in fields.texts("unmanaged")),
@@ -206,8 +208,8 @@ class ChangeGroup:
 
 @dataclass(frozen=True)
 class PlanSubject:
-    """What a fleet plan is for. `base` and `head` are commit ids or empty (work tree); `pull` is empty outside a pull request;
-    `merge_base` is the target branch's commit that head was merged with."""
+    """What a fleet plan is for. `base` is the released commit that it is compared with, `head` the commit proposed (empty: the work
+    tree), `target` the target branch's commit that head was merged with (empty: none); `pull` is empty outside a pull request."""
 
     repository: str
     environment: str
@@ -258,7 +260,9 @@ class FleetPlan:
     @property
     def has_changes(self) -> bool:
         """Say whether anything would change, in effect or in intent."""
-        return any(not scope.is_empty for scope in self.scope.hosts.values()) or any(group.changes for group in self.groups)
+        return any(not scope.is_empty for scope in self.scope.hosts.values()) or any(
+            group.changes for group in self.groups
+        )
 
     def summary(self) -> Dict[str, int]:
         """Count hosts, changed hosts, groups, and changes by action over all hosts."""

@@ -88,7 +88,9 @@ def read_trust_root(data: bytes) -> TrustRoot:
     )
     fields.done()
     if found.version < 1 or not 1 <= found.threshold <= len(found.keys):
-        raise MalformedError("trust root: `version` begins at 1 and `threshold` lies between 1 and the number of keys", code="M050")
+        raise MalformedError(
+            "trust root: `version` begins at 1 and `threshold` lies between 1 and the number of keys", code="M050"
+        )
     if found.to_bytes() != data:
         raise MalformedError("trust root: not in its one canonical form", code="M002")
     return found

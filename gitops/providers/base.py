@@ -25,13 +25,15 @@ class Relations:
     """Automatic edges as tokens: whatever `provides` a token comes before whatever `wants` it, when both are on one host.
 
     Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
-    alone: two owners of one path are an error. For absent things the edge runs the other way.
+    alone: two owners of one path are an error. For absent things the edge runs the other way. `refresh` is the action that a
+    notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
     """
 
     provides: Tuple[str, ...] = ()
     wants: Tuple[str, ...] = ()
     owns: Tuple[str, ...] = ()
     is_absent: bool = False
+    refresh: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""Item: a resource with its kind's provider, its decoded Spec and its relations; what the planner works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, Mapping, Tuple
+
+from gitops.errors import MalformedError
+from gitops.model.attribute import decode_spec
+from gitops.model.resource import Resource
+from gitops.providers.base import Provider, Relations
+
+Providers = Mapping[str, Provider[Any]]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One resource, ready to be planned."""
+
+    resource: Resource
+    provider: Provider[Any]
+    spec: Any
+    relations: Relations
+
+
+class Preparer:
+    """Prepare resources, each once: hosts share the resources of their blocks, and so the work."""
+
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+        self._items: Dict[int, Item] = {}
+        self._desired: Dict[int, Tuple[Resource, str]] = {}
+
+    def prepare(self, resource: Resource) -> Item:
+        """Give the item of a resource; raise MalformedError (code C103) for an unknown kind or bad attributes."""
+        found = self._items.get(id(resource))
+        if found is None or found.resource is not resource:
+            found = prepare_item(resource, self._providers)
+            self._items[id(resource)] = found
+        return found
+
+    def prepare_all(self, resources: Iterable[Resource]) -> Tuple[Item, ...]:
+        """Give the items in the order of the resources."""
+        return tuple(self.prepare(resource) for resource in resources)
+
+    def desired_of(self, resource: Resource) -> str:
+        """Give `resource.desired`, computed once."""
+        found = self._desired.get(id(resource))
+        if found is None or found[0] is not resource:
+            found = (resource, resource.desired)
+            self._desired[id(resource)] = found
+        return found[1]
+
+
+def prepare_item(resource: Resource, providers: Providers) -> Item:
+    """Decode one resource; raise MalformedError naming the address when its kind is unknown or an attribute is wrong."""
+    provider = providers.get(resource.kind)
+    if provider is None:
+        raise MalformedError(f"{resource.address}: unknown kind `{resource.kind}`", code="C103")
+    try:
+        spec = decode_spec(provider.spec, resource.name, resource.attributes)
+    except MalformedError as error:
+        raise MalformedError(f"{resource.address}: {error.message}", code=error.code) from error
+    return Item(resource, provider, spec, provider.relate(spec))

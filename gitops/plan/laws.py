@@ -1,0 +1,43 @@
+"""Laws that a provider's answer must obey; one that breaks them is a bug of ours, not the user's (compare Terraform's plan checks)."""
+
+from __future__ import annotations
+
+from typing import FrozenSet
+
+from gitops.errors import BugError
+from gitops.model.address import Address
+from gitops.model.plan import CONFIDENCES, Difference
+
+OWN_ACTIONS: FrozenSet[str] = frozenset(("create", "update", "replace", "remove", "run", "refused"))
+
+
+def check_difference(address: Address, difference: Difference) -> Difference:
+    """Give the difference back; raise BugError when it breaks a law.
+
+    Restart and reload come only from notifications. A refusal says why and brings nothing else. An update names what it changes.
+    Implied resources are directories above the thing itself.
+    """
+    broken = _find_broken(address, difference)
+    if broken:
+        raise BugError(
+            f"{address}: the provider's answer {difference.action} {broken}",
+            code="B010",
+        )
+    return difference
+
+
+def _find_broken(address: Address, difference: Difference) -> str:
+    if difference.action not in OWN_ACTIONS:
+        return "is not an action of a provider's own"
+    if difference.confidence not in CONFIDENCES:
+        return "has an unknown confidence"
+    if difference.action == "refused" and not difference.reason:
+        return "gives no reason"
+    if difference.action == "refused" and (difference.implied or difference.fields):
+        return "brings changes"
+    if difference.action == "update" and not difference.fields:
+        return "names no attribute that changes"
+    name = address.partition(":")[2]
+    if any(item.kind != "directory" or not name.startswith(item.name + "/") for item in difference.implied):
+        return "implies something that is not a parent directory"
+    return ""

@@ -26,8 +26,8 @@ CONTEXT = 2
 
 def add_diffs(
     plan: HostPlan,
-    before: Mapping[str, Resource],
-    after: Mapping[str, Resource],
+    before: Resources,
+    after: Resources,
     read_blob: ReadBlob,
 ) -> HostPlan:
     """Give the plan with `diff` lines on each change of a file's content."""

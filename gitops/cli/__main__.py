@@ -1,0 +1,99 @@
+"""`gitops [-C DIR] VERB …`: find the verb in the table, run it, map every ending to an exit status of DESIGN §8.
+
+Verbs load by name, so that `gitops --help` and short verbs stay fast. The only place where an unknown exception is caught: it is
+a bug, written to a log file, exit 70.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gitops import __version__
+from gitops.cli.output import print_error
+from gitops.cli.verbs import VERBS
+from gitops.errors import TrueupError
+from gitops.model.codec import digest_bytes
+
+BUG_EXIT = 70
+INTERRUPTED_EXIT = 130
+CLOSED_PIPE_EXIT = 141
+REPORT_TO = "the issue tracker named in CONTRIBUTING.md"
+
+
+class VerbGroup(click.Group):
+    """A group whose commands are the table VERBS; a verb's module is imported when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(VERBS[cmd_name].module)
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+
+@click.group(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("-C", "directory", type=click.Path(path_type=Path), default=Path(), help="Run as if started in DIR.")
+@click.version_option(__version__, prog_name="gitops")
+@click.pass_context
+def gitops(context: click.Context, directory: Path) -> None:
+    """Trueup: the state of your servers in Git, planned in every pull request, approved, signed, and proved."""
+    context.obj = directory
+
+
+def main() -> None:
+    """Run the command line and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one verb and give its exit status; never raises but for the interpreter's own exits."""
+    try:
+        status: Any = gitops.main(arguments, prog_name="gitops", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED_EXIT
+    except click.ClickException as error:
+        error.show()
+        return 1
+    except TrueupError as error:
+        print_error(error)
+        return error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE_EXIT
+    except Exception:
+        return _report_bug()
+    return status if isinstance(status, int) else 0
+
+
+def _report_bug() -> int:
+    trace = traceback.format_exc()
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gitops"
+    log = folder / f"bug-{digest_bytes(trace.encode())[:12]}.log"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        log.write_text(f"gitops {__version__}\n{trace}", encoding="utf-8")
+    except OSError:
+        click.echo(trace, err=True)
+    click.echo(f"error[B000]: this is a bug in gitops. Please report it to {REPORT_TO}, with {log}", err=True)
+    return BUG_EXIT
+
+
+if __name__ == "__main__":
+    main()

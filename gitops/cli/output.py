@@ -1,0 +1,89 @@
+"""Printing for people and for programs: data to stdout, messages to stderr, colour only on a terminal that wants it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gitops.errors import TrueupError
+from gitops.model.codec import Json
+from gitops.model.diagnostic import Diagnostic, InvalidConfigError
+from gitops.model.sourcetree import SourceTree
+from gitops.render.diagnostics import render_diagnostics
+from gitops.render.escape import escape_terminal
+
+FORMATS = ("text", "json")
+
+
+def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--format text|json` to a verb."""
+    return click.option("--format", "format_name", type=click.Choice(FORMATS), default="text", show_default=True)(function)
+
+
+def print_json(value: Json) -> None:
+    """Print a document on stdout, indented, keys sorted."""
+    click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def print_message(text: str) -> None:
+    """Print a message for people on stderr."""
+    click.echo(text, err=True)
+
+
+def print_error(error: TrueupError) -> None:
+    """Print an error with its code and what to do; diagnostics that it carries come first."""
+    if isinstance(error, InvalidConfigError):
+        click.echo(render_diagnostics(error.diagnostics, _no_line, colour=wants_colour(error=True)), err=True, nl=False)
+        return
+    click.echo(f"error[{error.code}]: {escape_terminal(error.message)}", err=True)
+    if error.hint:
+        click.echo(f"   = {escape_terminal(error.hint)}", err=True)
+
+
+def print_diagnostics(found: tuple[Diagnostic, ...], tree: SourceTree | None = None) -> None:
+    """Print diagnostics with their source lines on stderr."""
+    text = render_diagnostics(found, _no_line if tree is None else line_reader(tree), colour=wants_colour(error=True))
+    click.echo(text, err=True, nl=False)
+
+
+def line_reader(tree: SourceTree) -> Callable[[str, int], str | None]:
+    """Give a reader of source lines; what cannot be read has none."""
+    files: dict[str, list[str]] = {}
+
+    def read(file: str, line: int) -> str | None:
+        if file not in files:
+            try:
+                files[file] = tree.read(file).decode("utf-8-sig", "replace").splitlines()
+            except (TrueupError, OSError, KeyError):
+                files[file] = []
+        return files[file][line - 1] if 0 < line <= len(files[file]) else None
+
+    return read
+
+
+def wants_colour(*, error: bool = False) -> bool:
+    """Say whether to colour: a terminal, and NO_COLOR not set (no-color.org)."""
+    stream = sys.stderr if error else sys.stdout
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Read a file named on the command line, at most `limit` bytes; a click error says what is wrong."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise click.ClickException(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > limit:
+        raise click.ClickException(f"{path} is larger than {limit} bytes")
+    return data
+
+
+def _no_line(_file: str, _line: int) -> str | None:
+    return None

@@ -39,6 +39,8 @@ def print_message(text: str) -> None:
 def print_error(error: TrueupError) -> None:
     """Print an error with its code and what to do; diagnostics that it carries come first."""
     if isinstance(error, InvalidConfigError):
+        if error.is_shown:
+            return
         click.echo(render_diagnostics(error.diagnostics, _no_line, colour=wants_colour(error=True)), err=True, nl=False)
         return
     click.echo(f"error[{error.code}]: {escape_terminal(error.message)}", err=True)

@@ -115,9 +115,7 @@ def describe_type(described: Attribute) -> str:
     if described.type == "choice":
         return "one of " + ", ".join(described.choices)
     if described.type == "integer" and described.minimum is not None:
-        return f"an integer from {described.minimum}" + (
-            f" to {described.maximum}" if described.maximum is not None else ""
-        )
+        return f"an integer from {described.minimum}" + (f" to {described.maximum}" if described.maximum is not None else "")
     return _WORDS[described.type]
 
 
@@ -185,9 +183,7 @@ def _decode_choice(described: Attribute, value: Json) -> str:
 
 def _decode_mode(_: Attribute, value: Json) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError(
-            f'got the bare number {value}, which YAML may read as decimal; quote it: "{value:04o}" or "0644"'
-        )
+        raise ValueError(f'got the bare number {value}, which YAML may read as decimal; quote it: "{value:04o}" or "0644"')
     if not isinstance(value, str):
         raise ValueError(f'got {_type_name(value)}, expected a quoted octal string like "0644"')
     return normalise_mode(value)
@@ -230,12 +226,7 @@ def _decode_content(_: Attribute, value: Json) -> Any:
     if isinstance(value, dict) and "blob" in value:
         table = cast(Mapping[str, Json], value)
         digest, size = table.get("blob"), table.get("size")
-        if (
-            set(table) != {"blob", "size"}
-            or not isinstance(digest, str)
-            or not is_digest(digest)
-            or not isinstance(size, int)
-        ):
+        if set(table) != {"blob", "size"} or not isinstance(digest, str) or not is_digest(digest) or not isinstance(size, int):
             raise ValueError("expected {blob: <sha256>, size: <bytes>}")
         return dict(table)
     return _decode_parts(value)

@@ -75,9 +75,7 @@ def parse_time(text: str) -> datetime:
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
     except ValueError:
-        raise MalformedError(
-            f"not a time: got {text[:40]!r}, expected like 2026-11-24T15:00:00Z", code="M004"
-        ) from None
+        raise MalformedError(f"not a time: got {text[:40]!r}, expected like 2026-11-24T15:00:00Z", code="M004") from None
     if format_time(moment) != text:
         raise MalformedError(f"not a canonical time: got {text[:40]!r}", code="M004")
     return moment
@@ -97,9 +95,7 @@ def _refuse_inexact(value: Any) -> None:
         elif isinstance(item, (list, tuple)):
             stack.extend(cast(Sequence[Any], item))
         else:
-            raise MalformedError(
-                f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001"
-            )
+            raise MalformedError(f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001")
 
 
 def _values_of(table: Dict[Any, Any]) -> List[Any]:

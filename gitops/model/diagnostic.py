@@ -59,9 +59,7 @@ class Diagnostic:
         if self.notes:
             table["notes"] = list(self.notes)
         if self.related:
-            table["related"] = [
-                {"file": place.file, "line": place.line, "column": place.column} for place in self.related
-            ]
+            table["related"] = [{"file": place.file, "line": place.line, "column": place.column} for place in self.related]
         return table
 
 
@@ -81,7 +79,8 @@ class InvalidConfigError(ConfigError):
 
     code = "C001"
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+    def __init__(self, diagnostics: Iterable[Diagnostic], *, is_shown: bool = False) -> None:
+        self.is_shown = is_shown
         self.diagnostics = sort_diagnostics(diagnostics)
         count = sum(1 for item in self.diagnostics if item.severity == "error")
         super().__init__(f"{count} error{'' if count == 1 else 's'} in the config")

@@ -28,9 +28,7 @@ class Block:
     def to_bytes(self) -> bytes:
         """Give the canonical document; its SHA-256 is the block's digest."""
         ordered = sorted(self.resources, key=lambda resource: resource.address)
-        return encode_canonical(
-            {"schema": BLOCK_SCHEMA, "name": self.name, "resources": [item.to_json() for item in ordered]}
-        )
+        return encode_canonical({"schema": BLOCK_SCHEMA, "name": self.name, "resources": [item.to_json() for item in ordered]})
 
     @staticmethod
     def from_json(value: Json) -> Block:

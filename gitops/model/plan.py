@@ -260,9 +260,7 @@ class FleetPlan:
     @property
     def has_changes(self) -> bool:
         """Say whether anything would change, in effect or in intent."""
-        return any(not scope.is_empty for scope in self.scope.hosts.values()) or any(
-            group.changes for group in self.groups
-        )
+        return any(not scope.is_empty for scope in self.scope.hosts.values()) or any(group.changes for group in self.groups)
 
     def summary(self) -> Dict[str, int]:
         """Count hosts, changed hosts, groups, and changes by action over all hosts."""

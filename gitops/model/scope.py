@@ -55,9 +55,7 @@ class Scope:
         effects = _unfold(fields.items("effects"), _read_effect)
         fields.done()
         hosts = sorted(set(intents) | set(effects))
-        return Scope(
-            {host: HostScope(intents.get(host, frozenset()), effects.get(host, frozenset())) for host in hosts}
-        )
+        return Scope({host: HostScope(intents.get(host, frozenset()), effects.get(host, frozenset())) for host in hosts})
 
 
 def digest_change(scope: Scope, *, repository: str, environment: str, pull: str) -> str:

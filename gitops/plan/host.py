@@ -121,18 +121,14 @@ class _Planning:
             return
         difference = item.provider.diff(item.spec, state)
         classification = self._classify(item, state)
-        is_planned = difference is not None and self._plan_own(
-            item, check_difference(address, difference), classification
-        )
+        is_planned = difference is not None and self._plan_own(item, check_difference(address, difference), classification)
         if not self._plan_refresh(item, difference) and not is_planned:
             self.unchanged += 1
 
     def _is_blocked(self, item: Item) -> bool:
         address = item.resource.address
         blocking = [
-            edge.before
-            for edge in self._before.get(address, ())
-            if edge.before in self._refused and edge.reason != "notify"
+            edge.before for edge in self._before.get(address, ()) if edge.before in self._refused and edge.reason != "notify"
         ]
         if blocking:
             reason = f"depends on {blocking[0]}, which is refused"

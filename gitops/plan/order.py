@@ -36,9 +36,7 @@ def find_edges(items: Sequence[Item]) -> Tuple[Edge, ...]:
         edges.update(Edge(other, address, "needs") for other in item.resource.needs if other in known)
         edges.update(Edge(address, other, "notify") for other in item.resource.notify if other in known)
         for token in item.relations.wants:
-            edges.update(
-                _automatic(item, provider, token) for provider in _providing(token, providers) if provider is not item
-            )
+            edges.update(_automatic(item, provider, token) for provider in _providing(token, providers) if provider is not item)
     return tuple(sorted(edges))
 
 

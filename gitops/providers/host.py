@@ -1,12 +1,126 @@
 """Host: the machine as providers see it. The executor implements it on the real one, tests on a fake one.
 
-Placeholder of the seam's place: its methods are defined by the executor's needs and documented here.
+Reading changes nothing. Every write is journalled with its before-image first; `prepare` does that for a whole batch with one
+flush. Paths are those of the config; the host applies `--root` and walks them without following links it should not.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import FrozenSet, Mapping, Optional, Protocol, Sequence, Tuple
+
+from gitops.model.codec import Json
+
+
+@dataclass(frozen=True)
+class PathState:
+    """What is at a path: `type` is absent, file, directory, symlink, other or unsafe (then `reason` says why).
+
+    `parents` are missing directories above it, outermost first; `links` the number of hard links.
+    """
+
+    type: str
+    mode: str = ""
+    owner: str = ""
+    group: str = ""
+    size: int = 0
+    target: str = ""
+    parents: Tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Owner, group and mode to set; empty means: as it is, or the default of a new thing."""
+
+    owner: str = ""
+    group: str = ""
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class FileWrite:
+    """One file to write: its content as in the graph (None: empty), and an argument list that must accept the new file first."""
+
+    path: str
+    content: Json
+    metadata: Metadata
+    validate: Tuple[str, ...] = ()
+    is_sensitive: bool = False
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended; the output is bounded and redacted."""
+
+    status: int
+    output: str
 
 
 class Host(Protocol):
-    """The machine. (Methods follow with the executor.)"""
+    """The machine. Failures are HostError; a path that must not be walked is PathState `unsafe` when read, HostError when written."""
+
+    @property
+    def managed(self) -> FrozenSet[str]:
+        """Paths that the config manages on this host."""
+        ...
+
+    def inspect(self, path: str) -> PathState:
+        """Say what is at a path."""
+        ...
+
+    def digest(self, path: str) -> str:
+        """Give the SHA-256 of a regular file."""
+        ...
+
+    def digest_content(self, content: Json) -> str:
+        """Give the SHA-256 of a content of the graph, secrets filled in."""
+        ...
+
+    def list_names(self, path: str) -> Sequence[str]:
+        """List a directory, sorted."""
+        ...
+
+    def read_text(self, path: str) -> str:
+        """Read a small text file of the machine, empty when it is not there."""
+        ...
+
+    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> None:
+        """Journal the before-images of paths that are about to change."""
+        ...
+
+    def write_files(self, writes: Sequence[FileWrite]) -> Mapping[str, str]:
+        """Write files beside their places and rename them over; give the reason of each that failed, by path."""
+        ...
+
+    def make_directory(self, path: str, metadata: Metadata) -> None:
+        """Make one directory (its parent is there)."""
+        ...
+
+    def make_symlink(self, path: str, target: str) -> None:
+        """Make a link beside its place and rename it over."""
+        ...
+
+    def set_metadata(self, path: str, metadata: Metadata) -> None:
+        """Set owner, group and mode of what is there."""
+        ...
+
+    def remove(self, path: str, *, is_recursive: bool = False) -> None:
+        """Remove a file, a link or a directory."""
+        ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Optional[Mapping[str, Json]] = None,
+        directory: str = "",
+        user: str = "",
+        timeout: int = 0,
+    ) -> Finished:
+        """Run a command with a clean environment; environment values may hold secrets."""
+        ...
+
+    def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:
+        """Journal the command that undoes what follows, or why nothing can."""
+        ...

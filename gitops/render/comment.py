@@ -95,9 +95,7 @@ def _render_problem(subject: CommentSubject, state: str, diagnostics: Sequence[D
     errors = [item for item in diagnostics if item.severity == "error"]
     if not errors:
         return (
-            "**Trueup** — planning failed. Comment `/gitops plan` to try again."
-            if state == "failed"
-            else _warnings(diagnostics)
+            "**Trueup** — planning failed. Comment `/gitops plan` to try again." if state == "failed" else _warnings(diagnostics)
         )
     rows = [_diagnostic_row(item) for item in diagnostics[:50]]
     more = f"\n\n… and {len(diagnostics) - 50} more" if len(diagnostics) > 50 else ""  # noqa: PLR2004  rows shown
@@ -109,9 +107,7 @@ def _render_problem(subject: CommentSubject, state: str, diagnostics: Sequence[D
 
 def _warnings(diagnostics: Sequence[Diagnostic]) -> str:
     rows = [_diagnostic_row(item) for item in diagnostics[:20]]
-    head = (
-        f"<details><summary>{count_words(len(diagnostics), 'warning')}</summary>\n\n| place | | what |\n|---|---|---|\n"
-    )
+    head = f"<details><summary>{count_words(len(diagnostics), 'warning')}</summary>\n\n| place | | what |\n|---|---|---|\n"
     return head + "\n".join(rows) + "\n\n</details>"
 
 
@@ -138,7 +134,9 @@ def _headline(plan: FleetPlan) -> str:
     if not plan.has_changes:
         return f"**Trueup · {name}** — nothing changes on {count_words(plan.hosts, 'host')}."
     changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
-    return f"**Trueup · {name}** — {changes} on {count_words(summary['changed_hosts'], 'host')} · risk **{worst_risk(plan.groups)}**"
+    return (
+        f"**Trueup · {name}** — {changes} on {count_words(summary['changed_hosts'], 'host')} · risk **{worst_risk(plan.groups)}**"
+    )
 
 
 def _render_tables(plan: FleetPlan, budget: int) -> str:
@@ -162,8 +160,7 @@ def _group_rows(group: ChangeGroup) -> List[str]:
         for change in group.changes
     ]
     rows.extend(
-        f"| · | {code_span(address)} | {hosts} | none | no longer managed, stays as it is |"
-        for address in group.unmanaged
+        f"| · | {code_span(address)} | {hosts} | none | no longer managed, stays as it is |" for address in group.unmanaged
     )
     return rows
 

@@ -78,9 +78,7 @@ def _render_change(change: Change, *, colour: bool) -> List[str]:
         head = f"\x1b[{COLOURS[sign]}m{head}\x1b[0m"
     lines = [f"  {head} {change.action}: {escape_terminal(why_of(change))}"]
     lines.extend(
-        f"      {escape_terminal(describe_field(field))}"
-        for field in change.fields
-        if not change.diff or field.name != "content"
+        f"      {escape_terminal(describe_field(field))}" for field in change.fields if not change.diff or field.name != "content"
     )
     lines.extend(f"      {escape_line(line)}" for line in change.diff)
     return lines

@@ -1,0 +1,111 @@
+"""`gitops apply`: plan, show, ask, make it so. On this machine (`--local`); over SSH it is the next step of the project."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from gitops.cli.output import format_option, print_json, print_message
+from gitops.cli.plan import print_host_plan
+from gitops.cli.project import (
+    cache_folder,
+    environment_variables,
+    find_host,
+    open_project,
+    root_option,
+    root_text,
+    state_folder,
+)
+from gitops.errors import UsageError
+from gitops.model.address import parse_address
+from gitops.model.plan import HostPlan
+from gitops.model.report import Outcome, Report
+from gitops.model.wire import Event
+from gitops.pipeline.local import LocalRun, apply_here, plan_here
+from gitops.render.escape import escape_terminal
+from gitops.transport.local import Tell
+
+CHANGES, HELD, FAILED = 2, 3, 4
+
+
+@click.command()
+@click.argument("plan_file", required=False, type=click.Path(path_type=Path))
+@click.option("--host", "hosts", multiple=True, metavar="SEL", help="The host.")
+@click.option("--local", "is_local", is_flag=True, help="This machine is that host.")
+@click.option("--only", multiple=True, metavar="ADDRESS", help="Only this resource and what it needs.")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Show the plan and stop; exits as `plan` does.")
+@click.option("--rev", default="", help="A revision instead of the work tree.")
+@root_option
+@format_option
+@click.pass_obj
+def command(
+    directory: Path,
+    plan_file: Path | None,
+    hosts: tuple[str, ...],
+    is_local: bool,
+    only: tuple[str, ...],
+    is_confirmed: bool,
+    is_dry: bool,
+    rev: str,
+    root: Path | None,
+    state: Path | None,
+    format_name: str,
+) -> int:
+    """Plan, show, ask and apply. Exit 0: done, 2: changes (dry run), 3: held, 4: something failed."""
+    if not is_local or plan_file is not None:
+        message = "applying over SSH, and from a plan file, is not there yet"
+        raise UsageError(message, code="U060", hint="use `--local --host NAME` on the machine, or an agent")
+    if len(hosts) != 1:
+        raise UsageError("--local needs exactly one --host NAME", code="U061")
+    addresses = tuple(parse_address(item) for item in only)
+    opened = open_project(directory, rev)
+    _, graphs = find_host(opened.built, hosts[0])
+    run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables())
+    with tempfile.TemporaryDirectory(prefix="gitops-blobs-") as folder:
+        plan = plan_here(hosts[0], graphs, run, blobs=Path(folder), only=addresses)
+        if format_name == "text" or is_dry:
+            print_host_plan(plan, format_name)
+        if is_dry:
+            return FAILED if plan.is_refused else CHANGES if plan.changes else 0
+        if plan.changes and not is_confirmed:
+            confirm("Apply this?")
+        report = apply_here(
+            hosts[0], graphs, run, blobs=Path(folder), approved=plan.scope, only=addresses, tell=_teller(format_name)
+        )
+    _print_report(plan, report, format_name)
+    return {"held": HELD, "failed": FAILED}.get(report.result, 0)
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; without one it is an error that names --yes."""
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on", code="U062", hint="use --yes")
+    click.confirm(question, abort=True)
+
+
+def _teller(format_name: str) -> Tell:
+    def tell(event: Event) -> None:
+        if event.event == "step" and format_name == "text":
+            outcome = Outcome.from_json(event.body)
+            message = f": {escape_terminal(outcome.message)}" if outcome.message else ""
+            print_message(f"  {outcome.result:<8} {escape_terminal(outcome.address)}{message}")
+
+    return tell
+
+
+def _print_report(plan: HostPlan, report: Report, format_name: str) -> None:
+    if format_name == "json":
+        print_json({"schema": "gitops/applied/v1", "plan": plan.to_json(), "reports": [report.to_json()]})
+        return
+    words = {
+        "converged": "Nothing had to be done.",
+        "changed": "Done.",
+        "held": f"Held: {report.reason}",
+        "failed": "Something failed.",
+    }
+    end = f" Run {report.run}." if report.changes else ""
+    print_message(escape_terminal(words[report.result] + end))

@@ -1,0 +1,143 @@
+"""What the verbs share: the tree of -C or --rev, compiled graphs, selected hosts, the state and cache folders, observations."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gitops.cli.output import print_diagnostics, read_file
+from gitops.config.config import HostDocument
+from gitops.errors import ConfigError, UsageError
+from gitops.model.codec import decode_json
+from gitops.model.diagnostic import InvalidConfigError
+from gitops.model.fields import Fields
+from gitops.model.graph import Graphs
+from gitops.model.limits import DEFAULTS
+from gitops.model.observation import Observation
+from gitops.pipeline.project import Built, examine_tree
+from gitops.source.repository import locate, resolve
+from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_folder
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A compiled project and where it came from."""
+
+    snapshot: Snapshot
+    built: Built
+
+
+def read_snapshot(directory: Path, revision: str = "") -> Snapshot:
+    """Give the work tree, or a revision of the repository that it lies in."""
+    if not directory.is_dir():
+        raise UsageError(f"{directory} is not a folder", code="U021")
+    if not revision:
+        return snapshot_folder(directory)
+    location = locate(directory)
+    return snapshot_commit(location.root, resolve(location.root, revision), location.subpath)
+
+
+def open_project(directory: Path, revision: str = "") -> Opened:
+    """Compile a project; print every mistake with its line and stop when there is one."""
+    snapshot = read_snapshot(directory, revision)
+    examined = examine_tree(snapshot)
+    if examined.built is None:
+        print_diagnostics(examined.diagnostics, snapshot)
+        raise InvalidConfigError(examined.diagnostics, is_shown=True)
+    return Opened(snapshot, examined.built)
+
+
+def one_environment(built: Built, name: str) -> Graphs:
+    """Give the graphs of an environment; the only one when no name is given."""
+    graphs = built.compiled.graphs
+    named = [item for item in graphs if item]
+    if name:
+        if name not in graphs:
+            raise UsageError(f"there is no environment `{name}`", code="U022", hint="it has: " + (", ".join(named) or "none"))
+        return graphs[name]
+    if len(named) == 1:
+        return graphs[named[0]]
+    if not named and "" in graphs:
+        return graphs[""]
+    raise UsageError("which environment?", code="U022", hint="give --env, one of: " + (", ".join(named) or "none is declared"))
+
+
+def find_host(built: Built, name: str) -> tuple[HostDocument, Graphs]:
+    """Give a host and the graphs of its environment."""
+    host = built.config.hosts.get(name)
+    if host is None:
+        known = ", ".join(sorted(built.config.hosts)[:20]) or "none"
+        raise UsageError(f"there is no host `{name}`", code="U023", hint=f"the project has: {known}")
+    return host, built.compiled.graphs[built.compiled.hosts[name].environment]
+
+
+def select_hosts(hosts: Mapping[str, HostDocument], selectors: Iterable[str]) -> tuple[str, ...]:
+    """Give the hosts of SEL: names and globs add, `label=value` narrows; no selector is every host."""
+    wanted = list(selectors)
+    names = [item for item in wanted if "=" not in item]
+    labels = [item.partition("=") for item in wanted if "=" in item]
+    found = {name for name in hosts if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)}
+    found = {name for name in found if all(hosts[name].labels.get(label) == value for label, _, value in labels)}
+    if wanted and not found:
+        raise UsageError(
+            f"no host matches {' '.join(wanted)}", code="U024", hint="`gitops compile --format json` lists the hosts"
+        )
+    return tuple(sorted(found))
+
+
+def read_observations(path: Path) -> dict[str, Observation]:
+    """Read a file of observations: one document, or `{observations: [...]}`."""
+    value = decode_json(read_file(path, DEFAULTS.event_bytes))
+    if isinstance(value, dict) and "observations" in value:
+        fields = Fields(value, "observations")
+        found = [Observation.from_json(item) for item in fields.items("observations")]
+        fields.done()
+    else:
+        found = [Observation.from_json(value)]
+    return {item.host: item for item in found}
+
+
+def state_folder(given: Path | None) -> Path:
+    """Give the machine's state folder: --state, GITOPS_STATE_DIR, /var/lib/gitops for root, else the XDG state folder."""
+    if given is not None:
+        return given.absolute()
+    if os.environ.get("GITOPS_STATE_DIR"):
+        return Path(os.environ["GITOPS_STATE_DIR"]).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/gitops")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gitops"
+
+
+def cache_folder() -> Path:
+    """Give the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gitops"
+
+
+def environment_variables() -> Mapping[str, str]:
+    """Give the process's environment (only the command line reads it)."""
+    return os.environ
+
+
+def root_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --root and --state to a verb."""
+    function = click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Folder of runs and ledger.")(
+        function
+    )
+    return click.option("--root", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Put files below DIR.")(
+        function
+    )
+
+
+def root_text(root: Path | None) -> str:
+    """Give the absolute root, or an empty text; `/` itself is refused."""
+    if root is None:
+        return ""
+    if root.resolve() == Path("/"):
+        raise ConfigError("--root / is this machine itself; leave --root out", code="U041")
+    return str(root.resolve())

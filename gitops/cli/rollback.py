@@ -1,0 +1,71 @@
+"""`gitops rollback RUN`: show what would be undone and what cannot be, ask, undo."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import click
+
+from gitops.cli.apply import confirm
+from gitops.cli.output import format_option, print_json, print_message
+from gitops.cli.project import cache_folder, root_option, root_text, state_folder
+from gitops.model.codec import Json
+from gitops.model.fields import Fields
+from gitops.model.report import Report
+from gitops.model.wire import Request
+from gitops.pipeline.local import read_report
+from gitops.render.escape import escape_terminal
+from gitops.transport.local import run_local
+
+CHANGES, FAILED = 2, 4
+
+
+@click.command()
+@click.argument("run")
+@click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Show what would be undone and stop.")
+@root_option
+@format_option
+def command(run: str, is_confirmed: bool, is_dry: bool, root: Path | None, state: Path | None, format_name: str) -> int:
+    """Undo a run. Exit 0: undone, 2: there is something to undo (dry run), 4: something could not be."""
+    request = Request("rollback", "", run=run, state=str(state_folder(state)), root=root_text(root), dry_run=True)
+    asked = run_local(request, cache=cache_folder())
+    body = cast("Json", asked.body("runs"))
+    if is_dry and format_name == "json":
+        print_json({"schema": "gitops/undo/v1", **_table(body)})
+        return asked.status
+    count = _show(body, format_name)
+    if is_dry or not count:
+        return CHANGES if count else 0
+    if not is_confirmed:
+        confirm("Undo this?")
+    report = read_report(run_local(replace(request, dry_run=False), cache=cache_folder()))
+    _print(report, format_name)
+    return FAILED if report.result == "failed" else 0
+
+
+def _show(body: Json, format_name: str) -> int:
+    rows = Fields(body, "undo").items("undo")
+    if format_name == "text":
+        for row in rows:
+            item = Fields(row, "undo")
+            what, reason = item.text("what"), item.text("reason")
+            click.echo(
+                f"  {'undo' if item.flag('undoable') else 'KEEP'}  {escape_terminal(what)}  {escape_terminal(reason)}".rstrip()
+            )
+    return len(rows)
+
+
+def _table(body: Json) -> dict[str, Json]:
+    return dict(body) if isinstance(body, dict) else {}
+
+
+def _print(report: Report, format_name: str) -> None:
+    if format_name == "json":
+        print_json(report.to_json())
+        return
+    for outcome in report.changes:
+        print_message(f"  {outcome.result:<8} {escape_terminal(outcome.address)}  {escape_terminal(outcome.message)}".rstrip())
+    print_message(f"{report.result}; run {report.run} can be undone in its turn.")

@@ -1,0 +1,59 @@
+"""`gitops runs list|show`: the history of runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import click
+
+from gitops.cli.output import format_option, print_json
+from gitops.cli.project import cache_folder, root_option, root_text, state_folder
+from gitops.model.codec import Json
+from gitops.model.fields import Fields
+from gitops.model.report import Report
+from gitops.model.wire import Request
+from gitops.render.escape import escape_terminal
+from gitops.transport.local import run_local
+
+
+@click.group()
+def command() -> None:
+    """Show the history of runs on this machine."""
+
+
+@command.command("list")
+@root_option
+@format_option
+def list_runs(root: Path | None, state: Path | None, format_name: str) -> int:
+    """List the runs, oldest first."""
+    request = Request("runs", "", state=str(state_folder(state)), root=root_text(root))
+    body = cast("Json", run_local(request, cache=cache_folder()).body("runs"))
+    if format_name == "json":
+        print_json(body)
+        return 0
+    fields = Fields(body, "runs")
+    for row in fields.items("runs"):
+        item = Fields(row, "run")
+        host, result = item.text("host"), item.text("result")
+        click.echo(f"{item.text('run')}  {escape_terminal(host)}  {result}")
+    return 0
+
+
+@command.command("show")
+@click.argument("run")
+@root_option
+@format_option
+def show_run(run: str, root: Path | None, state: Path | None, format_name: str) -> int:
+    """Show one run's report."""
+    request = Request("runs", "", run=run, state=str(state_folder(state)), root=root_text(root))
+    body = cast("Json", run_local(request, cache=cache_folder()).body("runs"))
+    report = Report.from_json(Fields(body, "runs").raw("report"))
+    if format_name == "json":
+        print_json(report.to_json())
+        return 0
+    click.echo(f"{report.run}  {escape_terminal(report.host)}  {report.result}  {escape_terminal(report.reason)}")
+    for outcome in report.changes:
+        message = f": {escape_terminal(outcome.message)}" if outcome.message else ""
+        click.echo(f"  {outcome.result:<8} {outcome.action:<8} {escape_terminal(outcome.address)}{message}")
+    return 0

@@ -1,0 +1,132 @@
+"""`${…}` in values: references to vars, params, host, each and secret; `$${` stands for `${`. No logic.
+
+A string that is one reference keeps the type of what it names; inside text only scalars may stand. A secret becomes a part of its
+own (`{parts: [...]}`), never its value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gitops.compile.scope import ROOTS, Scope, as_text, fail
+from gitops.config.node import Node, name_type
+from gitops.config.reader import suggest
+from gitops.model.diagnostic import Place
+
+_TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_PATH = re.compile(r"[a-z]+(\.[^.{}$\s]+)+\Z")
+UNKNOWN_CODES = {"vars": "C204", "params": "C205", "secret": "C401", "each": "C215", "host": "C204"}
+Piece = str | Node
+
+
+def expand_node(node: Node, scope: Scope) -> Node:
+    """Give a node with every reference below it replaced; raise CompileError for the first that cannot be."""
+    if isinstance(node.value, str):
+        return expand_text(node, scope) if "${" in node.value else node
+    if isinstance(node.value, dict):
+        return Node({key: expand_node(item, scope) for key, item in node.entries.items()}, node.place, node.width, node.keys)
+    if isinstance(node.value, tuple):
+        return Node(tuple(expand_node(item, scope) for item in node.items), node.place, node.width)
+    return node
+
+
+def expand_text(node: Node, scope: Scope) -> Node:
+    """Expand one string."""
+    pieces = _split(node, scope)
+    if len(pieces) == 1 and isinstance(pieces[0], Node):
+        only = pieces[0]
+        return Node(only.value, node.place, node.width, only.keys)
+    parts: list[Node] = []
+    text = ""
+    for piece in pieces:
+        if isinstance(piece, str):
+            text += piece
+        elif is_secret_text(piece):
+            for part in piece.entries["parts"].items:
+                if isinstance(part.value, str):
+                    text += part.value
+                else:
+                    parts.extend([Node(text, node.place)] if text else [])
+                    parts.append(part)
+                    text = ""
+        else:
+            shown = as_text(piece.value)
+            if shown is None:
+                raise fail("C217", f"{name_type(piece)} cannot stand inside text", node.place, hint="name one value of it")
+            text += shown
+    if not parts:
+        return Node(text, node.place, node.width)
+    parts.extend([Node(text, node.place)] if text else [])
+    return Node({"parts": Node(tuple(parts), node.place)}, node.place, node.width)
+
+
+def is_secret_text(node: Node) -> bool:
+    """Say whether a node is a text with secrets in it."""
+    return set(node.entries) == {"parts"} and any(
+        set(part.entries) == {"secret", "from", "key"} for part in node.entries["parts"].items
+    )
+
+
+def holds_secret(node: Node) -> bool:
+    """Say whether a secret stands anywhere below a node."""
+    return any(set(item.entries) == {"secret", "from", "key"} for item in node.walk())
+
+
+def _split(node: Node, scope: Scope) -> list[Piece]:
+    pieces: list[Piece] = []
+    text, position = node.text, 0
+    for found in _TOKEN.finditer(text):
+        if found.start() > position:
+            pieces.append(text[position : found.start()])
+        position = found.end()
+        if found[0] == "$${":
+            pieces.append("${")
+            continue
+        place = _place_at(node, found.start())
+        if not found[2]:
+            raise fail("C216", "`${` without its `}`", place, hint="write `$${` for a plain `${`")
+        pieces.append(_resolve(found[1], place, scope))
+    if position < len(text):
+        pieces.append(text[position:])
+    return pieces
+
+
+def _resolve(reference: str, place: Place, scope: Scope) -> Node:
+    path = tuple(reference.split("."))
+    width = len(reference) + 3
+    if not _PATH.match(reference) or path[0] not in ROOTS:
+        hint = "expected one of " + ", ".join(f"{root}.NAME" for root in ROOTS) + "; `$${` for a plain `${`"
+        raise fail("C216", f"`${{{reference[:60]}}}` is not a reference", place, hint=hint, width=width)
+    if path[0] == "secret":
+        return _secret(path, place, scope)
+    node = scope.look_up(path)
+    if node is None:
+        words = {"vars": "variable", "params": "parameter", "each": "value of for_each", "host": "property of the host"}
+        name = ".".join(path[1:])
+        hint = suggest(path[1], scope.names(path[0]))
+        raise fail(UNKNOWN_CODES[path[0]], f"unknown {words[path[0]]} `{name[:60]}`", place, hint=hint, width=width)
+    return node
+
+
+def _secret(path: tuple[str, ...], place: Place, scope: Scope) -> Node:
+    ref = scope.secrets.get(path[1]) if len(path) == 2 else None  # noqa: PLR2004  secret.NAME
+    if ref is None:
+        name = ".".join(path[1:])
+        raise fail(
+            "C401", f"unknown secret `{name[:60]}`", place, hint=suggest(path[1], scope.secrets) or "declare it in gitops.yaml"
+        )
+    entries: dict[str, Node] = {key: Node(value, place) for key, value in _secret_table(ref.name, ref.source, ref.key).items()}
+    return Node({"parts": Node((Node(entries, place),), place)}, place)
+
+
+def _secret_table(name: str, source: str, key: str) -> Mapping[str, str]:
+    return {"secret": name, "from": source, "key": key}
+
+
+def _place_at(node: Node, offset: int) -> Place:
+    """Give the place of an offset in a scalar that stands on one line (a quote before it counts as one column)."""
+    if "\n" in node.text or node.width < len(node.text):
+        return node.place
+    quote = 1 if node.width > len(node.text) else 0
+    return Place(node.place.file, node.place.line, node.place.column + quote + offset)

@@ -1,0 +1,154 @@
+"""Scope: the names that `${…}` and templates may use, and a record of what was read.
+
+The record decides what hosts share: a block compiled for one host serves another whose values of the same names are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+
+from gitops.config.config import Config, HostDocument
+from gitops.config.node import Node, to_plain
+from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.secret import SecretRef
+
+ROOTS = ("vars", "params", "host", "secret", "each")
+
+
+class CompileError(Exception):
+    """One mistake, with its diagnostic; stops the resource it is in."""
+
+    def __init__(self, diagnostic: Diagnostic) -> None:
+        super().__init__(diagnostic.message)
+        self.diagnostic = diagnostic
+
+
+def fail(code: str, message: str, place: Place, *, hint: str = "", width: int = 1) -> CompileError:
+    """Make the error of one mistake."""
+    return CompileError(Diagnostic(code, message, place, hint=hint, width=width))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One place where a variable is set: the project, a group or the host."""
+
+    source: str
+    node: Node
+
+
+@dataclass
+class Scope:
+    """What one host sees. `params` and `each` change with the module and the repetition; `reads` grows as names are used."""
+
+    host: HostDocument
+    vars: Mapping[str, Node]
+    secrets: Mapping[str, SecretRef]
+    params: Mapping[str, Node] | None = None
+    each: Mapping[str, Node] | None = None
+    reads: dict[str, object] = field(default_factory=dict[str, object])
+
+    def look_up(self, path: tuple[str, ...]) -> Node | None:
+        """Give the value of a name such as ("vars", "x", "y"), or None; ("host", "name") and labels included."""
+        root, first = path[0], path[1] if len(path) > 1 else ""
+        node = self._first(root, first)
+        self.reads[f"{root}.{first}"] = None if node is None else to_plain(node)
+        if root == "host":
+            return self._host(path)
+        for part in path[2:]:
+            if node is None:
+                return None
+            node = self._child(node, part)
+        return node
+
+    def names(self, root: str) -> tuple[str, ...]:
+        """List the names of a root, for messages."""
+        tables: dict[str, Mapping[str, object]] = {
+            "vars": self.vars,
+            "params": self.params or {},
+            "secret": self.secrets,
+            "each": self.each or {},
+            "host": {"name": 1, "address": 1, "labels": 1},
+        }
+        return tuple(sorted(tables.get(root, {})))
+
+    def value_of(self, key: str) -> object:
+        """Give what `reads` would hold for a key such as `vars.x`; used to see whether a shared block fits."""
+        root, _, first = key.partition(".")
+        node = self._first(root, first)
+        return None if node is None else to_plain(node)
+
+    def _first(self, root: str, first: str) -> Node | None:
+        if root == "vars":
+            return self.vars.get(first)
+        if root == "params":
+            return None if self.params is None else self.params.get(first)
+        if root == "each":
+            return None if self.each is None else self.each.get(first)
+        if root == "host":
+            return self._host(("host", first))
+        return None
+
+    def _host(self, path: tuple[str, ...]) -> Node | None:
+        place = self.host.place
+        values: dict[str, Node] = {
+            "name": Node(self.host.name, place),
+            "address": Node(self.host.address, place),
+            "labels": Node({key: Node(value, place) for key, value in self.host.labels.items()}, place),
+        }
+        node = values.get(path[1]) if len(path) > 1 else None
+        if node is None or len(path) <= 2:  # noqa: PLR2004  host.name
+            return node
+        return node.entries.get(".".join(path[2:]))
+
+    @staticmethod
+    def _child(node: Node, part: str) -> Node | None:
+        if isinstance(node.value, tuple) and part.isdigit() and int(part) < len(node.items):
+            return node.items[int(part)]
+        return node.entries.get(part)
+
+
+def layer_variables(config: Config, host: HostDocument) -> dict[str, list[Layer]]:
+    """Give every layer of every variable, the winner last: project < groups by priority and name < host."""
+    layers: dict[str, list[Layer]] = {}
+    sources: list[tuple[str, Mapping[str, Node]]] = [("project", config.project.vars)]
+    sources.extend((f"group/{group.name}", group.vars) for group in config.groups_of(host))
+    sources.append((f"host/{host.name}", host.vars))
+    for source, table in sources:
+        for name, node in table.items():
+            layers.setdefault(name, []).append(Layer(source, node))
+    return layers
+
+
+class Names(Mapping[str, object]):
+    """A root as templates see it: reading a name records it; reading them all records all."""
+
+    def __init__(self, scope: Scope, root: str) -> None:
+        self._scope = scope
+        self._root = root
+
+    def __getitem__(self, key: str) -> object:
+        node = self._scope.look_up((self._root, str(key)))
+        if node is None:
+            raise KeyError(key)
+        return to_plain(node)
+
+    def __iter__(self) -> Iterator[str]:
+        for name in self._scope.names(self._root):
+            self._scope.look_up((self._root, name))
+            yield name
+
+    def __len__(self) -> int:
+        return len(self._scope.names(self._root))
+
+
+def as_text(value: object) -> str | None:
+    """Give a scalar as it stands inside text: booleans true/false, numbers shortest; None for what has no text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, int | str):
+        return str(value)
+    return None

@@ -1,0 +1,222 @@
+"""Unit: the resources of one module, group or host as one scope compiles them, with the places where they were written.
+
+A unit becomes a block. It remembers what it read, so that hosts with the same values share it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gitops.compile.interpolate import expand_node, expand_text, holds_secret
+from gitops.compile.scope import CompileError, Scope, fail
+from gitops.compile.template import render_template
+from gitops.config.config import ResourceNode
+from gitops.config.node import Node, name_type, to_json
+from gitops.config.resources import check_values, known_attributes
+from gitops.errors import ConfigError, MalformedError
+from gitops.model.address import Address, parse_address
+from gitops.model.attribute import Attribute, check_attributes, decode_value
+from gitops.model.codec import Json, digest_bytes
+from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.limits import DEFAULTS
+from gitops.model.resource import Resource
+from gitops.model.secret import text_to_json
+from gitops.model.sourcetree import SourceTree
+from gitops.providers.registry import PROVIDERS
+
+INLINE_BYTES = 4096
+PATH = Attribute("path", "the managed path")
+SECRET_TYPES = ("content", "environment")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A resource, where it was written, and where each of its edges was."""
+
+    resource: Resource
+    place: Place
+    edges: Mapping[Address, Place] = field(default_factory=dict[Address, Place])
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a module, group or host gives one scope. `reads` maps names such as `vars.x` to the values seen."""
+
+    name: str
+    placed: tuple[Placed, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    reads: Mapping[str, object]
+    blobs: Mapping[str, bytes]
+    place: Place
+
+
+class UnitCompiler:
+    """Compiles resource nodes of one folder in one scope."""
+
+    def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str) -> None:
+        self._tree = tree
+        self._paths = frozenset(tree.paths())
+        self._scope = scope
+        self._folder = folder
+        self._drift = default_drift
+        self._blobs: dict[str, bytes] = {}
+        self._diagnostics: list[Diagnostic] = []
+
+    def compile(self, name: str, nodes: tuple[ResourceNode, ...], place: Place) -> Unit:
+        """Compile all resources; mistakes are collected in the unit."""
+        placed: list[Placed] = []
+        for node in nodes:
+            try:
+                for scope in self._repeat(node):
+                    placed.append(self._compile_one(node, scope))  # noqa: PERF401  a comprehension would lose those before a mistake
+            except CompileError as error:
+                self._diagnostics.append(error.diagnostic)
+        return Unit(name, tuple(placed), tuple(self._diagnostics), dict(self._scope.reads), self._blobs, place)
+
+    def _repeat(self, node: ResourceNode) -> list[Scope]:
+        if node.for_each is None:
+            return [self._scope]
+        over = expand_node(node.for_each, self._scope)
+        if isinstance(over.value, tuple):
+            pairs = [(Node(number, over.place), item) for number, item in enumerate(over.items)]
+        elif isinstance(over.value, dict) and not holds_secret(over):
+            pairs = [(Node(key, over.place), item) for key, item in over.entries.items()]
+        else:
+            raise fail("C215", f"`for_each` is {name_type(over)}, expected a list or a map", node.for_each.place)
+        scopes: list[Scope] = []
+        for key, value in pairs:
+            scope = Scope(
+                self._scope.host, self._scope.vars, self._scope.secrets, self._scope.params, {"key": key, "value": value}
+            )
+            scope.reads = self._scope.reads
+            scopes.append(scope)
+        return scopes
+
+    def _compile_one(self, node: ResourceNode, scope: Scope) -> Placed:
+        name = expand_text(node.name, scope)
+        if not isinstance(name.value, str) or not name.value:
+            raise fail("C105", f"the name of a {node.kind} is {name_type(name)}, expected a string", node.name.place)
+        what = f"{node.kind}:{name.value}"
+        expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
+        self._check_secrets(node.kind, expanded, what)
+        attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
+        problems = check_values(
+            node.kind, {k: v for k, v in expanded.items() if k in known_attributes(node.kind)}, what, place=node.place
+        )
+        if problems:
+            self._diagnostics.extend(problems[1:])
+            raise CompileError(problems[0])
+        needs, notify = self._read_edges(node.needs, scope), self._read_edges(node.notify, scope)
+        resource = Resource(
+            kind=node.kind,
+            name=self._check_name(node, name.value),
+            attributes=_normalise(node.kind, attributes, is_sensitive=is_sensitive),
+            needs=tuple(sorted(needs)),
+            notify=tuple(sorted(notify)),
+            when=node.when,
+            drift=node.drift or self._drift,
+        )
+        broken = check_attributes(PROVIDERS[node.kind].spec, resource.attributes)
+        if broken:
+            place = expanded[broken[0].key].place if broken[0].key in expanded else node.place
+            raise fail(broken[0].code, f"{what}: {broken[0].message}", place, hint=f"expected {broken[0].expected}")
+        return Placed(resource, node.place, {**needs, **notify})
+
+    def _check_name(self, node: ResourceNode, name: str) -> str:
+        provider = PROVIDERS[node.kind]
+        if dataclasses.fields(provider.spec)[0].name == "path":
+            try:
+                decode_value(PATH, name)
+            except ValueError as error:
+                raise fail("C105", f"{node.kind}: {error}", node.name.place, width=node.name.width) from error
+        elif "\n" in name or "\0" in name or name.startswith("-"):
+            raise fail("C109", f"{name[:40]!r} is not a name for a {node.kind}", node.name.place)
+        return name
+
+    def _check_secrets(self, kind: str, attributes: Mapping[str, Node], what: str) -> None:
+        known = known_attributes(kind)
+        for key, node in attributes.items():
+            if holds_secret(node) and (key not in known or known[key].type not in SECRET_TYPES):
+                hint = "secrets may stand in a file's content and a command's environment"
+                raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
+
+    def _fill_content(
+        self, node: ResourceNode, expanded: dict[str, Node], scope: Scope, what: str
+    ) -> tuple[dict[str, Json], bool]:
+        attributes: dict[str, Json] = {key: to_json(item) for key, item in expanded.items() if key not in ("template", "source")}
+        is_sensitive = any(holds_secret(item) for item in expanded.values())
+        if "source" in expanded:
+            data = self._read_beside(expanded["source"], "files", what)
+            attributes["content"] = self._keep_blob(data)
+        elif "template" in expanded:
+            path = self._find_beside(expanded["template"], "templates", what)
+            text = render_template(self._decode_template(path), path, scope)
+            content = text_to_json(text)
+            is_sensitive = is_sensitive or isinstance(content, dict)
+            attributes["content"] = content
+        content = attributes.get("content")
+        if isinstance(content, str) and len(content.encode("utf-8")) > INLINE_BYTES:
+            attributes["content"] = self._keep_blob(content.encode("utf-8"))
+        return attributes, is_sensitive and node.kind == "file"
+
+    def _keep_blob(self, data: bytes) -> dict[str, Json]:
+        digest = digest_bytes(data)
+        self._blobs[digest] = data
+        return {"blob": digest, "size": len(data)}
+
+    def _read_beside(self, node: Node, folder: str, what: str) -> bytes:
+        path = self._find_beside(node, folder, what)
+        if self._tree.size(path) > DEFAULTS.blob_bytes:
+            raise fail("C602", f"{path} is larger than {DEFAULTS.blob_bytes} bytes", node.place)
+        return self._tree.read(path)
+
+    def _find_beside(self, node: Node, folder: str, what: str) -> str:
+        if not isinstance(node.value, str):
+            raise fail("C105", f"{what}: the file is {name_type(node)}, expected a string", node.place)
+        base = f"{self._folder}/{folder}" if self._folder else folder
+        parts = node.value.split("/")
+        if node.value.startswith("/") or any(part in ("", ".", "..") for part in parts):
+            hint = f"name a file below {base}/"
+            raise fail("C305", f"{what}: {node.value[:80]!r} leaves {base}/", node.place, hint=hint, width=node.width)
+        path = f"{base}/{node.value}"
+        if path not in self._paths:
+            raise fail(
+                "C301", f"{what}: {path} is missing", node.place, hint=f"make the file, or look in {base}/", width=node.width
+            )
+        if self._tree.kind(path) not in ("file", "executable"):
+            raise fail("C610", f"{what}: {path} is a {self._tree.kind(path)}, expected a file", node.place)
+        return path
+
+    def _decode_template(self, path: str) -> str:
+        try:
+            return self._tree.read(path).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise fail("C704", "the template is not UTF-8", Place(path)) from error
+        except ConfigError as error:
+            raise fail(error.code, error.message, Place(path)) from error
+
+    def _read_edges(self, nodes: tuple[Node, ...], scope: Scope) -> dict[Address, Place]:
+        found: dict[Address, Place] = {}
+        for node in nodes:
+            expanded = expand_node(node, scope)
+            if not isinstance(expanded.value, str):
+                raise fail("C201", f"a reference is {name_type(expanded)}, expected an address like service:nginx", node.place)
+            try:
+                found[parse_address(expanded.value)] = node.place
+            except MalformedError as error:
+                raise fail("C201", error.message, node.place, width=node.width) from error
+        return found
+
+
+def _normalise(kind: str, attributes: Mapping[str, Json], *, is_sensitive: bool) -> dict[str, Json]:
+    found: dict[str, Json] = {}
+    known = known_attributes(kind)
+    for key, value in attributes.items():
+        if key not in known:
+            continue
+        found[key] = value.zfill(4) if known[key].type == "mode" and isinstance(value, str) else value
+    if is_sensitive:
+        found["sensitive"] = True
+    return found

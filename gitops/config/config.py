@@ -1,0 +1,129 @@
+"""Config: the valid documents of a project. Values stay Nodes with `${…}` unexpanded; compile interpolates them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gitops.config.node import Node
+from gitops.model.diagnostic import Place
+from gitops.model.secret import SecretRef
+
+Selector = Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where merges come from, where releases go to, which hosts, and who approves."""
+
+    name: str
+    source: str
+    release: str
+    hosts: Selector
+    required: int
+    approvers: tuple[str, ...]
+    is_signed: bool
+    drift: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project's name, variables, secrets and environments."""
+
+    name: str
+    vars: Mapping[str, Node]
+    secrets: Mapping[str, SecretRef]
+    environments: Mapping[str, Environment]
+    place: Place
+
+
+@dataclass(frozen=True)
+class ModuleUse:
+    """One mention of a module by a host or group."""
+
+    name: str
+    params: Mapping[str, Node]
+    place: Place
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class ResourceNode:
+    """A resource as written. `attributes` include `template` and `source`; the edges, `when`, `for_each` and `drift` are Nodes."""
+
+    kind: str
+    name: Node
+    attributes: Mapping[str, Node]
+    keys: Mapping[str, Place]
+    place: Place
+    needs: tuple[Node, ...] = ()
+    notify: tuple[Node, ...] = ()
+    when: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    for_each: Node | None = None
+    drift: str = ""
+
+
+@dataclass(frozen=True)
+class HostDocument:
+    """One machine."""
+
+    name: str
+    labels: Mapping[str, str]
+    address: str
+    connection: str
+    vars: Mapping[str, Node]
+    modules: tuple[ModuleUse, ...]
+    resources: tuple[ResourceNode, ...]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Group:
+    """What all hosts of a selector share; groups apply by priority, then name, the later wins."""
+
+    name: str
+    selector: Selector
+    priority: int
+    vars: Mapping[str, Node]
+    modules: tuple[ModuleUse, ...]
+    resources: tuple[ResourceNode, ...]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Module:
+    """A reusable part. `folder` is the module's own; `cue` names its module.cue or params.cue, when there is one."""
+
+    name: str
+    folder: str
+    params: Mapping[str, Node]
+    resources: tuple[ResourceNode, ...]
+    drift: str
+    place: Place
+    module_cue: str = ""
+    params_cue: str = ""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole project."""
+
+    project: Project
+    hosts: Mapping[str, HostDocument]
+    groups: Mapping[str, Group]
+    modules: Mapping[str, Module]
+
+    def environment_of(self, host: HostDocument) -> tuple[Environment, ...]:
+        """Give the environments whose selector matches a host."""
+        return tuple(item for item in self.project.environments.values() if matches(item.hosts, host.labels))
+
+    def groups_of(self, host: HostDocument) -> tuple[Group, ...]:
+        """Give a host's groups in the order in which they apply."""
+        found = [group for group in self.groups.values() if matches(group.selector, host.labels)]
+        return tuple(sorted(found, key=lambda group: (group.priority, group.name)))
+
+
+def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Say whether every label of the selector has one of its values; an empty selector matches all."""
+    return all(labels.get(name) in values for name, values in selector.items())

@@ -1,0 +1,182 @@
+"""Load a project: every document of a tree, every mistake, one Config.
+
+Takes a SourceTree, gives a Config (None when something essential is missing) and all diagnostics, sorted. A file that cannot be
+read does not hide mistakes in the others, and `broken` says which they were, so that nothing follows from what they lack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from gitops.config.config import Config, Group, HostDocument, Module, Project
+from gitops.config.documents import KINDS, read_group, read_host, read_module, read_project
+from gitops.config.node import Node, name_type
+from gitops.config.reader import Findings, suggest
+from gitops.config.yaml import YamlError, parse_yaml
+from gitops.errors import ConfigError
+from gitops.model.diagnostic import Diagnostic, Place, sort_diagnostics
+from gitops.model.limits import DEFAULTS
+from gitops.model.sourcetree import SourceTree
+
+PROJECT_FILE = "gitops.yaml"
+DATA_FOLDERS = ("files", "templates")
+Noun = TypeVar("Noun", HostDocument, Group, Module, Project)
+CueDocuments = Callable[[SourceTree, list[str], Findings], list[tuple[str, Node]]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was read. `is_whole` says that no file was unreadable, so that something missing is really missing."""
+
+    config: Config | None
+    diagnostics: tuple[Diagnostic, ...]
+    is_whole: bool = True
+
+
+def load_config(tree: SourceTree, *, read_cue: CueDocuments | None = None) -> Loaded:
+    """Read every document of the project; `read_cue` evaluates the files of plain CUE documents (None: they are reported)."""
+    findings = Findings()
+    documents: list[tuple[str, Node]] = []
+    broken = 0
+    yaml_files, cue_files = _list_files(tree, findings)
+    for path in yaml_files:
+        try:
+            documents.extend((path, node) for node in parse_yaml(_read(tree, path), path))
+        except YamlError as error:
+            findings.add_diagnostic(error.diagnostic)
+            broken += 1
+    if cue_files and read_cue is not None:
+        documents.extend(read_cue(tree, cue_files, findings))
+    config = _collect(documents, tree, findings, is_whole=broken == 0)
+    return Loaded(config, sort_diagnostics(findings.found), broken == 0)
+
+
+def is_document(path: str) -> bool:
+    """Say whether a path holds documents: a YAML or CUE file, not in a module's `files/` or `templates/`, nor in theirs of the project."""
+    parts = path.split("/")
+    if any(part.startswith(".") for part in parts) or not path.endswith((".yaml", ".yml", ".cue")):
+        return False
+    if parts[0] in DATA_FOLDERS and len(parts) > 1:
+        return False
+    return not (len(parts) > 3 and parts[0] == "modules" and parts[2] in DATA_FOLDERS)  # noqa: PLR2004  modules/NAME/files/…
+
+
+def module_cue_files(tree: SourceTree, folder: str) -> tuple[str, str]:
+    """Give the paths of a module's module.cue and params.cue, empty when it has none."""
+    known = set(tree.paths())
+    found = (f"{folder}/module.cue", f"{folder}/params.cue")
+    return (found[0] if found[0] in known else "", found[1] if found[1] in known else "")
+
+
+def _list_files(tree: SourceTree, findings: Findings) -> tuple[list[str], list[str]]:
+    yaml_files: list[str] = []
+    cue_files: list[str] = []
+    for path in tree.paths():
+        if any(part.startswith(".") for part in path.split("/")):
+            continue
+        if tree.kind(path) in ("symlink", "submodule"):
+            if _is_project_file(path):
+                findings.add(
+                    "C610", f"{path} is a {tree.kind(path)}; only plain files are read", Place(path), hint="copy the file"
+                )
+        elif is_document(path):
+            if not path.endswith(".cue"):
+                yaml_files.append(path)
+            elif not _is_module_cue(path):
+                cue_files.append(path)
+    return yaml_files, cue_files
+
+
+def _is_project_file(path: str) -> bool:
+    return is_document(path) or path.split("/")[0] in ("modules", *DATA_FOLDERS)
+
+
+def _is_module_cue(path: str) -> bool:
+    parts = path.split("/")
+    return parts[0] == "modules" and parts[-1] in ("module.cue", "params.cue")
+
+
+def _read(tree: SourceTree, path: str) -> bytes:
+    if tree.size(path) > DEFAULTS.document_bytes:
+        message = f"the file is too large: {tree.size(path)} bytes, at most {DEFAULTS.document_bytes} are read"
+        raise YamlError(Diagnostic("C603", message, Place(path), hint="split it, or use `source` for data"))
+    try:
+        return tree.read(path)
+    except ConfigError as error:
+        raise YamlError(Diagnostic(error.code, error.message, Place(path))) from error
+
+
+def _collect(documents: list[tuple[str, Node]], tree: SourceTree, findings: Findings, *, is_whole: bool) -> Config | None:
+    projects: dict[str, Project] = {}
+    hosts: dict[str, HostDocument] = {}
+    groups: dict[str, Group] = {}
+    modules: dict[str, Module] = {}
+    for path, node in documents:
+        kind = _kind_of(node, findings)
+        if kind == "Project":
+            _enter(projects, read_project(node, findings), "Project", findings)
+        elif kind == "Host":
+            _enter(hosts, read_host(node, findings), "Host", findings)
+        elif kind == "Group":
+            _enter(groups, read_group(node, findings), "Group", findings)
+        elif kind == "Module":
+            _enter(modules, _read_module(node, path, tree, findings), "Module", findings)
+    _add_cue_modules(modules, tree)
+    project = _one_project(projects, findings, is_whole=is_whole)
+    return None if project is None else Config(project, hosts, groups, modules)
+
+
+def _read_module(node: Node, path: str, tree: SourceTree, findings: Findings) -> Module:
+    folder = path.rpartition("/")[0]
+    module = read_module(node, findings, folder)
+    _, params_cue = module_cue_files(tree, folder)
+    return replace(module, params_cue=params_cue)
+
+
+def _add_cue_modules(modules: dict[str, Module], tree: SourceTree) -> None:
+    for path in tree.paths():
+        folder, _, name = path.rpartition("/")
+        if name == "module.cue" and _is_module_cue(path):
+            module = folder.rpartition("/")[2]
+            modules.setdefault(module, Module(module, folder, {}, (), "", Place(path), module_cue=path))
+
+
+def _kind_of(node: Node, findings: Findings) -> str:
+    if not isinstance(node.value, dict):
+        findings.add("C101", f"a document is {name_type(node)}, expected a map with `apiVersion` and `kind`", node.place)
+        return ""
+    kind = node.entries.get("kind")
+    if kind is None or kind.value not in KINDS:
+        place = node.place if kind is None else kind.place
+        got = "has no `kind`" if kind is None else f"is of the unknown kind {name_type(kind)}"
+        hint = (suggest(kind.text, KINDS) if kind is not None else "") or "expected one of " + ", ".join(KINDS)
+        findings.add("C101", f"a document {got}", place, hint=hint)
+        return ""
+    return kind.text
+
+
+def _enter(table: dict[str, Noun], noun: Noun, kind: str, findings: Findings) -> None:
+    if not noun.name:
+        return
+    first = table.get(noun.name)
+    if first is None:
+        table[noun.name] = noun
+        return
+    message = f"{kind} `{noun.name}` is here twice"
+    findings.add_diagnostic(Diagnostic("C108", message, noun.place, related=(first.place,), hint="rename or remove one"))
+
+
+def _one_project(projects: Mapping[str, Project], findings: Findings, *, is_whole: bool) -> Project | None:
+    if len(projects) == 1:
+        return next(iter(projects.values()))
+    if projects:
+        places = sorted(project.place for project in projects.values())
+        findings.add_diagnostic(
+            Diagnostic("C102", "the project has more than one Project document", places[1], related=(places[0],))
+        )
+    elif is_whole and not any(item.place.file == PROJECT_FILE for item in findings.found):
+        hint = "`gitops init` makes one" if not findings.found else ""
+        findings.add("C102", f"no Project document: {PROJECT_FILE} is missing or empty", Place(PROJECT_FILE), hint=hint)
+    return None

@@ -1,0 +1,64 @@
+"""The executor: one JSON request on stdin, JSON-lines events on stdout, an exit status of DESIGN §8. One screen."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from gitops.errors import BugError, TrueupError, UsageError
+from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback, run_runs
+from gitops.model.codec import decode_json
+from gitops.model.limits import DEFAULTS
+from gitops.model.wire import Event, Request
+
+OPERATIONS = {
+    "observe": run_observe,
+    "plan": run_plan,
+    "apply": run_apply,
+    "rollback": run_rollback,
+    "runs": run_runs,
+}
+
+
+def main() -> int:
+    """Do one request; every ending is an event."""
+    try:
+        data = sys.stdin.buffer.read(DEFAULTS.request_bytes + 1)
+        if len(data) > DEFAULTS.request_bytes:
+            raise UsageError(f"the request is larger than {DEFAULTS.request_bytes} bytes", code="U050")
+        request = Request.from_json(decode_json(data))
+        return OPERATIONS[request.operation](request, emit)
+    except TrueupError as error:
+        emit_error(error)
+        return error.exit_status
+    except OSError as error:
+        emit_error(TrueupError(f"{error.strerror}: {error.filename}", code="E250"))
+        return 4
+    except Exception as error:
+        emit_error(BugError(f"{type(error).__name__}: {_where(error)}", code="B020"))
+        return 70
+
+
+def emit(event: Event) -> None:
+    """Write one line and flush it."""
+    line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"))
+    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def emit_error(error: TrueupError) -> None:
+    """Write an error event."""
+    body = {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}
+    emit(Event("error", body))
+
+
+def _where(error: Exception) -> str:
+    """Give file and line of the innermost frame; never the exception's text, which could hold a value."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Apply a plan: batches of one kind in the plan's order, dependants of what failed skipped, every outcome told as it happens."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+
+from gitops.model.address import Address
+from gitops.model.observation import Observation
+from gitops.model.plan import Change, Difference, HostPlan
+from gitops.model.report import Outcome
+from gitops.model.resource import Resource
+from gitops.plan.item import Item, Preparer
+from gitops.plan.order import Edge, find_edges
+from gitops.providers.base import Step
+from gitops.providers.host import Host
+
+Tell = Callable[[Outcome], None]
+BAD = ("failed", "refused", "skipped")
+
+
+class Application:
+    """One plan being applied to one machine."""
+
+    def __init__(self, plan: HostPlan, resources: Sequence[Resource], observation: Observation, preparer: Preparer) -> None:
+        declared = {resource.address: resource for resource in (*plan.implied, *resources)}
+        self._items = {address: preparer.prepare(resource) for address, resource in declared.items()}
+        self._plan = plan
+        self._observation = observation
+        self._before: Dict[Address, List[Edge]] = {}
+        for edge in find_edges(list(self._items.values())):
+            self._before.setdefault(edge.after, []).append(edge)
+        self._bad: Set[Address] = set()
+
+    def run(self, host: Host, tell: Tell) -> Tuple[Outcome, ...]:
+        """Do everything that is planned; give the outcomes in the order in which they came."""
+        outcomes: List[Outcome] = []
+        for batch in self._batches():
+            for outcome in self._run_batch(batch, host):
+                if outcome.result in BAD:
+                    self._bad.add(outcome.address)
+                outcomes.append(outcome)
+                tell(outcome)
+        return tuple(outcomes)
+
+    def _batches(self) -> Iterator[Sequence[Change]]:
+        batch: List[Change] = []
+        members: Set[Address] = set()
+        for change in self._plan.changes:
+            if batch and (self._kind_of(change) != self._kind_of(batch[0]) or self._follows(change, members)):
+                yield batch
+                batch, members = [], set()
+            batch.append(change)
+            members.add(change.address)
+        if batch:
+            yield batch
+
+    def _run_batch(self, batch: Sequence[Change], host: Host) -> Iterator[Outcome]:
+        steps: List[Step[object]] = []
+        for change in batch:
+            blocked = self._blocked_by(change)
+            if change.action == "refused":
+                yield Outcome(change.address, "refused", "refused", change.reason)
+            elif blocked:
+                yield Outcome(change.address, change.action, "skipped", f"because {blocked} did not succeed")
+            else:
+                steps.append(self._make_step(change))
+        if steps:
+            yield from self._items[batch[0].address].provider.apply(steps, host)
+
+    def _make_step(self, change: Change) -> Step[object]:
+        item: Item = self._items[change.address]
+        state = self._observation.states.get(change.address, {"type": "absent"})
+        difference = Difference(change.action, change.fields, change.reason)
+        return Step(change.address, change.action, item.spec, state, difference)
+
+    def _blocked_by(self, change: Change) -> str:
+        for edge in self._before.get(change.address, ()):
+            if edge.before in self._bad:
+                return edge.before
+        return next((cause for cause in change.causes if cause in self._bad and change.action in ("restart", "reload")), "")
+
+    def _follows(self, change: Change, members: Set[Address]) -> bool:
+        if self._kind_of(change) in ("directory", "package"):
+            return False
+        return change.address in members or any(edge.before in members for edge in self._before.get(change.address, ()))
+
+    @staticmethod
+    def _kind_of(change: Change) -> str:
+        return change.address.partition(":")[0]
+
+
+def update_ledger(
+    ledger: Mapping[Address, Resource], resources: Sequence[Resource], outcomes: Sequence[Outcome]
+) -> Dict[Address, Resource]:
+    """Give the ledger after a run: what is as desired is entered, what failed keeps its old entry, what left the config is dropped."""
+    bad = {outcome.address for outcome in outcomes if outcome.result in BAD}
+    found: Dict[Address, Resource] = {}
+    for resource in resources:
+        address = resource.address
+        if address not in bad:
+            found[address] = resource
+        elif address in ledger:
+            found[address] = ledger[address]
+    return found

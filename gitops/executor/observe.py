@@ -1,0 +1,52 @@
+"""Observe a machine: all resources of a kind in one pass; change nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Sequence
+
+from gitops.errors import UsageError
+from gitops.executor.facts import read_facts
+from gitops.model.address import Address
+from gitops.model.facts import is_met
+from gitops.model.observation import Observation, State
+from gitops.model.resource import Resource
+from gitops.plan.item import Item, Preparer, Providers
+from gitops.providers.host import Host
+
+
+def observe_host(host_name: str, items: Sequence[Item], host: Host, *, now: datetime, serial: int = 0) -> Observation:
+    """Give the states of all items whose `when` is met here, and the facts."""
+    facts = read_facts()
+    by_kind: Dict[str, List[Item]] = {}
+    for item in items:
+        if is_met(item.resource.when, facts):
+            by_kind.setdefault(item.resource.kind, []).append(item)
+    states: Dict[Address, State] = {}
+    for kind in sorted(by_kind):
+        states.update(_observe_kind(by_kind[kind], host))
+    return Observation(host_name, now, facts, states, serial)
+
+
+def check_root(items: Iterable[Item], root: str) -> None:
+    """Raise UsageError (exit 1) when `--root` is given and a kind cannot honour it."""
+    refused = sorted({item.resource.kind for item in items if root and not item.provider.honours_root})
+    if refused:
+        message = f"with --root these kinds cannot be used: {', '.join(refused)}"
+        raise UsageError(message, code="U040", hint="use --only, or run on the machine itself")
+
+
+def find_managed(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:
+    """Give every path that a resource owns."""
+    return frozenset(path for item in preparer.prepare_all(resources) for path in item.relations.owns)
+
+
+def make_preparer(providers: Providers) -> Preparer:
+    """Give a preparer of these providers."""
+    return Preparer(providers)
+
+
+def _observe_kind(items: Sequence[Item], host: Host) -> Mapping[Address, State]:
+    provider: Any = items[0].provider
+    states: Mapping[str, State] = provider.observe([item.spec for item in items], host)
+    return {item.resource.address: states[item.resource.name] for item in items}

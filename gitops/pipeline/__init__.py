@@ -1,0 +1,1 @@
+"""The spines of the control side: stages called in order, each line one room."""

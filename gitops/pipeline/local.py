@@ -1,0 +1,79 @@
+"""Spine: plan and apply on this machine, from compiled graphs to a report. Each line is one room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from gitops.model.address import Address
+from gitops.model.codec import Json
+from gitops.model.graph import Graphs
+from gitops.model.plan import HostPlan
+from gitops.model.report import Report
+from gitops.model.scope import HostScope
+from gitops.model.wire import Request
+from gitops.plan.textdiff import add_diffs
+from gitops.secrets.resolve import resolve_secrets
+from gitops.transport.local import Executed, Tell, run_local
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """Where a run happens: the root (empty: this machine itself), its state, the cache of the executor, the environment."""
+
+    root: str
+    state: Path
+    cache: Path
+    environment: Mapping[str, str]
+
+
+def plan_here(
+    host: str, graphs: Graphs, run: LocalRun, *, blobs: Path, only: tuple[Address, ...] = (), guards: bool = False
+) -> HostPlan:
+    """Plan this machine as it is now; changes nothing."""
+    request = replace(make_request("plan", host, graphs, run, blobs=blobs), only=only, guards=guards)
+    plan = HostPlan.from_json(cast("Json", run_local(request, cache=run.cache).body("plan")))
+    created = {change.address for change in plan.changes if change.action == "create"}
+    after = {resource.address: resource for resource in graphs.resources_of(host) if resource.address in created}
+    return add_diffs(plan, {}, after, graphs.blobs.get)
+
+
+def apply_here(
+    host: str,
+    graphs: Graphs,
+    run: LocalRun,
+    *,
+    blobs: Path,
+    approved: HostScope | None,
+    only: tuple[Address, ...] = (),
+    tell: Tell | None = None,
+) -> Report:
+    """Apply; `approved` is the scope of the plan that was shown: anything more is held."""
+    request = replace(make_request("apply", host, graphs, run, blobs=blobs), approved=approved, only=only)
+    return read_report(run_local(request, cache=run.cache, tell=tell))
+
+
+def make_request(operation: str, host: str, graphs: Graphs, run: LocalRun, *, blobs: Path) -> Request:
+    """Make the request for one host, with its secrets resolved and its contents laid out in `blobs`."""
+    resources = graphs.resources_of(host)
+    for digest, data in graphs.blobs.items():
+        path = blobs / digest[:2] / digest
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    return Request(
+        operation=operation,
+        host=host,
+        environment=graphs.environment,
+        resources=resources,
+        secrets=resolve_secrets(resources, run.environment),
+        blobs=str(blobs),
+        state=str(run.state),
+        root=run.root,
+    )
+
+
+def read_report(executed: Executed) -> Report:
+    """Give the report among the events."""
+    return Report.from_json(cast("Json", executed.body("report")))

@@ -1,0 +1,130 @@
+"""Directories: existence, mode, owner, group; `purge` removes what is not managed in it; `absent` on a full one needs `recurse`.
+
+A link or a file in a directory's place is refused. What purge and recurse delete is listed under the directory's address.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Iterator, List, Mapping, Optional, Sequence
+
+from gitops.model.attribute import attribute
+from gitops.model.observation import State
+from gitops.model.plan import Difference, FieldChange
+from gitops.model.report import Outcome
+from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.file import describe_path
+from gitops.providers.host import Host, Metadata
+from gitops.providers.steps import bound_parents, compare, do_each, imply_parents
+
+MAX_LISTED = 1000
+
+
+@dataclass(frozen=True)
+class DirectorySpec:
+    """A directory."""
+
+    path: str
+    owner: Optional[str] = attribute("text", "user name; a new directory belongs to the running user")
+    group: Optional[str] = attribute("text", "group name")
+    mode: Optional[str] = attribute("mode", "permissions; a new directory gets 0755")
+    purge: bool = attribute("boolean", "remove everything in it that is not managed", default=False)
+    recurse: bool = attribute("boolean", "with `state: absent`: remove it with all that is in it", default=False)
+    state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
+
+    @property
+    def metadata(self) -> Metadata:
+        """Owner, group and mode as declared."""
+        return Metadata(self.owner or "", self.group or "", self.mode or "")
+
+
+class DirectoryProvider(Provider[DirectorySpec]):
+    """See the module."""
+
+    kind = "directory"
+    spec = DirectorySpec
+    summary = "a directory: mode, owner, group, purge"
+    honours_root = True
+
+    def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
+        """State: type, mode, owner, group, parents; `extra` (with purge) or `entries` (with absent): sorted names."""
+        return {spec.path: self._observe_one(spec, host) for spec in specs}
+
+    def diff(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
+        """See DESIGN §6."""
+        found = state["type"]
+        if found == "absent":
+            if spec.state == "absent":
+                return None
+            fields = compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), {})
+            return Difference("create", fields, implied=imply_parents(state))
+        if found != "directory":
+            words = {"symlink": "a link", "file": "a file"}.get(str(found), "something else")
+            return Difference(
+                "refused", reason=str(state.get("reason") or f"{words} is there, not a directory; move it away yourself")
+            )
+        if spec.state == "absent":
+            return self._diff_absent(spec, state)
+        changes = [*compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state)]
+        if spec.purge and state.get("extra"):
+            changes.append(FieldChange("purge", state["extra"], None))
+        return Difference("update", tuple(changes)) if changes else None
+
+    def apply(self, steps: Sequence[Step[DirectorySpec]], host: Host) -> Iterator[Outcome]:
+        """Make, mend, purge or remove, in order."""
+        host.prepare([step.spec.path for step in steps])
+        yield from do_each(steps, lambda step: self._do(step, host))
+
+    def relate(self, spec: DirectorySpec) -> Relations:
+        """A directory comes after its parent, its owner and its group."""
+        wants = [f"path:{spec.path.rpartition('/')[0] or '/'}"]
+        wants.extend(f"user:{name}" for name in (spec.owner,) if name)
+        wants.extend(f"group:{name}" for name in (spec.group,) if name)
+        return Relations((f"path:{spec.path}",), tuple(wants), (spec.path,), spec.state == "absent")
+
+    def bound(self, spec: DirectorySpec) -> Sequence[Possible]:
+        """At most: set it and make every parent."""
+        if spec.state == "absent":
+            return (Possible("remove"),)
+        return (Possible("set"), *(Possible("set", parent) for parent in bound_parents(spec.path)))
+
+    def _observe_one(self, spec: DirectorySpec, host: Host) -> State:
+        found = host.inspect(spec.path)
+        state = describe_path(found)
+        if found.type == "directory":
+            if spec.state == "absent":
+                state["entries"] = list(host.list_names(spec.path))[:MAX_LISTED]
+            elif spec.purge:
+                state["extra"] = self._find_extra(spec.path, host)[:MAX_LISTED]
+        return state
+
+    @staticmethod
+    def _find_extra(path: str, host: Host) -> List[str]:
+        prefix = f"{path}/"
+        kept = {managed[len(prefix) :].partition("/")[0] for managed in host.managed if managed.startswith(prefix)}
+        return [name for name in host.list_names(path) if name not in kept]
+
+    @staticmethod
+    def _diff_absent(spec: DirectorySpec, state: State) -> Difference:
+        entries = state.get("entries")
+        if entries and not spec.recurse:
+            return Difference("refused", reason="the directory is not empty; `recurse: true` would remove all that is in it")
+        return Difference("remove", (FieldChange("entries", entries, None),) if entries else ())
+
+    @staticmethod
+    def _do(step: Step[DirectorySpec], host: Host) -> None:
+        spec = step.spec
+        if step.action == "remove":
+            host.remove(spec.path, is_recursive=spec.recurse)
+            return
+        if step.action == "create":
+            host.make_directory(spec.path, spec.metadata)
+            return
+        names = {change.name for change in step.difference.fields}
+        if names & {"mode", "owner", "group"}:
+            host.set_metadata(spec.path, spec.metadata)
+        if "purge" in names:
+            extra = step.state.get("extra")
+            for name in extra if isinstance(extra, (list, tuple)) else ():
+                host.prepare([f"{spec.path}/{name}"])
+                host.remove(f"{spec.path}/{name}", is_recursive=True)

@@ -1,0 +1,184 @@
+"""Regular files: content, mode, owner, group; absent.
+
+A file without content manages only existence and metadata; what is not declared is left alone. A link in its place is replaced,
+never followed; a directory or device is refused. Content with secrets is compared on the machine: the state then has `matches`,
+the digest of the content with its references, when what is there is what the references give.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+
+from gitops.model.attribute import attribute
+from gitops.model.codec import Json, digest_bytes, digest_json
+from gitops.model.observation import State
+from gitops.model.plan import Difference, FieldChange
+from gitops.model.report import Outcome
+from gitops.model.secret import Text, text_to_json
+from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.host import FileWrite, Host, Metadata, PathState
+from gitops.providers.steps import bound_parents, compare, do_each, imply_parents
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """A regular file."""
+
+    path: str
+    content: Any = attribute("content", "what is in it; instead `source` (a file of the project) or `template` (Jinja2)")
+    owner: Optional[str] = attribute("text", "user name; a new file belongs to the running user")
+    group: Optional[str] = attribute("text", "group name")
+    mode: Optional[str] = attribute("mode", "permissions; a new file gets 0644")
+    sensitive: bool = attribute("boolean", "never show the content, not even its digest", default=False)
+    validate: Optional[Tuple[str, ...]] = attribute("argv", "a command that must accept the new file; `{path}` stands for it")
+    state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
+
+    @property
+    def content_json(self) -> Json:
+        """The content as the graph holds it; None when not declared."""
+        if self.content is None or isinstance(self.content, dict):
+            return self.content
+        text: Text = self.content
+        return text_to_json(text)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the content must not be seen: it holds a secret or is declared sensitive."""
+        content = self.content_json
+        return self.sensitive or (isinstance(content, dict) and "parts" in content)
+
+    @property
+    def metadata(self) -> Metadata:
+        """Owner, group and mode as declared."""
+        return Metadata(self.owner or "", self.group or "", self.mode or "")
+
+
+class FileProvider(Provider[FileSpec]):
+    """See the module."""
+
+    kind = "file"
+    spec = FileSpec
+    summary = "a regular file: content, mode, owner, group"
+    honours_root = True
+
+    def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
+        """State: type, mode, owner, group, parents; digest and size of content, or `matches` when it is secret."""
+        return {spec.path: self._observe_one(spec, host) for spec in specs}
+
+    def diff(self, spec: FileSpec, state: State) -> Optional[Difference]:
+        """See DESIGN §6 for what is replaced and what is refused."""
+        found = state["type"]
+        if found in ("unsafe", "directory", "other"):
+            if spec.state == "absent" and found == "directory":
+                return Difference("refused", reason="a directory is there; remove it with `directory:` and `state: absent`")
+            return Difference(
+                "refused", reason=str(state.get("reason") or f"{_article(str(found))} is there; move it away yourself")
+            )
+        if spec.state == "absent":
+            return None if found == "absent" else Difference("remove")
+        if found == "absent":
+            return Difference("create", self._new_fields(spec), implied=imply_parents(state))
+        if found == "symlink":
+            return Difference("replace", self._new_fields(spec), reason=f"a link to {state.get('target')} is there")
+        changes = [*self._content_changes(spec, state)]
+        changes.extend(compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state))
+        return Difference("update", tuple(changes)) if changes else None
+
+    def apply(self, steps: Sequence[Step[FileSpec]], host: Host) -> Iterator[Outcome]:
+        """Write all files of the batch beside their places, flush once, rename; metadata alone is set in place."""
+        host.prepare([step.spec.path for step in steps if not step.spec.is_secret])
+        host.prepare([step.spec.path for step in steps if step.spec.is_secret], is_sensitive=True)
+        writes = [step for step in steps if step.action != "remove" and self._needs_write(step)]
+        failures: Mapping[str, str] = {}
+        if writes:
+            failures = host.write_files([self._make_write(step.spec) for step in writes])
+        written = {step.address for step in writes}
+        for step in writes:
+            reason = failures.get(step.spec.path)
+            yield Outcome(step.address, step.action, "failed" if reason else "changed", reason or "")
+        yield from do_each([step for step in steps if step.address not in written], lambda step: self._do_small(step, host))
+
+    def relate(self, spec: FileSpec) -> Relations:
+        """A file comes after its parent directory, its owner and its group."""
+        wants = [f"path:{spec.path.rpartition('/')[0] or '/'}"]
+        wants.extend(f"user:{name}" for name in (spec.owner,) if name)
+        wants.extend(f"group:{name}" for name in (spec.group,) if name)
+        return Relations((f"path:{spec.path}",), tuple(wants), (spec.path,), spec.state == "absent")
+
+    def bound(self, spec: FileSpec) -> Sequence[Possible]:
+        """At most: set or replace it, and make every parent."""
+        if spec.state == "absent":
+            return (Possible("remove"),)
+        return (Possible("set"), Possible("replace"), *(Possible("set", parent) for parent in bound_parents(spec.path)))
+
+    def _observe_one(self, spec: FileSpec, host: Host) -> State:
+        found = host.inspect(spec.path)
+        state = describe_path(found)
+        if found.type == "file" and spec.content is not None:
+            digest = host.digest(spec.path)
+            content = spec.content_json
+            if spec.is_secret:
+                state["matches"] = digest_json(content) if digest == host.digest_content(content) else ""
+            else:
+                state["digest"], state["size"] = digest, found.size
+        return state
+
+    def _content_changes(self, spec: FileSpec, state: State) -> Iterator[FieldChange]:
+        content = spec.content_json
+        if content is None:
+            return
+        if spec.is_secret:
+            if state.get("matches") != digest_json(content):
+                yield FieldChange("content", "other secret content", "secret content")
+            return
+        wanted = describe_content(content)
+        if state.get("digest") != wanted["digest"]:
+            yield FieldChange("content", {"digest": state.get("digest"), "size": state.get("size")}, wanted)
+
+    def _new_fields(self, spec: FileSpec) -> Tuple[FieldChange, ...]:
+        changes: List[FieldChange] = []
+        content = spec.content_json
+        if content is not None:
+            changes.append(FieldChange("content", None, "secret content" if spec.is_secret else describe_content(content)))
+        changes.extend(compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), {}))
+        return tuple(changes)
+
+    @staticmethod
+    def _needs_write(step: Step[FileSpec]) -> bool:
+        return step.action in ("create", "replace") or any(change.name == "content" for change in step.difference.fields)
+
+    @staticmethod
+    def _make_write(spec: FileSpec) -> FileWrite:
+        return FileWrite(spec.path, spec.content_json, spec.metadata, spec.validate or (), spec.is_secret)
+
+    @staticmethod
+    def _do_small(step: Step[FileSpec], host: Host) -> None:
+        if step.action == "remove":
+            host.remove(step.spec.path)
+        else:
+            host.set_metadata(step.spec.path, step.spec.metadata)
+
+
+def describe_path(found: PathState) -> Dict[str, Json]:
+    """Give the state keys that all paths share."""
+    if found.type == "unsafe":
+        return {"type": "unsafe", "reason": found.reason}
+    if found.type == "absent":
+        return {"type": "absent", "parents": list(found.parents)}
+    state: Dict[str, Json] = {"type": found.type, "mode": found.mode, "owner": found.owner, "group": found.group}
+    if found.type == "symlink":
+        state["target"] = found.target
+    return state
+
+
+def describe_content(content: Json) -> Dict[str, Json]:
+    """Give {digest, size} of a content without secrets."""
+    if isinstance(content, dict):
+        return {"digest": content["blob"], "size": content["size"]}
+    data = str(content).encode("utf-8")
+    return {"digest": digest_bytes(data), "size": len(data)}
+
+
+def _article(kind: str) -> str:
+    return "a directory" if kind == "directory" else "a device, socket or pipe"

@@ -1,0 +1,38 @@
+"""The table of kinds. A new kind is one file and one row here."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Tuple
+
+from gitops.providers.base import Provider
+from gitops.providers.command import CommandProvider
+from gitops.providers.directory import DirectoryProvider
+from gitops.providers.file import FileProvider
+from gitops.providers.group import GroupProvider
+from gitops.providers.package import PackageProvider
+from gitops.providers.service import ServiceProvider
+from gitops.providers.symlink import SymlinkProvider
+from gitops.providers.user import UserProvider
+
+
+def list_providers(*, runs_guards: bool = False) -> Tuple[Provider[Any], ...]:
+    """Give all providers; `runs_guards` lets commands ask their guards while observing."""
+    return (
+        CommandProvider(runs_guards=runs_guards),
+        DirectoryProvider(),
+        FileProvider(),
+        GroupProvider(),
+        PackageProvider(),
+        ServiceProvider(),
+        SymlinkProvider(),
+        UserProvider(),
+    )
+
+
+def make_registry(*, runs_guards: bool = False) -> Mapping[str, Provider[Any]]:
+    """Give all providers by kind."""
+    found: Dict[str, Provider[Any]] = {item.kind: item for item in list_providers(runs_guards=runs_guards)}
+    return found
+
+
+PROVIDERS: Mapping[str, Provider[Any]] = make_registry()

@@ -1,0 +1,1 @@
+"""References to values, late: only the process that starts the executor resolves them, from sources its own settings allow."""

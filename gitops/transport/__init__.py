@@ -1,0 +1,1 @@
+"""How a request reaches an executor and its events come back: here, on this machine."""

@@ -1,0 +1,119 @@
+"""Run the executor on this machine: a child process from the unpacked archive, request in, events out.
+
+The archive lies unpacked by digest in a folder of the user's own (importing from a zip costs most of the time budget); what is
+found there is checked against the archive before it is run. Events are bounded; a child that dies without a word is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import py_compile
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops.errors import BugError, HeldError, HostError, RemoteError, TrueupError, TrustError, UsageError
+from gitops.model.codec import decode_json, encode_canonical
+from gitops.model.fields import Fields
+from gitops.model.limits import DEFAULTS
+from gitops.model.wire import Event, Request
+from gitops.transport.payload import build_payload
+
+ERRORS: dict[int, type[TrueupError]] = {1: UsageError, 3: HeldError, 4: HostError, 6: TrustError, 7: RemoteError}
+Tell = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Executed:
+    """How the executor ended, and all its events."""
+
+    status: int
+    events: tuple[Event, ...]
+
+    def body(self, event: str) -> object:
+        """Give the body of the last event of a name; raise BugError when there is none."""
+        for item in reversed(self.events):
+            if item.event == event:
+                return item.body
+        raise BugError(f"the executor gave no `{event}`", code="B030")
+
+
+def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python: str = sys.executable) -> Executed:
+    """Run a request here; raise the error that the executor reports, with its code and exit status."""
+    folder = unpack_payload(build_payload(), cache)
+    process = subprocess.Popen(  # the executor ends by its own bounds; a deadline here could cut a run in half
+        [python, "-I", "-S", "-B", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd="/",
+        env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(Path.home()), "LANG": "C.UTF-8"},
+    )
+    if process.stdin is None or process.stdout is None:
+        raise BugError("no pipes to the executor", code="B031")
+    events: list[Event] = []
+    try:
+        process.stdin.write(encode_canonical(request.to_json()))
+        process.stdin.close()
+        for line in iter(lambda: process.stdout.readline(DEFAULTS.event_bytes), b""):  # pyright: ignore[reportOptionalMemberAccess]
+            event = Event.from_json(decode_json(line))
+            events.append(event)
+            if tell is not None:
+                tell(event)
+    except BrokenPipeError:
+        pass
+    finally:
+        process.stdout.close()
+        status = process.wait()
+    _raise_error(events, status)
+    return Executed(status, tuple(events))
+
+
+def unpack_payload(archive: bytes, cache: Path) -> Path:
+    """Give the folder of the unpacked archive; made when it is missing or not what the archive says."""
+    folder = cache / "executor" / hashlib.sha256(archive).hexdigest()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    if _is_whole(folder, members):
+        return folder
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent))
+    for name, data in members.items():
+        path = fresh / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        py_compile.compile(str(path), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not _is_whole(folder, members):
+            raise
+    return folder
+
+
+def _is_whole(folder: Path, members: dict[str, bytes]) -> bool:
+    try:
+        if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o022:
+            return False
+        return all((folder / name).read_bytes() == data for name, data in members.items())
+    except OSError:
+        return False
+
+
+def _raise_error(events: list[Event], status: int) -> None:
+    for event in events:
+        if event.event == "error":
+            fields = Fields(event.body, "executor error")
+            code, message, hint = fields.text("code"), fields.text("message"), fields.text("hint")
+            kind = ERRORS.get(fields.integer("exit"), BugError)
+            raise kind(message, code=code, hint=hint)
+    if not events:
+        raise HostError(f"the executor ended with status {status} and said nothing", code="E260")

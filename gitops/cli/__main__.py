@@ -30,17 +30,20 @@ REPORT_TO = "the issue tracker named in CONTRIBUTING.md"
 class VerbGroup(click.Group):
     """A group whose commands are the table VERBS; a verb's module is imported when it is used."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click names it
+        """List the verbs in the order of the table."""
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  same
+        """Import a verb's module and give its command."""
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(VERBS[cmd_name].module)
         command: click.Command = module.command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  same
+        """Write the verbs with their one line of help."""
         with formatter.section("Verbs"):
             formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
 

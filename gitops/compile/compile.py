@@ -166,8 +166,7 @@ def _share(name: str, params: object, scope: Scope, state: _Compiling, plain: _P
     """Give a unit that was compiled before when all it read is equal here, else compile it."""
     for variant in state.variants.get(name, []):
         is_same = variant.params == params and all(
-            key.startswith("params.") or key.startswith("each.") or scope.value_of(key) == value
-            for key, value in variant.unit.reads.items()
+            key.startswith(("params.", "each.")) or scope.value_of(key) == value for key, value in variant.unit.reads.items()
         )
         if is_same:
             return variant.unit

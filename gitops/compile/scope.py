@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-
 from gitops.config.config import Config, HostDocument
 from gitops.config.node import Node, to_plain
 from gitops.model.diagnostic import Diagnostic, Place

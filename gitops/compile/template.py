@@ -80,7 +80,7 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     trim_blocks=True,
     keep_trailing_newline=True,
     finalize=_finalize,
-    autoescape=False,  # noqa: S701  config files are not HTML
+    autoescape=False,
     cache_size=0,
 )
 _ENVIRONMENT.globals = {name: _ENVIRONMENT.globals[name] for name in ("range", "dict", "namespace")}

@@ -70,7 +70,7 @@ class UnitCompiler:
         for node in nodes:
             try:
                 for scope in self._repeat(node):
-                    placed.append(self._compile_one(node, scope))  # noqa: PERF401  a comprehension would lose those before a mistake
+                    placed.append(self._compile_one(node, scope))
             except CompileError as error:
                 self._diagnostics.append(error.diagnostic)
         return Unit(name, tuple(placed), tuple(self._diagnostics), dict(self._scope.reads), self._blobs, place)

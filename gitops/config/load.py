@@ -90,7 +90,7 @@ def _list_files(tree: SourceTree, findings: Findings) -> tuple[list[str], list[s
 
 
 def _is_project_file(path: str) -> bool:
-    return is_document(path) or path.split("/")[0] in ("modules", *DATA_FOLDERS)
+    return is_document(path) or path.split("/", maxsplit=1)[0] in ("modules", *DATA_FOLDERS)
 
 
 def _is_module_cue(path: str) -> bool:

@@ -145,11 +145,8 @@ class _Composer:
 
     def _close(self) -> None:
         done = self._stack.pop()
-        if done.is_map:
-            node = Node(self._merge(done), done.place, keys=done.keys)
-        else:
-            node = Node(tuple(done.items), done.place)
-        self._add(node, done.anchor)
+        value = self._merge(done) if done.is_map else tuple(done.items)
+        self._add(Node(value, done.place, keys=done.keys), done.anchor)
 
     def _merge(self, done: _Open) -> dict[str, Node]:
         if not done.merges:

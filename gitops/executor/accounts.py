@@ -73,9 +73,9 @@ def _name_or_number(look_up: Callable[[], str], number: int) -> str:
 
 
 def _read_ids(root: str, name: str) -> Optional[Dict[str, int]]:
-    path = os.path.join(root, "etc", name)  # noqa: PTH118  pathlib is slow to import on the machine
-    if not root or not os.path.isfile(path):  # noqa: PTH113  same
+    path = os.path.join(root, "etc", name)
+    if not root or not os.path.isfile(path):
         return None
-    with open(path, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123  same
+    with open(path, encoding="utf-8", errors="replace") as stream:
         rows = [line.rstrip("\n").split(":") for line in stream]
     return {row[0]: int(row[ID_FIELD]) for row in rows if len(row) > ID_FIELD and row[ID_FIELD].isdigit()}

@@ -24,7 +24,8 @@ class Previous:
 @dataclass(frozen=True)
 class Manifest:
     """What a release says of itself. `shards` maps two hex digits to the SHA-256 of that shard's index.json; `plan` is the content
-    digest of the approved FleetPlan or empty; serials are dense and begin at 1; `rollback_of` is a serial or 0."""
+    digest of the approved FleetPlan or empty; serials are dense and begin at 1; `rollback_of` is a serial or 0.
+    """
 
     repository: str
     environment: str
@@ -39,7 +40,7 @@ class Manifest:
     approvals: Tuple[str, ...] = ()
     rollback_of: int = 0
     min_agent: str = "0.1.0"
-    extensions: Mapping[str, Json] = field(default_factory=dict)
+    extensions: Mapping[str, Json] = field(default_factory=Dict[str, Json])
 
     def to_bytes(self) -> bytes:
         """Give manifest.json."""

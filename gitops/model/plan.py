@@ -6,7 +6,7 @@ on a host appears as digest and size. The content digest is over a plan's canoni
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Dict, Mapping, Optional, Tuple, cast
 
@@ -50,7 +50,8 @@ class FieldChange:
 class Difference:
     """A provider's answer: what must be done to bring one state to its Spec. `implied` are resources it needs that nobody declared
     (missing parent directories). A `refused` difference says why in `reason` and has no effect. `is_refresh` says that doing it also
-    does what a notification would ask (a stopped service is started), so that no restart follows."""
+    does what a notification would ask (a stopped service is started), so that no restart follows.
+    """
 
     action: str
     fields: Tuple[FieldChange, ...] = ()
@@ -63,7 +64,8 @@ class Difference:
 @dataclass(frozen=True)
 class Change:
     """One line of a plan. `classification` is the class of DESIGN §4; `causes` are addresses whose change brings this one;
-    `after` the digest of the state left behind (empty for remove, restart, reload, refused); `diff` lines of Git's content."""
+    `after` the digest of the state left behind (empty for remove, restart, reload, refused); `diff` lines of Git's content.
+    """
 
     address: Address
     action: str
@@ -128,7 +130,8 @@ class Change:
 @dataclass(frozen=True)
 class HostPlan:
     """What one machine would do. `changes` stand in the order they would be made; `unmanaged` left the config and stay as they are;
-    `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents)."""
+    `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents).
+    """
 
     host: str
     observed: Optional[datetime]
@@ -209,7 +212,8 @@ class ChangeGroup:
 @dataclass(frozen=True)
 class PlanSubject:
     """What a fleet plan is for. `base` is the released commit that it is compared with, `head` the commit proposed (empty: the work
-    tree), `target` the target branch's commit that head was merged with (empty: none); `pull` is empty outside a pull request."""
+    tree), `target` the target branch's commit that head was merged with (empty: none); `pull` is empty outside a pull request.
+    """
 
     repository: str
     environment: str
@@ -242,13 +246,14 @@ class PlanSubject:
 @dataclass(frozen=True)
 class FleetPlan:
     """Everything reviewers see for one environment. `ages` maps each affected host to when it was observed, or None (never);
-    `unchanged` counts resources that stay as they are on all hosts."""
+    `unchanged` counts resources that stay as they are on all hosts.
+    """
 
     subject: PlanSubject
     groups: Tuple[ChangeGroup, ...] = ()
     scope: Scope = field(default_factory=Scope)
     change_digest: str = ""
-    ages: Mapping[str, Optional[datetime]] = field(default_factory=dict)
+    ages: Mapping[str, Optional[datetime]] = field(default_factory=Dict[str, Optional[datetime]])
     unchanged: int = 0
     hosts: int = 0
 
@@ -308,7 +313,7 @@ class FleetPlan:
         fields.done()
         ages = {host: observed.time(host) if observed.has(host) else None for host in _hosts_of(found)}
         observed.done()
-        return FleetPlan(**{**found.__dict__, "ages": ages})
+        return replace(found, ages=ages)
 
 
 def _hosts_of(plan: FleetPlan) -> Tuple[str, ...]:

@@ -50,7 +50,8 @@ class Outcome:
 @dataclass(frozen=True)
 class Report:
     """One run on one machine. `serial` and `release` (manifest digest) are those of the release applied, or 0 and empty.
-    `reason` says why it was held or failed as a whole; `drifted` lists items that differ but are only reported."""
+    `reason` says why it was held or failed as a whole; `drifted` lists items that differ but are only reported.
+    """
 
     run: str
     host: str

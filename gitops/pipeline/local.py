@@ -40,7 +40,7 @@ def plan_here(
     return add_diffs(plan, {}, after, graphs.blobs.get)
 
 
-def apply_here(
+def apply_here(  # noqa: PLR0913  the run, and how it is told
     host: str,
     graphs: Graphs,
     run: LocalRun,

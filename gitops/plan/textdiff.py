@@ -12,7 +12,7 @@ from typing import Callable, List, Mapping, Optional, Tuple, cast
 
 from gitops.model.address import Address
 from gitops.model.codec import Json
-from gitops.model.plan import Change, HostPlan
+from gitops.model.plan import HostPlan
 from gitops.model.resource import Resource
 from gitops.model.secret import show_text, text_from_json
 

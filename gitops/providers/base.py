@@ -79,6 +79,6 @@ class Provider(ABC, Generic[S]):
     def relate(self, spec: S) -> Relations:
         """Give the automatic edges' tokens."""
 
-    def bound(self, spec: S) -> Sequence[Possible]:
+    def bound(self, spec: S) -> Sequence[Possible]:  # noqa: ARG002  kinds with parents need it
         """List every effect that this may need on a machine never observed (an upper bound, DESIGN §4)."""
         return (Possible("set"),)

@@ -7,7 +7,7 @@ conditional. Never a shell.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.model.attribute import attribute
@@ -16,7 +16,7 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.observation import State
 from gitops.model.plan import Difference
 from gitops.model.report import Outcome
-from gitops.model.secret import text_to_json
+from gitops.model.secret import Text, text_to_json
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Finished, Host
 from gitops.providers.steps import do_each
@@ -40,7 +40,8 @@ class CommandSpec:
     @property
     def environment(self) -> Dict[str, Json]:
         """The environment with references, not values."""
-        return {name: text_to_json(text) for name, text in (self.env or {}).items()}
+        table = cast("Dict[str, Text]", self.env or {})
+        return {name: text_to_json(text) for name, text in table.items()}
 
 
 class CommandProvider(Provider[CommandSpec]):

@@ -8,7 +8,7 @@ the digest of the content with its references, when what is there is what the re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json, digest_bytes, digest_json
@@ -38,9 +38,8 @@ class FileSpec:
     def content_json(self) -> Json:
         """The content as the graph holds it; None when not declared."""
         if self.content is None or isinstance(self.content, dict):
-            return self.content
-        text: Text = self.content
-        return text_to_json(text)
+            return cast("Json", self.content)
+        return text_to_json(cast(Text, self.content))
 
     @property
     def is_secret(self) -> bool:

@@ -6,9 +6,9 @@ approve command always in it. All text from repositories and hosts is escaped: f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import List, Sequence, Tuple
 
 from gitops.model.diagnostic import Diagnostic
 from gitops.model.limits import DEFAULTS
@@ -34,8 +34,8 @@ class Approvals:
     """Where approvals of one environment stand; `given` are those that count now, `lost` those that no longer do and why."""
 
     required: int = 0
-    given: Tuple[str, ...] = ()
-    lost: Tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
 
     @property
     def is_enough(self) -> bool:
@@ -140,7 +140,7 @@ def _headline(plan: FleetPlan) -> str:
 
 
 def _render_tables(plan: FleetPlan, budget: int) -> str:
-    rows: List[str] = []
+    rows: list[str] = []
     used = left_out = 0
     for group in plan.groups:
         for row in _group_rows(group):
@@ -153,7 +153,7 @@ def _render_tables(plan: FleetPlan, budget: int) -> str:
     return "| | resource | hosts | action | why |\n|---|---|---|---|---|\n" + "\n".join(rows) + more if rows else ""
 
 
-def _group_rows(group: ChangeGroup) -> List[str]:
+def _group_rows(group: ChangeGroup) -> list[str]:
     hosts = code_span(name_hosts(group.hosts))
     rows = [
         f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | {change.action} | {_why(change)} |"
@@ -171,7 +171,7 @@ def _why(change: Change) -> str:
 
 
 def _render_diffs(plan: FleetPlan, budget: int) -> str:
-    shown: List[str] = []
+    shown: list[str] = []
     used = left_out = 0
     for group in plan.groups:
         for change in group.changes:
@@ -191,7 +191,7 @@ def _render_diffs(plan: FleetPlan, budget: int) -> str:
 
 
 def _render_hosts(plan: FleetPlan, now: datetime, budget: int) -> str:
-    lines: List[str] = []
+    lines: list[str] = []
     used = 0
     for number, group in enumerate(plan.groups, start=1):
         names = ", ".join(group.hosts)
@@ -204,7 +204,7 @@ def _render_hosts(plan: FleetPlan, now: datetime, budget: int) -> str:
 
 def _render_approval(section: Section) -> str:
     plan, approvals = section.plan, section.approvals
-    lines: List[str] = []
+    lines: list[str] = []
     if approvals.required:
         given = ", ".join(code_span(name) for name in approvals.given) or "none yet"
         lines.append(f"Approvals: {len(approvals.given)} of {approvals.required} ({given}).")
@@ -222,7 +222,8 @@ def _render_approval(section: Section) -> str:
 
 
 def _render_foot(subject: CommentSubject, sections: Sequence[Section], now: datetime) -> str:
-    merge = f"Planned for the merge of {code_span(subject.head[:7])} into {code_span(subject.target_branch)} at {code_span(subject.target[:7])}"
+    head, branch, target = (code_span(text) for text in (subject.head[:7], subject.target_branch, subject.target[:7]))
+    merge = f"Planned for the merge of {head} into {branch} at {target}"
     seen = plain_markdown(describe_observed(sections[0].plan, now))
     whole = f" [The whole plan]({subject.url})." if subject.url else ""
     return f"<sub>{merge}; {seen}.{whole}</sub>"

@@ -5,13 +5,13 @@ Takes diagnostics and a reader of source lines; shows the line, underlines the p
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional, Sequence
+from collections.abc import Callable, Sequence
 
 from gitops.model.codec import Json
 from gitops.model.diagnostic import Diagnostic
 from gitops.render.escape import escape_line, escape_terminal
 
-ReadLine = Callable[[str, int], Optional[str]]
+ReadLine = Callable[[str, int], str | None]
 
 MAX_LINE = 160
 
@@ -34,10 +34,10 @@ def render_github(found: Sequence[Diagnostic]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def render_sarif(found: Sequence[Diagnostic], version: str) -> Dict[str, Json]:
+def render_sarif(found: Sequence[Diagnostic], version: str) -> dict[str, Json]:
     """Give a SARIF 2.1.0 log as JSON."""
-    rules: List[Json] = [{"id": code} for code in sorted({item.code for item in found})]
-    results: List[Json] = [
+    rules: list[Json] = [{"id": code} for code in sorted({item.code for item in found})]
+    results: list[Json] = [
         {
             "ruleId": item.code,
             "level": item.severity,
@@ -53,7 +53,7 @@ def render_sarif(found: Sequence[Diagnostic], version: str) -> Dict[str, Json]:
         }
         for item in found
     ]
-    driver: Dict[str, Json] = {"name": "trueup", "version": version, "rules": rules}
+    driver: dict[str, Json] = {"name": "trueup", "version": version, "rules": rules}
     return {"version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
 
 
@@ -72,7 +72,7 @@ def _render_one(item: Diagnostic, read_line: ReadLine, *, colour: bool) -> str:
     return "\n".join(lines)
 
 
-def _excerpt(item: Diagnostic, source: str) -> List[str]:
+def _excerpt(item: Diagnostic, source: str) -> list[str]:
     number = str(item.place.line)
     gutter = " " * len(number)
     start = max(0, item.place.column - 1 - MAX_LINE // 2) if len(source) > MAX_LINE else 0
@@ -87,7 +87,7 @@ def _excerpt(item: Diagnostic, source: str) -> List[str]:
 def _count(found: Sequence[Diagnostic]) -> str:
     errors = [item for item in found if item.severity == "error"]
     files = len({item.place.file for item in found})
-    parts: List[str] = []
+    parts: list[str] = []
     if errors:
         parts.append(f"{len(errors)} error{'' if len(errors) == 1 else 's'}")
     if len(found) > len(errors):

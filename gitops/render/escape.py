@@ -14,7 +14,7 @@ _FENCE = re.compile(r"`{3,}")
 
 
 def escape_terminal(text: str) -> str:
-    """Give one line for a terminal: control and invisible direction characters as `\\x1b`, tabs kept."""
+    r"""Give one line for a terminal: control and invisible direction characters as `\x1b`, tabs kept."""
     return _CONTROL.sub(_show, text.replace("\n", "\\n"))
 
 

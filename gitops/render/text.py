@@ -5,8 +5,8 @@ Takes nouns and a time, gives lines. Colour only repeats what a sign already say
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import List, Sequence
 
 from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan
 from gitops.render.escape import escape_line, escape_terminal
@@ -63,7 +63,7 @@ def _heading(plan: FleetPlan, now: datetime) -> str:
     return f"{subject.environment}   {change}{count_words(plan.hosts, 'host')}, {describe_observed(plan, now)}"
 
 
-def _render_group(group: ChangeGroup, *, colour: bool) -> List[str]:
+def _render_group(group: ChangeGroup, *, colour: bool) -> list[str]:
     lines = [f"on {escape_terminal(name_hosts(group.hosts))}"]
     for change in group.changes:
         lines.extend(_render_change(change, colour=colour))
@@ -71,7 +71,7 @@ def _render_group(group: ChangeGroup, *, colour: bool) -> List[str]:
     return lines
 
 
-def _render_change(change: Change, *, colour: bool) -> List[str]:
+def _render_change(change: Change, *, colour: bool) -> list[str]:
     sign = sign_of(change)
     head = f"{sign} {escape_terminal(change.address):<{ADDRESS_WIDTH}}"
     if colour:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan
 
@@ -57,14 +57,14 @@ def describe_value(value: object) -> str:
     if value is None or value == "":
         return "none"
     if isinstance(value, dict):
-        table: Dict[str, object] = dict(value)  # pyright: ignore[reportUnknownArgumentType]  a JSON object of any values
+        table: dict[str, object] = dict(value)  # pyright: ignore[reportUnknownArgumentType]  a JSON object of any values
         if "digest" in table and "size" in table:
             return f"{table['size']} bytes ({str(table['digest'])[:8] or 'none'})"
         return ", ".join(f"{key}={describe_value(item)}" for key, item in sorted(table.items()))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        items: List[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]  a JSON list of any values
+        items: list[object] = list(value)  # pyright: ignore[reportUnknownArgumentType]  a JSON list of any values
         return ", ".join(describe_value(item) for item in items) or "none"
     return str(value)
 
@@ -85,7 +85,7 @@ def describe_observed(plan: FleetPlan, now: datetime) -> str:
     """Say how old the observations behind the plan are: the newest, the oldest and which host, who was never seen."""
     seen = sorted((at, host) for host, at in plan.ages.items() if at is not None)
     never = [host for host, at in plan.ages.items() if at is None]
-    words: List[str] = []
+    words: list[str] = []
     if seen:
         words.append(f"observed {describe_age(seen[-1][0], now)} ago")
         if seen[0][0] != seen[-1][0]:
@@ -103,9 +103,9 @@ def name_hosts(hosts: Sequence[str], most: int = 3) -> str:
     return f"{ordered[0]} … {ordered[-1]} ({len(ordered)} hosts)"
 
 
-def count_actions(groups: Iterable[ChangeGroup]) -> Tuple[Tuple[str, int], ...]:
+def count_actions(groups: Iterable[ChangeGroup]) -> tuple[tuple[str, int], ...]:
     """Count changes by action over all hosts, in the order of SIGNS."""
-    counts: Dict[str, int] = dict.fromkeys(SIGNS, 0)
+    counts: dict[str, int] = dict.fromkeys(SIGNS, 0)
     for group in groups:
         for change in group.changes:
             counts[change.action] += len(group.hosts)

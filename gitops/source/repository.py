@@ -87,8 +87,8 @@ def find_ref(repository: Path, ref: str) -> str:
 def list_refs(repository: Path, prefix: str) -> dict[str, str]:
     """Give full ref names below a prefix with their commit ids, sorted."""
     done = run_git(repository, ["for-each-ref", "--format=%(refname) %(objectname)", prefix])
-    pairs = [line.split(" ", 1) for line in done.output.decode("utf-8", "replace").splitlines()]
-    return {name: ident for name, ident in sorted(pairs)}
+    rows = sorted(done.output.decode("utf-8", "replace").splitlines())
+    return {name: ident for name, _, ident in (row.partition(" ") for row in rows)}
 
 
 def merge(repository: Path, target: str, head: str, subpath: str = "") -> MergeResult:

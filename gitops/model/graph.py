@@ -82,9 +82,9 @@ class Graphs:
     """The graphs of one environment's hosts with the blocks and file contents they name, each by digest."""
 
     environment: str
-    hosts: Mapping[str, HostGraph] = field(default_factory=Dict[str, HostGraph])
-    blocks: Mapping[str, Block] = field(default_factory=Dict[str, Block])
-    blobs: Mapping[str, bytes] = field(default_factory=Dict[str, bytes])
+    hosts: Mapping[str, HostGraph] = field(default_factory=dict[str, HostGraph])
+    blocks: Mapping[str, Block] = field(default_factory=dict[str, Block])
+    blobs: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
 
     def resources_of(self, host: str) -> Tuple[Resource, ...]:
         """List all resources of a host, its blocks' included, ordered by address; a host that is not listed has none."""

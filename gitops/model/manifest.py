@@ -40,7 +40,7 @@ class Manifest:
     approvals: Tuple[str, ...] = ()
     rollback_of: int = 0
     min_agent: str = "0.1.0"
-    extensions: Mapping[str, Json] = field(default_factory=Dict[str, Json])
+    extensions: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     def to_bytes(self) -> bytes:
         """Give manifest.json."""

@@ -27,8 +27,8 @@ class Observation:
 
     host: str
     at: datetime
-    facts: Facts = field(default_factory=Dict[str, str])
-    states: Mapping[Address, State] = field(default_factory=Dict[Address, State])
+    facts: Facts = field(default_factory=dict[str, str])
+    states: Mapping[Address, State] = field(default_factory=dict[Address, State])
     serial: int = 0
 
     def to_json(self) -> Dict[str, Json]:

@@ -253,7 +253,7 @@ class FleetPlan:
     groups: Tuple[ChangeGroup, ...] = ()
     scope: Scope = field(default_factory=Scope)
     change_digest: str = ""
-    ages: Mapping[str, Optional[datetime]] = field(default_factory=Dict[str, Optional[datetime]])
+    ages: Mapping[str, Optional[datetime]] = field(default_factory=dict[str, Optional[datetime]])
     unchanged: int = 0
     hosts: int = 0
 

@@ -24,10 +24,10 @@ class Resource:
 
     kind: str
     name: str
-    attributes: Mapping[str, Json] = field(default_factory=Dict[str, Json])
+    attributes: Mapping[str, Json] = field(default_factory=dict[str, Json])
     needs: Tuple[Address, ...] = ()
     notify: Tuple[Address, ...] = ()
-    when: When = field(default_factory=Dict[str, Tuple[str, ...]])
+    when: When = field(default_factory=dict[str, Tuple[str, ...]])
     drift: str = "heal"
 
     @property

@@ -39,7 +39,7 @@ class HostScope:
 class Scope:
     """All hosts' sets; a host without any is not listed."""
 
-    hosts: Mapping[str, HostScope] = field(default_factory=Dict[str, HostScope])
+    hosts: Mapping[str, HostScope] = field(default_factory=dict[str, HostScope])
 
     def to_json(self) -> Dict[str, Json]:
         """Give `{intents: [{hosts, items}], effects: [{hosts, items}]}`, folded and sorted."""

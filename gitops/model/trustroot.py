@@ -51,7 +51,7 @@ class TrustRoot:
     threshold: int
     environments: Mapping[str, EnvironmentTrust]
     commit_signature: str = "warn"
-    extensions: Mapping[str, Json] = field(default_factory=Dict[str, Json])
+    extensions: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     def to_bytes(self) -> bytes:
         """Give the canonical document."""

@@ -39,7 +39,7 @@ class Request:
     resources: Tuple[Resource, ...] = ()
     baseline: Optional[Tuple[Resource, ...]] = None
     approved: Optional[HostScope] = None
-    secrets: Mapping[str, str] = field(default_factory=Dict[str, str])
+    secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     only: Tuple[Address, ...] = ()
     blobs: str = ""
     state: str = ""

@@ -38,7 +38,7 @@ class FileSpec:
     def content_json(self) -> Json:
         """The content as the graph holds it; None when not declared."""
         if self.content is None or isinstance(self.content, dict):
-            return cast("Json", self.content)
+            return cast("Json", self.content)  # pyright: ignore[reportUnknownMemberType]  decoded by hand
         return text_to_json(cast(Text, self.content))
 
     @property

@@ -1,0 +1,137 @@
+"""Write docs/reference/ from the code: verbs, kinds, diagnostics, exit statuses, rooms. `--check` only compares.
+
+The pages say what the code says; a test compares them, so that they cannot go stale.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from gitops import errors
+from gitops.cli.verbs import VERBS
+from gitops.config.codes import CODES
+from gitops.config.resources import COMMON, known_attributes
+from gitops.model.attribute import Attribute, describe_type
+from gitops.model.facts import FACTS
+from gitops.providers.registry import PROVIDERS
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference"
+NOTE = "<!-- Made by `make docs` from the code. Do not edit. -->\n"
+EXITS: Mapping[int, str] = {
+    0: "done, or nothing to change",
+    1: "the config or the arguments are wrong; every mistake is printed",
+    2: "plan, diff, dry run: there are changes",
+    3: "held: an approval, a policy, a lock, or more than was approved",
+    4: "a host or a resource failed",
+    5: "failed, and rolled back by itself",
+    6: "trust: a signature, serial, expiry or digest",
+    7: "a forge, Git remote or the network cannot be reached",
+    70: "a bug in this program",
+}
+
+
+def make_pages() -> dict[str, str]:
+    """Give every page by file name."""
+    return {
+        "cli.md": make_cli(),
+        "kinds.md": make_kinds(),
+        "diagnostics.md": make_diagnostics(),
+        "exit-statuses.md": make_exits(),
+    }
+
+
+def make_cli() -> str:
+    """Give the page of verbs, from click."""
+    head = "JSON goes to standard output and names its schema; messages for people go to standard error."
+    parts = [NOTE, f"# Verbs\n\n`gitops [-C DIR] VERB …`. {head}\n"]
+    for name in VERBS:
+        command: click.Command = importlib.import_module(VERBS[name].module).command
+        parts.extend(_describe_command(f"gitops {name}", command))
+    return "\n".join(parts)
+
+
+def _describe_command(path: str, command: click.Command) -> Iterator[str]:
+    yield f"## `{path}`\n"
+    yield inspect.cleandoc(command.help or "") + "\n"
+    rows = [_option_row(item) for item in command.params if isinstance(item, click.Option) and not item.hidden]
+    arguments = [f"`{item.make_metavar(click.Context(command))}`" for item in command.params if isinstance(item, click.Argument)]
+    if arguments:
+        yield "Arguments: " + " ".join(arguments) + "\n"
+    if rows:
+        yield "| option | |\n|---|---|\n" + "\n".join(rows) + "\n"
+    if isinstance(command, click.Group):
+        for name in sorted(command.commands):
+            yield from _describe_command(f"{path} {name}", command.commands[name])
+
+
+def _option_row(option: click.Option) -> str:
+    names = ", ".join(f"`{name}`" for name in option.opts)
+    kinds = "" if option.is_flag else f" {option.make_metavar(click.Context(click.Command('x')))}"
+    return f"| {names}{kinds.replace('|', ' or ')} | {(option.help or '').replace('|', ' or ')} |"
+
+
+def make_kinds() -> str:
+    """Give the page of resource kinds, from their Specs."""
+    parts = [NOTE, "# Resource kinds\n\nEvery resource also takes " + ", ".join(f"`{name}`" for name in COMMON) + ".\n"]
+    for kind in sorted(PROVIDERS):
+        provider = PROVIDERS[kind]
+        root = "can be used with `--root`" if provider.honours_root else "cannot be used with `--root`"
+        parts.append(f"## `{kind}`\n\n{provider.summary[:1].upper()}{provider.summary[1:]}; {root}.\n")
+        parts.append(inspect.cleandoc(sys.modules[type(provider).__module__].__doc__ or "") + "\n")
+        rows = [_attribute_row(name, item) for name, item in sorted(known_attributes(kind).items())]
+        parts.append("| attribute | takes | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
+    facts = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in FACTS.items())
+    parts.append(f"## Facts for `when`\n\n| fact | |\n|---|---|\n{facts}\n")
+    return "\n".join(parts)
+
+
+def _attribute_row(name: str, item: Attribute) -> str:
+    default = "required" if item.is_required else "" if item.default is None else f"`{str(item.default).lower()}`"
+    return f"| `{name}` | {describe_type(item).replace('|', ' or ')} | {default} | {item.doc.replace('|', ' or ')} |"
+
+
+def make_diagnostics() -> str:
+    """Give the page of diagnostic codes."""
+    rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in sorted(CODES.items()))
+    return f"{NOTE}\n# Diagnostics\n\nA code never changes its meaning.\n\n| code | |\n|---|---|\n{rows}\n"
+
+
+def make_exits() -> str:
+    """Give the page of exit statuses and of the errors behind them."""
+    rows = "\n".join(f"| {status} | {meaning} |" for status, meaning in EXITS.items())
+    kinds = [item for item in vars(errors).values() if inspect.isclass(item) and issubclass(item, errors.TrueupError)]
+    table = "\n".join(
+        f"| {item.code[0]}… | {item.exit_status} | {inspect.cleandoc(item.__doc__ or '').splitlines()[0]} |"
+        for item in kinds
+        if item is not errors.TrueupError
+    )
+    head = f"{NOTE}\n# Exit statuses\n\n| status | meaning |\n|---|---|\n{rows}\n"
+    return f"{head}\n## Errors\n\n| code begins with | exit | |\n|---|---|---|\n{table}\n"
+
+
+def main() -> int:
+    """Write the pages, or say which differ."""
+    stale = [name for name, text in make_pages().items() if not _is_written(name, text)]
+    if "--check" in sys.argv:
+        sys.stdout.write("".join(f"docs/reference/{name} is stale: run `make docs`\n" for name in stale))
+        return 1 if stale else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, text in make_pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+def _is_written(name: str, text: str) -> bool:
+    path = FOLDER / name
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

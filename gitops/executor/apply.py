@@ -22,7 +22,7 @@ class Application:
     """One plan being applied to one machine."""
 
     def __init__(self, plan: HostPlan, resources: Sequence[Resource], observation: Observation, preparer: Preparer) -> None:
-        declared = {resource.address: resource for resource in (*plan.implied, *resources)}
+        declared = {resource.address: resource for resource in (*resources, *plan.implied)}
         self._items = {address: preparer.prepare(resource) for address, resource in declared.items()}
         self._plan = plan
         self._observation = observation

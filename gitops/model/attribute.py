@@ -226,7 +226,8 @@ def _decode_content(_: Attribute, value: Json) -> Any:
     if isinstance(value, dict) and "blob" in value:
         table = cast(Mapping[str, Json], value)
         digest, size = table.get("blob"), table.get("size")
-        if set(table) != {"blob", "size"} or not isinstance(digest, str) or not is_digest(digest) or not isinstance(size, int):
+        is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+        if set(table) != {"blob", "size"} or not isinstance(digest, str) or not is_digest(digest) or not is_size:
             raise ValueError("expected {blob: <sha256>, size: <bytes>}")
         return dict(table)
     return _decode_parts(value)

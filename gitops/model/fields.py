@@ -104,9 +104,7 @@ class Fields:
 
     def table(self, key: str) -> Dict[str, Json]:
         """Take an object with string keys; absent is empty."""
-        value = self._left.pop(key, None)
-        if value is None:
-            return {}
+        value = self._left.pop(key, {})
         if not isinstance(value, dict):
             raise self._wrong(key, "an object", value)
         return dict(cast(Mapping[str, Json], value))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Dict, Mapping, Optional, Tuple, cast
 
+from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, digest_bytes, encode_canonical, format_time
 from gitops.model.fields import Fields
@@ -175,7 +176,7 @@ class HostPlan:
             unmanaged=tuple(parse_address(text) for text in fields.texts("unmanaged")),
             reported=tuple(Change.from_json(item) for item in fields.items("reported")),
             implied=tuple(Resource.from_json(item) for item in fields.items("implied")),
-            scope=Scope.from_json(fields.raw("scope")).hosts.get(host, HostScope()),
+            scope=_only_scope(Scope.from_json(fields.raw("scope")), host),
         )
         fields.done()
         return found
@@ -246,7 +247,7 @@ class PlanSubject:
 @dataclass(frozen=True)
 class FleetPlan:
     """Everything reviewers see for one environment. `ages` maps each affected host to when it was observed, or None (never);
-    `unchanged` counts resources that stay as they are on all hosts.
+    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`).
     """
 
     subject: PlanSubject
@@ -256,6 +257,7 @@ class FleetPlan:
     ages: Mapping[str, Optional[datetime]] = field(default_factory=dict[str, Optional[datetime]])
     unchanged: int = 0
     hosts: int = 0
+    reported: Tuple[ChangeGroup, ...] = ()
 
     @property
     def content_digest(self) -> str:
@@ -279,7 +281,7 @@ class FleetPlan:
 
     def to_json(self) -> Dict[str, Json]:
         """Give the stored document `gitops/plan/v1` (the CLI adds `content_digest`)."""
-        return {
+        table: Dict[str, Json] = {
             "schema": PLAN_SCHEMA,
             "subject": self.subject.to_json(),
             "change_digest": self.change_digest,
@@ -290,6 +292,9 @@ class FleetPlan:
             "unchanged": self.unchanged,
             "hosts": self.hosts,
         }
+        if self.reported:
+            table["reported"] = [group.to_json() for group in self.reported]
+        return table
 
     def to_bytes(self) -> bytes:
         """Give the canonical bytes that are stored under the content digest."""
@@ -309,6 +314,7 @@ class FleetPlan:
             change_digest=fields.digest("change_digest"),
             unchanged=fields.integer("unchanged"),
             hosts=fields.integer("hosts"),
+            reported=tuple(ChangeGroup.from_json(item) for item in fields.items("reported")),
         )
         fields.done()
         ages = {host: observed.time(host) if observed.has(host) else None for host in _hosts_of(found)}
@@ -316,8 +322,14 @@ class FleetPlan:
         return replace(found, ages=ages)
 
 
+def _only_scope(scope: Scope, host: str) -> HostScope:
+    if set(scope.hosts) - {host}:
+        raise MalformedError("host plan: `scope` speaks of other hosts", code="M032")
+    return scope.hosts.get(host, HostScope())
+
+
 def _hosts_of(plan: FleetPlan) -> Tuple[str, ...]:
-    grouped = {host for group in plan.groups for host in group.hosts}
+    grouped = {host for group in (*plan.groups, *plan.reported) for host in group.hosts}
     return tuple(sorted(grouped | set(plan.scope.hosts)))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Dict, Mapping, Tuple
 
 from gitops.errors import MalformedError
-from gitops.model.address import Address, make_address, parse_address
+from gitops.model.address import Address, make_address, parse_address, split_address
 from gitops.model.codec import Json, digest_json
 from gitops.model.facts import When
 from gitops.model.fields import Fields
@@ -64,6 +64,8 @@ class Resource:
         fields = Fields(value, "resource")
         kind, name = fields.text("kind"), fields.text("name")
         where = parse_address(f"{kind}:{name}")
+        if split_address(where)[0] != kind:
+            raise MalformedError(f"not a kind: got {kind[:80]!r}", code="M020")
         when = fields.table("when")
         found = Resource(
             kind=kind,

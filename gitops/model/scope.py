@@ -77,7 +77,10 @@ def _unfold(groups: Sequence[Json], read: Callable[[Sequence[str]], Item]) -> Di
     for group in groups:
         fields = Fields(group, "scope group")
         items = frozenset(read(_row(item)) for item in fields.items("items"))
-        for host in fields.texts("hosts"):
+        hosts = fields.texts("hosts")
+        if not items or not hosts:
+            raise MalformedError("scope: a group has hosts and items", code="M031")
+        for host in hosts:
             if host in found:
                 raise MalformedError(f"scope: host `{host[:80]}` is listed twice", code="M031")
             found[host] = items

@@ -71,9 +71,10 @@ def find_secrets(value: Json) -> Tuple[SecretRef, ...]:
         item = stack.pop()
         if isinstance(item, dict):
             table = cast(Mapping[str, Json], item)
-            if set(table) == {"secret", "from", "key"}:
-                ref = secret_from_json(table, "secret")
-                found[f"{ref.ident}\n{ref.name}"] = ref
+            if set(table) == {"parts"} and not isinstance(table["parts"], str):
+                for part in text_from_json(table, "secret"):
+                    if isinstance(part, SecretRef):
+                        found[f"{part.ident}\n{part.name}"] = part
             else:
                 stack.extend(table.values())
         elif isinstance(item, (list, tuple)):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
+from gitops.errors import MalformedError
 from gitops.model.address import Address
 from gitops.model.codec import encode_canonical
 from gitops.model.graph import Graphs
@@ -19,7 +20,7 @@ from gitops.model.resource import Resource
 from gitops.model.scope import Scope, digest_change
 from gitops.plan.host import plan_host
 from gitops.plan.item import Preparer, Providers
-from gitops.plan.textdiff import ReadBlob, add_diffs
+from gitops.plan.textdiff import Differ, ReadBlob, add_diffs_by, make_differ
 
 ACTION_ORDER = (
     "refused",
@@ -36,7 +37,9 @@ CLASS_ORDER = ("conflict", "corrective", "intentional", "initial")
 
 @dataclass(frozen=True)
 class FleetInputs:
-    """What a fleet plan is made from. `released` None: nothing was ever released. `only_hosts` restricts the plan to these."""
+    """What a fleet plan is made from. `released` None: nothing was ever released. `only_hosts` restricts the plan to these, `only` to
+    these addresses and what they need, on the hosts that have one of them.
+    """
 
     desired: Graphs
     released: Optional[Graphs]
@@ -49,10 +52,13 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
     """Plan every host of either graph; the hosts that `only_hosts` leaves out are as if they were not there."""
     preparer = Preparer(providers)
     released = inputs.released or Graphs(inputs.desired.environment)
+    planning = _FleetPlanning(inputs, released, preparer, make_differ(_reader(released, inputs.desired)))
     names = sorted(set(inputs.desired.hosts) | set(released.hosts))
     if inputs.only_hosts is not None:
-        names = [name for name in names if name in set(inputs.only_hosts)]
-    plans = [_plan_one(name, inputs, released, preparer) for name in names]
+        chosen = set(inputs.only_hosts)
+        names = [name for name in names if name in chosen]
+    plans = [planning.plan_one(name) for name in names]
+    planning.check_only()
     scope = Scope({plan.host: plan.scope for plan in plans if not plan.scope.is_empty})
     groups = fold_groups(plans)
     return FleetPlan(
@@ -65,13 +71,14 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
             environment=subject.environment,
             pull=subject.pull,
         ),
-        ages=_find_ages(groups, scope, inputs.observations),
+        ages=_find_ages(plans, inputs.observations),
         unchanged=sum(plan.unchanged for plan in plans),
-        hosts=len(inputs.desired.hosts),
+        hosts=len(set(inputs.desired.hosts) & set(names)),
+        reported=fold_reported(plans),
     )
 
 
-def fold_groups(plans: List[HostPlan]) -> Tuple[ChangeGroup, ...]:
+def fold_groups(plans: Sequence[HostPlan]) -> Tuple[ChangeGroup, ...]:
     """Fold hosts with equal changes together: what is dangerous first, then the larger group, then by name."""
     found: Dict[bytes, List[HostPlan]] = {}
     for plan in plans:
@@ -94,26 +101,43 @@ def fold_groups(plans: List[HostPlan]) -> Tuple[ChangeGroup, ...]:
     return tuple(sorted(groups, key=_group_key))
 
 
+def fold_reported(plans: Sequence[HostPlan]) -> Tuple[ChangeGroup, ...]:
+    """Fold what differs but is only reported (`drift: report`) the same way; it is never applied."""
+    return fold_groups([HostPlan(plan.host, plan.observed, plan.reported) for plan in plans])
+
+
 def order_changes(changes: Tuple[Change, ...]) -> Tuple[Change, ...]:
     """Put refused and destructive ones first, then conflicts, then by address; a restart stands behind the rest."""
     return tuple(sorted(changes, key=_change_key))
 
 
-def _plan_one(name: str, inputs: FleetInputs, released: Graphs, preparer: Preparer) -> HostPlan:
-    before = _by_address(released.resources_of(name))
-    after = inputs.desired.resources_of(name)
-    only = frozenset(address for address in inputs.only if any(resource.address == address for resource in after))
-    if inputs.only and not only:
-        return HostPlan(name, None)
-    plan = plan_host(
-        name,
-        after,
-        observation=inputs.observations.get(name),
-        baseline=before,
-        preparer=preparer,
-        only=only,
-    )
-    return add_diffs(plan, before, _by_address(after), _reader(released, inputs.desired))
+class _FleetPlanning:
+    """The hosts' plans one after another, with what they share: prepared resources and compared contents."""
+
+    def __init__(self, inputs: FleetInputs, released: Graphs, preparer: Preparer, differ: Differ) -> None:
+        self._inputs = inputs
+        self._released = released
+        self._preparer = preparer
+        self._differ = differ
+        self._missing = set(inputs.only)
+
+    def plan_one(self, name: str) -> HostPlan:
+        """Plan one host; one that has none of the wanted addresses is left alone."""
+        before = _by_address(self._released.resources_of(name))
+        resources = self._inputs.desired.resources_of(name)
+        after = _by_address(resources)
+        only = frozenset(address for address in self._inputs.only if address in after)
+        self._missing -= only
+        if self._inputs.only and not only:
+            return HostPlan(name, None)
+        observation = self._inputs.observations.get(name)
+        plan = plan_host(name, resources, observation=observation, baseline=before, preparer=self._preparer, only=only)
+        return add_diffs_by(self._differ, plan, before, after)
+
+    def check_only(self) -> None:
+        """Raise MalformedError for a wanted address that no planned host has."""
+        if self._missing:
+            raise MalformedError(f"no resource {sorted(self._missing)[0]} on any of these hosts", code="U010")
 
 
 def _by_address(resources: Tuple[Resource, ...]) -> Dict[Address, Resource]:
@@ -127,13 +151,9 @@ def _reader(released: Graphs, desired: Graphs) -> ReadBlob:
     return read
 
 
-def _find_ages(
-    groups: Tuple[ChangeGroup, ...],
-    scope: Scope,
-    observations: Mapping[str, Observation],
-) -> Dict[str, Optional[datetime]]:
-    hosts = {host for group in groups for host in group.hosts} | set(scope.hosts)
-    return {host: observations[host].at if host in observations else None for host in sorted(hosts)}
+def _find_ages(plans: Sequence[HostPlan], observations: Mapping[str, Observation]) -> Dict[str, Optional[datetime]]:
+    affected = [plan.host for plan in plans if plan.changes or plan.unmanaged or plan.reported or not plan.scope.is_empty]
+    return {host: observations[host].at if host in observations else None for host in affected}
 
 
 def _group_key(group: ChangeGroup) -> Tuple[Tuple[int, int], int, Tuple[str, ...]]:

@@ -19,7 +19,7 @@ from typing import (
 )
 
 from gitops.errors import MalformedError
-from gitops.model.address import Address
+from gitops.model.address import Address, make_address
 from gitops.model.facts import is_met
 from gitops.model.observation import Observation, State
 from gitops.model.plan import Change, Difference, HostPlan
@@ -33,6 +33,7 @@ from gitops.plan.risk import judge_risk
 Baseline = Mapping[Address, Resource]
 
 UNSETTLING_KINDS = frozenset(("package", "command"))
+STATEFUL_VERBS = ("set", "replace", "run")
 
 
 def plan_host(
@@ -49,6 +50,7 @@ def plan_host(
     edges = find_edges(items)
     wanted = _select(items, edges, only)
     planning = _Planning(observation, baseline, preparer, edges)
+    planning.settle(items)
     for item in order_items(items, edges):
         if item.resource.address in wanted:
             planning.visit(item)
@@ -85,7 +87,11 @@ def find_intents(resources: Sequence[Resource], baseline: Baseline, preparer: Pr
 
 
 class _Planning:
-    """One walk over a host's items in order; keeps what earlier items mean for later ones."""
+    """One walk over a host's items in order; keeps what earlier items mean for later ones.
+
+    Effects hold more than the lines show where healing may come between plan and apply: an agent puts drift back to the released
+    state, so what the change needs from *there* is listed too (the plain verb, and the refresh that it brings).
+    """
 
     def __init__(
         self,
@@ -105,25 +111,40 @@ class _Planning:
         self._before: Dict[Address, List[Edge]] = {}
         for edge in edges:
             self._before.setdefault(edge.after, []).append(edge)
-        self._changed: Dict[Address, Tuple[str, str]] = {}
+        self._shown: Set[Address] = set()
+        self._changed: Dict[Address, Set[str]] = {}
         self._refused: Set[Address] = set()
+        self._settled: Dict[Address, Optional[Resource]] = {}
+
+    def settle(self, items: Sequence[Item]) -> None:
+        """Note the directories that the baseline needs already: making them again is healing, whoever asks for it now."""
+        for item in items:
+            if self._class_by_graph(item) == "corrective" and self._is_wanted(item) and not item.relations.is_absent:
+                for path in item.relations.owns:
+                    for parent in _ancestors(path):
+                        self._settled.setdefault(make_address("directory", parent), None)
+                if item.resource.kind == "directory":
+                    self._settled[item.resource.address] = item.resource
 
     def visit(self, item: Item) -> None:
         """Plan one item, given what was planned for those before it."""
         address = item.resource.address
-        if self._observation is not None and not is_met(item.resource.when, self._observation.facts):
-            return
-        if self._is_blocked(item):
+        if not self._is_wanted(item) or self._is_blocked(item):
             return
         state = None if self._observation is None else self._observation.states.get(address)
         if state is None:
             self._expect_anything(item)
             return
         difference = item.provider.diff(item.spec, state)
+        if difference is not None:
+            check_difference(address, difference)
         classification = self._classify(item, state)
-        is_planned = difference is not None and self._plan_own(item, check_difference(address, difference), classification)
+        is_planned = difference is not None and self._plan_own(item, difference, classification)
         if not self._plan_refresh(item, difference) and not is_planned:
             self.unchanged += 1
+
+    def _is_wanted(self, item: Item) -> bool:
+        return self._observation is None or is_met(item.resource.when, self._observation.facts)
 
     def _is_blocked(self, item: Item) -> bool:
         address = item.resource.address
@@ -148,13 +169,13 @@ class _Planning:
 
     def _plan_own(self, item: Item, difference: Difference, classification: str) -> bool:
         address = item.resource.address
+        if classification == "corrective" and item.resource.drift == "report":
+            self.reported.append(self._make_change(item, difference, classification))
+            return True
         if difference.action == "refused":
             self._refuse(address, difference.reason, classification)
             return True
         change = self._make_change(item, difference, classification)
-        if classification == "corrective" and item.resource.drift == "report":
-            self.reported.append(change)
-            return True
         for parent in difference.implied:
             self._plan_parent(parent, change)
         self._record(change)
@@ -169,13 +190,8 @@ class _Planning:
             action=difference.action,
             classification=classification,
             confidence=confidence,
-            risk=judge_risk(
-                address,
-                action=difference.action,
-                classification=classification,
-                confidence=confidence,
-            ),
-            after="" if difference.action == "remove" else item.resource.after,
+            risk=judge_risk(address, action=difference.action, classification=classification, confidence=confidence),
+            after="" if difference.action in ("remove", "refused") else item.resource.after,
             fields=difference.fields,
             causes=self._notifiers(address) if difference.action == "run" else (),
             reason=difference.reason,
@@ -183,53 +199,51 @@ class _Planning:
 
     def _plan_parent(self, parent: Resource, child: Change) -> None:
         address = parent.address
-        if address in self.implied or address in self._changed:
+        if address in self.implied or address in self._shown:
             return
-        self.implied[address] = parent
-        risk = judge_risk(
-            address,
-            action="create",
-            classification=child.classification,
-            confidence="exact",
-        )
-        reason = f"parent of {child.address}"
+        is_settled = address in self._settled
+        made = self._settled.get(address) or parent
+        classification = "corrective" if is_settled else child.classification
+        self.implied[address] = made
         self._record(
             Change(
-                address,
-                "create",
-                child.classification,
-                risk=risk,
-                after=parent.after,
+                address=address,
+                action="create",
+                classification=classification,
+                risk=judge_risk(address, action="create", classification=classification, confidence="exact"),
+                after=made.after,
                 causes=(child.address,),
-                reason=reason,
+                reason=f"parent of {child.address}",
             )
         )
 
     def _plan_refresh(self, item: Item, difference: Optional[Difference]) -> bool:
+        """Plan what notifications ask for; what the item's own change does anyway is an effect without a line."""
         address, refresh = item.resource.address, item.relations.refresh
-        causes = self._notifiers(address)
-        if not causes or not refresh or address in self._refused or _absorbs_refresh(difference):
+        if not refresh or address in self._refused:
             return False
-        classes = {self._changed[cause][0] for cause in causes}
-        classification = "corrective" if classes == {"corrective"} else self._class_of_cause(classes)
-        self._record(
-            Change(
-                address=address,
-                action=refresh,
-                classification=classification,
-                confidence="conditional",
-                risk=judge_risk(
-                    address,
-                    action=refresh,
-                    classification=classification,
-                    confidence="conditional",
-                ),
-                after=item.resource.after if refresh == "run" else "",
-                causes=causes,
-                reason="because " + ", ".join(causes) + (" changes" if len(causes) == 1 else " change"),
-            )
-        )
+        classes = self._classes_of_notifiers(address)
+        if classes - {"corrective"}:
+            self._add_effect(item.resource, refresh)
+        causes = self._notifiers(address)
+        if not causes or _absorbs_refresh(difference):
+            return False
+        self._record(self._make_refresh(item, causes, _strongest(classes)))
         return True
+
+    @staticmethod
+    def _make_refresh(item: Item, causes: Tuple[Address, ...], classification: str) -> Change:
+        address, refresh = item.resource.address, item.relations.refresh
+        return Change(
+            address=address,
+            action=refresh,
+            classification=classification,
+            confidence="conditional",
+            risk=judge_risk(address, action=refresh, classification=classification, confidence="conditional"),
+            after=item.resource.after if refresh == "run" else "",
+            causes=causes,
+            reason="because " + ", ".join(causes) + (" changes" if len(causes) == 1 else " change"),
+        )
 
     def _expect_anything(self, item: Item) -> None:
         """Plan an address never observed: one line, and every effect that it may need; none when it was approved before."""
@@ -237,47 +251,60 @@ class _Planning:
         possible = [] if classification == "corrective" else list(item.provider.bound(item.spec))
         for one in possible:
             self._add_effect(one.resource or item.resource, one.verb)
-        if self._notifiers(address) and item.relations.refresh:
+        verbs = list(dict.fromkeys(one.verb for one in possible))
+        classes, causes = self._classes_of_notifiers(address), self._notifiers(address)
+        if classes - {"corrective"} and item.relations.refresh:
             self._add_effect(item.resource, item.relations.refresh)
-        if not possible:
+            verbs.extend(verb for verb in (item.relations.refresh,) if verb not in verbs)
+        if not verbs:
             self.unchanged += 1
             return
-        verb = possible[0].verb
-        change = Change(
-            address=address,
-            action="create" if verb == "set" else verb,
-            classification=classification,
-            confidence="conditional",
-            risk=judge_risk(
-                address,
-                action="create",
+        if not possible:
+            classification = _strongest(classes)
+        action = "create" if verbs[0] == "set" else verbs[0]
+        self._show(
+            Change(
+                address=address,
+                action=action,
                 classification=classification,
                 confidence="conditional",
-            ),
-            after="" if verb == "remove" else item.resource.after,
-            reason="never observed here: at most this",
-            is_upper_bound=True,
+                risk=judge_risk(address, action=action, classification=classification, confidence="conditional"),
+                after=item.resource.after if verbs[0] in STATEFUL_VERBS else "",
+                causes=causes if verbs[0] == item.relations.refresh else (),
+                reason="never observed here: at most " + ", ".join(verbs),
+                is_upper_bound=True,
+            )
         )
-        self.changes.append(change)
-        self._changed[address] = (classification, change.action)
 
     def _add_effect(self, resource: Resource, verb: str) -> None:
-        after = resource.after if verb in ("set", "replace", "run") else ""
+        after = resource.after if verb in STATEFUL_VERBS else ""
         self.effects.add((resource.address, verb, after))
 
     def _record(self, change: Change) -> None:
-        self.changes.append(change)
-        self._changed.setdefault(change.address, (change.classification, change.action))
+        self._show(change)
         if change.classification != "corrective":
             self.effects.add((change.address, change.verb, change.after))
 
+    def _show(self, change: Change) -> None:
+        self.changes.append(change)
+        self._shown.add(change.address)
+        self._changed.setdefault(change.address, set()).add(change.classification)
+
     def _notifiers(self, address: Address) -> Tuple[Address, ...]:
+        """Give the notifiers that have a line in the plan."""
         edges = self._before.get(address, ())
-        return tuple(edge.before for edge in edges if edge.reason == "notify" and edge.before in self._changed)
+        return tuple(edge.before for edge in edges if edge.reason == "notify" and edge.before in self._shown)
+
+    def _classes_of_notifiers(self, address: Address) -> Set[str]:
+        found: Set[str] = set()
+        for edge in self._before.get(address, ()):
+            if edge.reason == "notify":
+                found |= self._changed.get(edge.before, set())
+        return found
 
     def _is_unsettled(self, address: Address) -> bool:
         edges = self._before.get(address, ())
-        return any(edge.before in self._changed and edge.before.partition(":")[0] in UNSETTLING_KINDS for edge in edges)
+        return any(edge.before in self._shown and edge.before.partition(":")[0] in UNSETTLING_KINDS for edge in edges)
 
     def _class_by_graph(self, item: Item) -> str:
         before = self._baseline.get(item.resource.address)
@@ -287,20 +314,44 @@ class _Planning:
         return "corrective" if same else "intentional"
 
     def _classify(self, item: Item, state: State) -> str:
+        """Give the class; note what an intentional change of something that drifted will need once that is healed."""
         by_graph = self._class_by_graph(item)
         if by_graph != "intentional":
             return by_graph
-        before = self._preparer.prepare(self._baseline[item.resource.address])
-        drift = before.provider.diff(before.spec, state)
-        return "intentional" if drift is None or drift.confidence != "exact" else "conflict"
+        drift = self._find_drift(self._baseline[item.resource.address], state)
+        if drift is None:
+            return by_graph
+        if self._baseline[item.resource.address].after != item.resource.after:
+            self._expect_healed(item)
+        return "conflict" if drift.confidence == "exact" else by_graph
 
-    @staticmethod
-    def _class_of_cause(classes: Set[str]) -> str:
-        return next(name for name in ("conflict", "intentional", "initial") if name in classes)
+    def _find_drift(self, before: Resource, state: State) -> Optional[Difference]:
+        if self._observation is not None and not is_met(before.when, self._observation.facts):
+            return None
+        try:
+            item = self._preparer.prepare(before)
+        except MalformedError:  # an older compiler's resource: nothing can be said of it
+            return None
+        return item.provider.diff(item.spec, state)
+
+    def _expect_healed(self, item: Item) -> None:
+        for one in item.provider.bound(item.spec):
+            if one.resource is None and one.verb != "replace":
+                self._add_effect(item.resource, one.verb)
+                self._changed.setdefault(item.resource.address, set()).add("intentional")
 
 
 def _absorbs_refresh(difference: Optional[Difference]) -> bool:
     return difference is not None and (difference.is_refresh or difference.action == "run")
+
+
+def _strongest(classes: AbstractSet[str]) -> str:
+    return next(name for name in ("conflict", "intentional", "initial", "corrective") if name in classes)
+
+
+def _ancestors(path: str) -> Sequence[str]:
+    parts = path.split("/")[1:-1]
+    return ["/" + "/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 def _select(items: Sequence[Item], edges: Sequence[Edge], only: AbstractSet[Address]) -> AbstractSet[Address]:

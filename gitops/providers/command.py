@@ -63,7 +63,7 @@ class CommandProvider(Provider[CommandSpec]):
         if spec.refresh_only or state.get("creates") == "present" or state.get("guard") == "skip":
             return None
         has_guard = spec.unless is not None or spec.onlyif is not None
-        if has_guard and state.get("guard") == "unknown":
+        if has_guard and state.get("guard", "unknown") == "unknown":
             return Difference("run", reason="its guard is not run while planning", confidence="conditional")
         if has_guard or spec.creates:
             return Difference("run")

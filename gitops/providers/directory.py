@@ -66,6 +66,9 @@ class DirectoryProvider(Provider[DirectorySpec]):
         if spec.state == "absent":
             return self._diff_absent(spec, state)
         changes = [*compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state)]
+        if spec.purge and "extra" not in state:  # observed before anybody asked for it
+            changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
+            return Difference("update", tuple(changes), confidence="conditional")
         if spec.purge and state.get("extra"):
             changes.append(FieldChange("purge", state["extra"], None))
         return Difference("update", tuple(changes)) if changes else None

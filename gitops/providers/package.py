@@ -62,6 +62,8 @@ class PackageProvider(Provider[PackageSpec]):
         wanted = spec.version or (str(state.get("candidate") or "") if spec.state == "latest" else "")
         if not installed:
             return Difference("create", (FieldChange("version", None, wanted or "any"),))
+        if spec.state == "latest" and "candidate" not in state:  # observed before anybody asked for it
+            return Difference("update", (FieldChange("version", installed, "latest"),), confidence="conditional")
         if wanted and wanted != installed:
             return Difference("update", (FieldChange("version", installed, wanted),))
         return None

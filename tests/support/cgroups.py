@@ -1,0 +1,78 @@
+"""A cgroup v2 folder for everything a rig starts, on machines with the unified and with the hybrid layout.
+
+Whatever runs below it can be ended at once, and nothing else can: no process is ever looked for by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+END_SECONDS = 20.0
+
+
+def find_cgroup2() -> Path:
+    """Give the mount point of cgroup v2: `/sys/fs/cgroup`, or in the hybrid layout `/sys/fs/cgroup/unified`."""
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        before, _, after = line.partition(" - ")
+        if after.startswith("cgroup2 "):
+            return Path(before.split(" ")[4])
+    raise AssertionError("there is no cgroup v2 on this machine, so systemd cannot be booted in a test host")
+
+
+def list_processes(group: Path) -> list[int]:
+    """Give all processes in a cgroup and below."""
+    found: list[int] = []
+    for path in sorted(group.rglob("cgroup.procs")):
+        with contextlib.suppress(OSError):
+            found.extend(int(line) for line in path.read_text().split())
+    return found
+
+
+def find_leader(group: Path) -> int:
+    """Give the process that is number 1 in its own process namespace below a cgroup, 0 when there is none."""
+    for pid in list_processes(group):
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{pid}/status").read_text()
+            numbers = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+            if len(numbers) > 1 and numbers[-1] == "1":
+                return pid
+    return 0
+
+
+def end_all(group: Path) -> None:
+    """End every process in a cgroup at once, as a power failure would, and remove the cgroup."""
+    if not group.is_dir():
+        return
+    deadline = time.monotonic() + END_SECONDS
+    while list_processes(group):
+        _kill(group)
+        assert time.monotonic() < deadline, f"processes of {group.name} do not end: {list_processes(group)}"
+        time.sleep(0.01)
+    for folder in _deepest_first(group):
+        while True:
+            try:
+                folder.rmdir()
+                break
+            except FileNotFoundError:
+                break
+            except OSError:
+                assert time.monotonic() < deadline, f"cannot remove {folder}"
+                time.sleep(0.01)
+
+
+def _kill(group: Path) -> None:
+    if (group / "cgroup.kill").exists():
+        (group / "cgroup.kill").write_text("1")
+        return
+    for pid in list_processes(group):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _deepest_first(group: Path) -> Iterator[Path]:
+    yield from sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True)

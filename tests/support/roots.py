@@ -1,0 +1,98 @@
+"""Root file systems of Debian releases for test hosts, made once by mmdebstrap and kept in a cache outside the checkout.
+
+Mirror and component come from this machine's own apt configuration; nothing here names one. A root is never changed after it is
+made: hosts lie over it (overlayfs). Two processes that want the same root at once: one makes it, the other waits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.tools import run_checked
+
+# Read when the module is imported: tests get a home of their own later.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueup-test-roots"
+PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
+NO_DOCS = ("man", "doc", "locale", "info")
+BUILD_SECONDS = 600
+
+
+def get_roots(suites: Sequence[str], cache: Path = CACHE) -> dict[str, Path]:
+    """Give the root of each suite (such as `bookworm`); missing ones are made, all at once."""
+    with ThreadPoolExecutor(max(len(suites), 1)) as pool:
+        waiting = {suite: pool.submit(get_root, suite, cache) for suite in suites}
+        return {suite: future.result() for suite, future in waiting.items()}
+
+
+def get_root(suite: str, cache: Path = CACHE) -> Path:
+    """Give one root; safe in many processes at once."""
+    recipe = hashlib.sha256(repr((PACKAGES, NO_DOCS)).encode()).hexdigest()[:12]
+    root = cache / f"{suite}-{recipe}"
+    if root.is_dir():
+        return root
+    cache.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with _locked(cache / f"{suite}.lock"):
+        if not root.is_dir():
+            _make_root(suite, root)
+    return root
+
+
+def read_mirror() -> str:
+    """Give the address from which this machine's apt takes its own release."""
+    codename = ""
+    for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VERSION_CODENAME="):
+            codename = line.partition("=")[2].strip('"')
+    listed = run_checked(["apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"])
+    for line in listed.splitlines():
+        release, component, address = line.split(" ", 2)
+        if (release, component) == (codename, "main"):
+            return address
+    raise AssertionError(
+        f"this machine's apt has no source for {codename or 'its own release'}/main, so no test host can be made"
+    )
+
+
+def _make_root(suite: str, root: Path) -> None:
+    for stale in root.parent.glob(f"{suite}-*"):
+        shutil.rmtree(stale, ignore_errors=True)
+    building = root.parent / f".building-{suite}"
+    shutil.rmtree(building, ignore_errors=True)
+    log = root.parent / f"{suite}.log"
+    command = ["mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}", '--aptopt=Acquire::Languages "none"']
+    command.extend(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NO_DOCS)
+    with log.open("wb") as stream:
+        done = subprocess.run(
+            [*command, suite, str(building), read_mirror()],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            timeout=BUILD_SECONDS,
+            check=False,
+        )
+    assert done.returncode == 0, f"mmdebstrap {suite} failed:\n{log.read_text(errors='replace')[-3000:]}"
+    _make_neutral(building)
+    building.rename(root)
+
+
+def _make_neutral(root: Path) -> None:
+    """Take out what belongs to this machine; a copied resolver would make every look-up wait for ten seconds."""
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    for name in ("etc/resolv.conf", "etc/machine-id", "etc/apt/sources.list"):
+        (root / name).write_bytes(b"")
+    root.chmod(0o755)
+
+
+@contextmanager
+def _locked(path: Path) -> Generator[None]:
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,138 @@
+"""Branches of a real bare repository as pull requests; merges that are real, or nothing at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import HeldError
+from gitops.source.repository import find_ref
+from tests.support.project import Repository
+from webhooks.forges.local.branches import Person, is_name, list_heads, read_branch
+from webhooks.forges.local.merge import MergeRequest, list_conflicts, merge_branch
+
+NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
+BOB = Person("bob", "bob@example.org")
+EVE = {"GIT_AUTHOR_NAME": "Eve", "GIT_AUTHOR_EMAIL": "eve@example.org"}
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    made = Repository.make(tmp_path / "work")
+    made.git("clone", "-q", "--bare", str(made.path), str(tmp_path / "bare.git"))
+    made.git("remote", "add", "origin", str(tmp_path / "bare.git"))
+    return tmp_path / "bare.git"
+
+
+@pytest.fixture
+def work(bare: Path) -> Repository:
+    return Repository(bare.parent / "work")
+
+
+def push(work: Repository, name: str, files: dict[str, str], message: str, env: dict[str, str] | None = None) -> str:
+    work.git("checkout", "-q", "-B", f"pr/{name}", "main")
+    head = work.commit(files, message, env=env)
+    work.git("push", "-q", "-f", "origin", f"pr/{name}")
+    work.git("checkout", "-q", "main")
+    return head
+
+
+def ask(bare: Path, name: str) -> MergeRequest:
+    return MergeRequest(name, list_heads(bare)[name], "main", find_ref(bare, "refs/heads/main"), "title")
+
+
+def test_a_pushed_branch_opens_a_push_updates_a_deletion_closes(bare: Path, work: Repository) -> None:
+    assert list_heads(bare) == {}
+    first = push(work, "motd", {"a": "1"}, "one")
+    assert list_heads(bare) == {"motd": first}
+    second = push(work, "motd", {"a": "2"}, "two")
+    assert list_heads(bare) == {"motd": second}
+    work.git("push", "-q", "origin", ":pr/motd")
+    assert list_heads(bare) == {}
+
+
+@pytest.mark.parametrize("name", ["", ".", "a/b", "-a", "a-", "a..b", "a b", "<script>", "é", "x" * 101])
+def test_a_name_that_would_not_fit_a_page_is_none(name: str) -> None:
+    assert not is_name(name)
+
+
+def test_a_folder_of_branches_is_left_out(bare: Path, work: Repository) -> None:
+    work.git("push", "-q", "origin", "main:refs/heads/pr/deep/name")
+    assert list_heads(bare) == {}
+
+
+def test_title_is_the_newest_subject_and_everybody_named_is_an_author(bare: Path, work: Repository) -> None:
+    work.git("checkout", "-q", "-b", "pr/motd")
+    work.commit({"a": "1"}, "older")
+    head = work.commit({"a": "2"}, "newest\n\nwith a body\x01", env=EVE)
+    work.git("push", "-q", "origin", "pr/motd")
+    branch = read_branch(bare, "motd", head, find_ref(bare, "refs/heads/main"))
+    assert branch.title == "newest"
+    assert [commit.subject for commit in branch.commits] == ["newest", "older"]
+    assert branch.people == (Person("Eve", "eve@example.org"), Person("Alice", "alice@example.org"))
+
+
+def test_a_branch_without_commits_of_its_own_is_called_by_its_name(bare: Path, work: Repository) -> None:
+    work.git("push", "-q", "origin", "main:refs/heads/pr/same")
+    main = find_ref(bare, "refs/heads/main")
+    assert read_branch(bare, "same", main, main).title == "same"
+    assert len(read_branch(bare, "same", main, "").commits) == 1
+
+
+def test_a_merge_is_a_real_merge_commit_and_ends_the_branch(bare: Path, work: Repository) -> None:
+    head = push(work, "motd", {"a": "1"}, "one")
+    before = find_ref(bare, "refs/heads/main")
+    commit = merge_branch(bare, ask(bare, "motd"), by=BOB, now=NOW)
+    assert find_ref(bare, "refs/heads/main") == commit
+    assert list_heads(bare) == {}
+    work.git("fetch", "-q", "origin")
+    assert work.git("rev-list", "--parents", "-1", commit).split()[1:] == [before, head]
+    assert work.git("show", f"{commit}:a") == "1"
+    assert work.git("show", "-s", "--format=%an %ae %cn %ct %s", commit) == (
+        f"bob bob@example.org bob {int(NOW.timestamp())} Merge pr/motd: title"
+    )
+    work.git("fsck", "--strict")
+
+
+def test_a_conflict_names_the_paths_and_changes_nothing(bare: Path, work: Repository) -> None:
+    push(work, "motd", {"gitops.yaml": "mine\n"}, "one")
+    work.commit({"gitops.yaml": "theirs\n"}, "two")
+    work.git("push", "-q", "origin", "main")
+    asked = ask(bare, "motd")
+    assert list_conflicts(bare, asked.target, asked.head) == ("gitops.yaml",)
+    with pytest.raises(HeldError, match=r"gitops\.yaml") as caught:
+        merge_branch(bare, asked, by=BOB, now=NOW)
+    assert caught.value.code == "H042"
+    assert find_ref(bare, "refs/heads/main") == asked.target
+    assert list_heads(bare) == {"motd": asked.head}
+
+
+def test_what_moved_since_it_was_seen_is_not_merged(bare: Path, work: Repository) -> None:
+    push(work, "motd", {"a": "1"}, "one")
+    seen = ask(bare, "motd")
+    push(work, "motd", {"a": "evil"}, "two")
+    with pytest.raises(HeldError, match="moved while you looked"):
+        merge_branch(bare, seen, by=BOB, now=NOW)
+    seen = ask(bare, "motd")
+    work.commit({"b": "1"}, "three")
+    work.git("push", "-q", "origin", "main")
+    with pytest.raises(HeldError, match="main moved"):
+        merge_branch(bare, seen, by=BOB, now=NOW)
+    assert find_ref(bare, "refs/heads/main") == work.git("rev-parse", "main")
+
+
+def test_nothing_to_merge_says_so(bare: Path, work: Repository) -> None:
+    work.git("push", "-q", "origin", "main:refs/heads/pr/same")
+    with pytest.raises(HeldError, match="already has everything"):
+        merge_branch(bare, ask(bare, "same"), by=BOB, now=NOW)
+
+
+def test_hooks_of_the_repository_do_not_run_in_a_merge(bare: Path, work: Repository) -> None:
+    push(work, "motd", {"a": "1"}, "one")
+    hook = bare / "hooks" / "reference-transaction"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    assert merge_branch(bare, ask(bare, "motd"), by=BOB, now=NOW)

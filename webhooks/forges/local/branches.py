@@ -1,0 +1,89 @@
+"""Branches as pull requests: what a bare repository's `pr/<name>` branches say about themselves.
+
+Takes the path of a bare repository; gives one Branch per pushed `pr/<name>`, with the people its commits name. Reads only. Who can
+push is trusted to name itself (DESIGN §7), yet everybody a commit names counts as an author, so that nobody reviews their own work.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from gitops.source.git import run_git
+from gitops.source.repository import list_refs
+
+PREFIX = "refs/heads/pr/"
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+MOST_COMMITS = 500
+FIELDS = "%H%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%s"
+FIELD_COUNT = 7
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who a commit names, as it says itself."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a branch."""
+
+    ident: str
+    author: Person
+    committer: Person
+    at: datetime
+    subject: str
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A pushed `pr/<name>`: its head and its commits that the target lacks, newest first (at most 500)."""
+
+    name: str
+    head: str
+    commits: tuple[Commit, ...]
+
+    @property
+    def title(self) -> str:
+        """The subject of the newest commit, or the name."""
+        return (self.commits[0].subject if self.commits else "") or self.name
+
+    @property
+    def people(self) -> tuple[Person, ...]:
+        """Everybody its commits name: the newest author first, each once."""
+        return tuple(dict.fromkeys(person for commit in self.commits for person in (commit.author, commit.committer)))
+
+
+def list_heads(repository: Path) -> dict[str, str]:
+    """Give the head of every pull request's branch by name; names that would not fit an address or a page are left out."""
+    found = {ref.removeprefix(PREFIX): head for ref, head in list_refs(repository, PREFIX).items()}
+    return {name: head for name, head in found.items() if is_name(name)}
+
+
+def is_name(name: str) -> bool:
+    """Say whether a branch `pr/<name>` is a pull request: up to 100 letters, digits, `.`, `_`, `-`."""
+    return NAME.fullmatch(name) is not None and ".." not in name
+
+
+def read_branch(repository: Path, name: str, head: str, target: str) -> Branch:
+    """Read the commits that `head` has and the commit `target` (empty: no such branch yet) lacks."""
+    span = f"{target}..{head}" if target else head
+    done = run_git(
+        repository,
+        ["log", "-z", f"--max-count={MOST_COMMITS}", f"--format={FIELDS}", "--encoding=UTF-8", "--end-of-options", span, "--"],
+    )
+    return Branch(name, head, tuple(_read_commits(done.output)))
+
+
+def _read_commits(output: bytes) -> list[Commit]:
+    parts = output.decode("utf-8", "replace").split("\0")
+    rows = [parts[start : start + FIELD_COUNT] for start in range(0, len(parts) - FIELD_COUNT + 1, FIELD_COUNT)]
+    return [
+        Commit(row[0], Person(row[1], row[2]), Person(row[3], row[4]), datetime.fromtimestamp(int(row[5]), UTC), row[6])
+        for row in rows
+    ]

@@ -1,14 +1,22 @@
-"""From a tree to compiled graphs: load, compile, stop on mistakes. The first half of every control-side spine."""
+"""From a tree to compiled graphs: load, compile, stop on mistakes. The first half of every control-side spine.
+
+Whatever the tree holds, it ends within bounds of time and memory (in the main thread; others use `gitops.pipeline.child`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gitops.compile.compile import Compiled, compile_config
 from gitops.config.config import Config
-from gitops.config.load import load_config
-from gitops.model.diagnostic import Diagnostic, InvalidConfigError, has_errors, sort_diagnostics
+from gitops.config.load import PROJECT_FILE, load_config
+from gitops.model.diagnostic import Diagnostic, InvalidConfigError, Place, has_errors, sort_diagnostics
+from gitops.model.graph import Graphs
+from gitops.model.limits import MIB
 from gitops.model.sourcetree import SourceTree
+from gitops.pipeline.bounds import Bounds, LimitReachedError, keep_bounds
 
 
 @dataclass(frozen=True)
@@ -22,22 +30,34 @@ class Built:
 
 @dataclass(frozen=True)
 class Examined:
-    """Everything that can be said of a tree: what was built (None when it has mistakes) and all diagnostics."""
+    """Everything that can be said of a tree: what was built (None when it has mistakes), all diagnostics, and what was read."""
 
     built: Built | None
     diagnostics: tuple[Diagnostic, ...]
+    config: Config | None = None
+    environments: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def graphs(self) -> Mapping[str, Graphs]:
+        """The graphs by environment; none when there are mistakes."""
+        return {} if self.built is None else self.built.compiled.graphs
 
 
-def examine_tree(tree: SourceTree) -> Examined:
+def examine_tree(tree: SourceTree, *, bounds: Bounds | None = None) -> Examined:
     """Load and compile; collect every mistake of both. What an unreadable file would define causes no follow-up errors."""
-    loaded = load_config(tree)
-    if loaded.config is None or not loaded.is_whole:
-        return Examined(None, loaded.diagnostics)
-    compiled = compile_config(loaded.config, tree)
-    found = sort_diagnostics((*loaded.diagnostics, *compiled.diagnostics))
-    if has_errors(found):
-        return Examined(None, found)
-    return Examined(Built(loaded.config, compiled, found), found)
+    bounds = bounds or Bounds()
+    try:
+        with keep_bounds(bounds):
+            return _examine(tree)
+    except LimitReachedError as error:
+        message = f"compiling takes longer than {bounds.seconds:g} s"
+        hint = "look for a loop, a pattern or an expansion that does not end"
+        return _stopped(Diagnostic("C606", message, _place_of(error, tree), hint=hint))
+    except MemoryError as error:
+        message = f"compiling takes more than {bounds.memory // MIB} MiB of memory"
+        return _stopped(Diagnostic("C606", message, _place_of(error, tree), hint="look for what grows without end"))
+    except RecursionError as error:
+        return _stopped(Diagnostic("C606", "something is nested too deeply to compile", _place_of(error, tree)))
 
 
 def build_tree(tree: SourceTree) -> Built:
@@ -46,3 +66,26 @@ def build_tree(tree: SourceTree) -> Built:
     if examined.built is None:
         raise InvalidConfigError(examined.diagnostics)
     return examined.built
+
+
+def _examine(tree: SourceTree) -> Examined:
+    loaded = load_config(tree)
+    if loaded.config is None or not loaded.is_whole:
+        return Examined(None, loaded.diagnostics, loaded.config)
+    compiled = compile_config(loaded.config, tree)
+    found = sort_diagnostics((*loaded.diagnostics, *compiled.diagnostics))
+    environments = {name: host.environment for name, host in compiled.hosts.items()}
+    if has_errors(found):
+        return Examined(None, found, loaded.config, environments)
+    return Examined(Built(loaded.config, compiled, found), found, loaded.config, environments)
+
+
+def _stopped(diagnostic: Diagnostic) -> Examined:
+    return Examined(None, (diagnostic,))
+
+
+def _place_of(error: BaseException, tree: SourceTree) -> Place:
+    """Give the line of a template of the tree that was running, else the project file."""
+    paths = set(tree.paths())
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in paths]
+    return Place(frames[-1].filename, frames[-1].lineno or 1) if frames else Place(PROJECT_FILE)

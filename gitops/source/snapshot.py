@@ -163,6 +163,8 @@ def _descend(repo: Repo, tree_id: ObjectID, subpath: str) -> ObjectID:
         if not isinstance(tree, Tree) or part.encode() not in tree:
             raise ConfigError(f"the commit has no folder {subpath}", code="C614")
         tree_id = tree[part.encode()][1]
+    if not isinstance(repo[tree_id], Tree):
+        raise ConfigError(f"{subpath} is a file in the commit, expected the project's folder", code="C614")
     return tree_id
 
 

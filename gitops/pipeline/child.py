@@ -1,0 +1,239 @@
+"""Compile an untrusted commit in a bounded child process: nothing of it runs, nothing of it lasts, nothing of ours is within reach.
+
+The parent (`compile_commit`) starts a fresh interpreter in a session of its own: an empty environment but PATH, a scratch folder as
+HOME, limits on address space and CPU; it writes a JSON request, reads a bounded JSON answer, and kills the whole process group
+(git and cue too) when the time is over. The child (`main`) reads the repository and writes nothing but its answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitops.config.load import PROJECT_FILE
+from gitops.errors import BugError, ConfigError, MalformedError, RemoteError
+from gitops.model.codec import Json, decode_json, encode_canonical
+from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.fields import Fields
+from gitops.model.limits import DEFAULTS, MIB
+from gitops.pipeline.answer import CompiledCommit, decode_answer, describe_config, encode_answer
+from gitops.pipeline.bounds import Bounds
+from gitops.pipeline.project import examine_tree
+from gitops.source.repository import merge
+from gitops.source.snapshot import Snapshot, snapshot_commit
+
+REQUEST_SCHEMA = "gitops/compile-request/v1"
+FAILED_SCHEMA = "gitops/compile-failed/v1"
+NO_COMMIT = "C613"
+ERROR_TAIL, LAST_WORDS = 2000, 200
+SHARE_OF_TIME = 0.85  # the child notices by itself, and can name the template, before it is killed
+KILLED_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+ROOT = Path(__file__).resolve().parents[2]
+START = "import sys; sys.path.append(sys.argv[1]); from gitops.pipeline.child import main; main()"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is compiled: a commit, or its merge into `target`; `subpath` is the project's folder in the repository."""
+
+    repository: Path
+    head: str
+    target: str = ""
+    subpath: str = ""
+
+
+def compile_commit(
+    repository: Path, head: str, *, target: str = "", subpath: str = "", bounds: Bounds | None = None
+) -> CompiledCommit:
+    """Compile a commit of a bare repository, or the merge of `head` into `target`, in a bounded child process.
+
+    Both are full commit ids. Mistakes, conflicts, and a compile that takes too long or too much memory (C606) are in the answer; raises
+    ConfigError (C613) for a commit that the repository does not have, RemoteError when git fails. Blocks for up to the bound.
+    """
+    bounds = bounds or Bounds()
+    request = _encode_request(Work(repository.absolute(), head, target, subpath), bounds)
+    with tempfile.TemporaryDirectory(prefix="trueup-compile-") as scratch:
+        return _run_child(request, Path(scratch), bounds)
+
+
+def main() -> None:
+    """Be the child: limit this process, read the request, write the answer."""
+    data = sys.stdin.buffer.read(MIB)
+    work, bounds = _decode_request(data)
+    _limit_process(bounds)
+    try:
+        written = encode_answer(answer_request(work, bounds))
+    except (ConfigError, RemoteError) as error:
+        kind = "remote" if isinstance(error, RemoteError) else "config"
+        written = encode_canonical(
+            {"schema": FAILED_SCHEMA, "kind": kind, "code": error.code, "message": error.message, "hint": error.hint}
+        )
+    except MemoryError:
+        written = encode_answer(_stopped(_memory_message(bounds)))
+    sys.stdout.buffer.write(written)
+    sys.stdout.buffer.flush()
+
+
+def answer_request(work: Work, bounds: Bounds) -> CompiledCommit:
+    """Read the tree, examine it, describe it; a tree that may not be read is a diagnostic."""
+    try:
+        snapshot = _read_tree(work)
+    except ConfigError as error:
+        if error.code == NO_COMMIT:
+            raise
+        return CompiledCommit(diagnostics=(Diagnostic(error.code, error.message, Place(PROJECT_FILE), hint=error.hint),))
+    if isinstance(snapshot, tuple):
+        return CompiledCommit(conflicts=snapshot)
+    earlier = Bounds(bounds.seconds * SHARE_OF_TIME, bounds.memory)
+    examined = examine_tree(snapshot, bounds=earlier)
+    return describe_config(examined.config, examined.graphs, examined.environments, examined.diagnostics)
+
+
+def _read_tree(work: Work) -> Snapshot | tuple[str, ...]:
+    if not work.target:
+        return snapshot_commit(work.repository, work.head, work.subpath)
+    for commit in (work.head, work.target):
+        snapshot_commit(work.repository, commit)
+    merged = merge(work.repository, work.target, work.head, work.subpath)
+    return merged.conflicts if merged.snapshot is None else merged.snapshot
+
+
+def _run_child(request: bytes, scratch: Path, bounds: Bounds) -> CompiledCommit:
+    log = scratch / "stderr"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", START, str(ROOT)],
+            cwd=scratch,
+            env=_child_environment(scratch),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            output = _exchange(process, request, bounds.seconds)
+        finally:
+            _end_group(process)
+    if output is None:
+        return _stopped(f"compiling takes longer than {bounds.seconds:g} s")
+    return _read_output(output, process.returncode, log, bounds)
+
+
+def _child_environment(scratch: Path) -> Mapping[str, str]:
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _exchange(process: subprocess.Popen[bytes], request: bytes, seconds: float) -> bytes | None:
+    """Write the request, read the answer to its end; None when the time was over. The request fits into a pipe."""
+    if process.stdin is None or process.stdout is None:
+        raise BugError("a child without pipes")
+    with process.stdin as stdin:
+        try:
+            stdin.write(request)
+        except BrokenPipeError:
+            return b""
+    deadline = time.monotonic() + seconds
+    parts: list[bytes] = []
+    size = 0
+    with process.stdout as stdout, selectors.DefaultSelector() as selector:
+        selector.register(stdout, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0 or not selector.select(left):
+                return None
+            part = os.read(stdout.fileno(), MIB)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+            if size > DEFAULTS.request_bytes:
+                raise ConfigError(f"the compiled project is larger than {DEFAULTS.request_bytes // MIB} MiB", code="C602")
+    try:
+        process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return None
+    return b"".join(parts)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill all that is left of the child's session, even when the child itself is gone; reap it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _read_output(output: bytes, status: int, log: Path, bounds: Bounds) -> CompiledCommit:
+    if status < 0 and -status in KILLED_SIGNALS:
+        message = f"compiling takes longer than {bounds.seconds:g} s" if -status == signal.SIGXCPU else _memory_message(bounds)
+        return _stopped(message)
+    if status != 0:
+        tail = log.read_bytes()[-ERROR_TAIL:].decode("utf-8", "replace")
+        if "MemoryError" in tail[-LAST_WORDS:] or "out of memory" in tail[-LAST_WORDS:]:
+            return _stopped(_memory_message(bounds))
+        raise BugError(f"the compiling child ended with status {status}: {tail}", code="B002")
+    value = decode_json(output)
+    if isinstance(value, dict) and value.get("schema") == FAILED_SCHEMA:
+        raise _read_failure(value)
+    return decode_answer(output)
+
+
+def _read_failure(value: Json) -> ConfigError | RemoteError:
+    fields = Fields(value, "failure")
+    fields.schema(FAILED_SCHEMA)
+    kind = RemoteError if fields.choice("kind", ("config", "remote")) == "remote" else ConfigError
+    error = kind(fields.text("message"), code=fields.text("code"), hint=fields.text("hint"))
+    fields.done()
+    return error
+
+
+def _encode_request(work: Work, bounds: Bounds) -> bytes:
+    return encode_canonical(
+        {
+            "schema": REQUEST_SCHEMA,
+            "repository": str(work.repository),
+            "head": work.head,
+            "target": work.target,
+            "subpath": work.subpath,
+            "milliseconds": int(bounds.seconds * 1000),
+            "memory": bounds.memory,
+        }
+    )
+
+
+def _decode_request(data: bytes) -> tuple[Work, Bounds]:
+    fields = Fields(decode_json(data), "request")
+    fields.schema(REQUEST_SCHEMA)
+    work = Work(Path(fields.text("repository")), fields.text("head"), fields.text("target"), fields.text("subpath"))
+    bounds = Bounds(fields.integer("milliseconds") / 1000, fields.integer("memory"))
+    fields.done()
+    if not work.head:
+        raise MalformedError("request: `head` is empty", code="M014")
+    return work, bounds
+
+
+def _limit_process(bounds: Bounds) -> None:
+    """Limit this process and its children for good: address space, CPU seconds, no core files."""
+    resource.setrlimit(resource.RLIMIT_AS, (bounds.memory, bounds.memory))
+    seconds = max(1, int(bounds.seconds) + 1)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _stopped(message: str) -> CompiledCommit:
+    hint = "look for a loop, a pattern or an expansion that does not end"
+    return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=hint),))
+
+
+def _memory_message(bounds: Bounds) -> str:
+    return f"compiling takes more than {bounds.memory // MIB} MiB of memory"

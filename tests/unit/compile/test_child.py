@@ -1,0 +1,247 @@
+"""The bounded child: answers, refuses, ends in time, leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import ConfigError, MalformedError
+from gitops.model.codec import encode_canonical
+from gitops.pipeline import child
+from gitops.pipeline.answer import CompiledCommit, decode_answer, encode_answer
+from gitops.pipeline.bounds import Bounds
+from gitops.pipeline.child import Work, answer_request, compile_commit
+from gitops.pipeline.project import build_tree
+from gitops.source.snapshot import snapshot_folder
+from tests.support.project import HOST, SMALL, Repository, write_files
+
+WITH_TEMPLATE = HOST.replace('content: "hello\\n"', "template: page.j2")
+SHORT = Bounds(seconds=2)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository.make(tmp_path / "repo")
+
+
+def compile_head(repository: Repository, **options: object) -> CompiledCommit:
+    return compile_commit(repository.path / ".git", repository.git("rev-parse", "HEAD"), **options)  # type: ignore[arg-type]
+
+
+def test_the_child_gives_what_compiling_here_gives(repository: Repository) -> None:
+    found = compile_head(repository)
+    built = build_tree(snapshot_folder(repository.path))
+    assert found.is_valid
+    assert found.graphs == built.compiled.graphs
+    assert found.environments == built.config.project.environments
+    assert found.project == "acme"
+    assert found.hosts["web-1"].environment == "production"
+    assert found.hosts["web-1"].labels == {"env": "production", "role": "web"}
+
+
+def test_an_answer_survives_the_pipe(tmp_path: Path) -> None:
+    files = {
+        **SMALL,
+        "inventory/web.yaml": HOST.replace('content: "hello\\n"', "source: big.bin"),
+        "files/big.bin": os.urandom(9000),
+        "modules/m/module.yaml": "apiVersion: gitops/v1\nkind: Module\nmetadata: {name: m}\nspec: {resources: [{package: nginx}]}\n",
+        "inventory/g.yaml": "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {role: [web, db]}, modules: [m]}\n",
+    }
+    repository = Repository.make(tmp_path / "repo", files)
+    found = compile_head(repository)
+    graphs = found.graphs["production"]
+    assert list(graphs.blobs.values()) == [files["files/big.bin"]]
+    assert len(graphs.blocks) == 1
+    assert decode_answer(encode_answer(found)) == found
+
+
+def test_mistakes_come_with_their_places_notes_and_relations(repository: Repository) -> None:
+    repository.commit({"inventory/web.yaml": HOST.replace("content:", "contents:"), "inventory/twice.yaml": HOST})
+    found = compile_head(repository)
+    assert not found.is_valid
+    assert not found.graphs
+    unknown = next(item for item in found.diagnostics if item.code == "C104")
+    assert (unknown.place.file, unknown.place.line, unknown.place.column) == ("inventory/web.yaml", 7, 7)
+    assert unknown.hint == "did you mean `content`?"
+    assert unknown.notes
+    assert unknown.width == len("contents")
+    assert next(item for item in found.diagnostics if item.code == "C108").related
+    assert set(found.hosts) == {"web-1"}
+
+
+def test_the_merge_result_is_compiled_not_the_head(repository: Repository) -> None:
+    base = repository.git("rev-parse", "HEAD")
+    repository.git("checkout", "-q", "-b", "topic")
+    head = repository.commit({"inventory/b.yaml": HOST.replace("web-1", "web-2")})
+    repository.git("checkout", "-q", "main")
+    target = repository.commit({"inventory/c.yaml": HOST.replace("web-1", "web-3")})
+    before = sorted(repository.git("count-objects").split())
+    found = compile_commit(repository.path / ".git", head, target=target)
+    assert set(found.hosts) == {"web-1", "web-2", "web-3"}
+    assert set(compile_commit(repository.path / ".git", head, target=base).hosts) == {"web-1", "web-2"}
+    assert sorted(repository.git("count-objects").split()) == before
+
+
+def test_a_conflict_names_its_files(repository: Repository) -> None:
+    repository.git("checkout", "-q", "-b", "topic")
+    head = repository.commit({"inventory/web.yaml": HOST.replace("hello", "one")})
+    repository.git("checkout", "-q", "main")
+    target = repository.commit({"inventory/web.yaml": HOST.replace("hello", "two")})
+    found = compile_commit(repository.path / ".git", head, target=target)
+    assert found.conflicts == ("inventory/web.yaml",)
+    assert not found.is_valid
+
+
+def test_a_project_in_a_folder_of_the_repository(tmp_path: Path) -> None:
+    repository = Repository.make(tmp_path / "repo", {f"config/{name}": text for name, text in SMALL.items()})
+    assert set(compile_head(repository, subpath="config").hosts) == {"web-1"}
+    assert [item.code for item in compile_head(repository, subpath="nowhere").diagnostics] == ["C614"]
+
+
+def test_an_unknown_commit_is_refused(repository: Repository) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compile_commit(repository.path / ".git", "0" * 40)
+    assert caught.value.code == "C613"
+
+
+def test_a_template_that_never_ends_is_ended_and_named(repository: Repository) -> None:
+    loop = "\n{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}"
+    repository.commit({"inventory/web.yaml": WITH_TEMPLATE, "templates/page.j2": loop})
+    started = time.monotonic()
+    found = compile_head(repository, bounds=SHORT)
+    assert time.monotonic() - started < 10
+    assert [(item.code, item.place.file, item.place.line) for item in found.diagnostics] == [("C606", "templates/page.j2", 2)]
+
+
+def test_a_call_that_never_comes_back_is_killed(repository: Repository) -> None:
+    stuck = "{% if ('a'*10**7 + 'b') in [('a'*10**7 + 'c')]*10**7 %}{% endif %}"
+    repository.commit({"inventory/web.yaml": WITH_TEMPLATE, "templates/page.j2": stuck})
+    started = time.monotonic()
+    found = compile_head(repository, bounds=SHORT)
+    assert time.monotonic() - started < 10
+    assert [item.code for item in found.diagnostics] == ["C606"]
+    assert "longer than 2 s" in found.diagnostics[0].message
+
+
+def test_memory_beyond_the_bound_is_a_diagnostic(repository: Repository) -> None:
+    repository.commit({"inventory/web.yaml": WITH_TEMPLATE, "templates/page.j2": "{{ 'a' * 10**10 }}"})
+    found = compile_head(repository)
+    assert [item.code for item in found.diagnostics] == ["C606"]
+    assert "1024 MiB" in found.diagnostics[0].message
+
+
+def test_the_child_sees_no_environment_and_no_home(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git of our own on PATH, as the merge calls it, writes down what it sees."""
+    seen = tmp_path / "seen"
+    spy = write_files(tmp_path / "bin", {"git": f'#!/bin/sh\nenv > {seen}\nexec /usr/bin/git "$@"\n'})
+    (spy / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{spy}:{os.environ['PATH']}")
+    monkeypatch.setenv("GITOPS_GITHUB_TOKEN", "made-up-token")
+    head = repository.git("rev-parse", "HEAD")
+    compile_commit(repository.path / ".git", head, target=head)
+    text = seen.read_text()
+    assert "made-up-token" not in text
+    home = next(line for line in text.splitlines() if line.startswith("HOME="))
+    assert "trueup-compile-" in home
+    assert not Path(home.removeprefix("HOME=")).exists()
+
+
+def test_grandchildren_die_with_the_child(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ident = tmp_path / "pid"
+    slow = write_files(tmp_path / "bin", {"git": f"#!/bin/sh\necho $$ > {ident}\nexec sleep 600\n"})
+    (slow / "git").chmod(0o755)
+    head = repository.git("rev-parse", "HEAD")
+    monkeypatch.setenv("PATH", f"{slow}:{os.environ['PATH']}")
+    found = compile_commit(repository.path / ".git", head, target=head, bounds=SHORT)
+    assert [item.code for item in found.diagnostics] == ["C606"]
+    deadline = time.monotonic() + 10
+    while is_running(int(ident.read_text())) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(int(ident.read_text()))
+
+
+def is_running(ident: int) -> bool:
+    try:
+        os.kill(ident, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{ident}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_tree_that_may_not_be_read_is_a_diagnostic(tmp_path: Path) -> None:
+    repository = Repository.make(tmp_path / "repo")
+    work = Work(repository.path / ".git", repository.git("rev-parse", "HEAD"), subpath="gitops.yaml")
+    assert [item.code for item in answer_request(work, SHORT).diagnostics] == ["C614"]
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "log", "message"),
+    [
+        (-signal.SIGKILL, b"", b"", "memory"),
+        (-signal.SIGXCPU, b"", b"", "longer"),
+        (1, b"", b"Traceback\nMemoryError\n", "memory"),
+    ],
+)
+def test_how_a_child_ends_becomes_a_diagnostic(tmp_path: Path, status: int, output: bytes, log: bytes, message: str) -> None:
+    write_files(tmp_path, {"stderr": log})
+    found = child._read_output(output, status, tmp_path / "stderr", SHORT)
+    assert [item.code for item in found.diagnostics] == ["C606"]
+    assert message in found.diagnostics[0].message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "gitops/other/v1"},
+        {"surprise": 1},
+        {"blobs": ["%%%"]},
+        {"hosts": [{"name": "x", "environment": "", "labels": {"a": 1}, "address": "", "connection": ""}]},
+        {"graphs": [{"environment": "", "hosts": [], "blocks": [], "blobs": ["0" * 64]}]},
+        {
+            "graphs": [
+                {
+                    "environment": "",
+                    "hosts": [
+                        {"schema": "gitops/graph/v1", "host": "h", "environment": "", "blocks": ["0" * 64], "resources": []}
+                    ],
+                    "blocks": [],
+                    "blobs": [],
+                }
+            ]
+        },
+        {
+            "diagnostics": [
+                {
+                    "code": "C1",
+                    "message": "",
+                    "place": [1, 2],
+                    "severity": "error",
+                    "hint": "",
+                    "width": 1,
+                    "notes": [],
+                    "related": [],
+                }
+            ]
+        },
+    ],
+)
+def test_an_answer_that_the_child_would_not_write_is_refused(change: dict[str, object]) -> None:
+    table = {
+        "schema": "gitops/answer/v1",
+        "project": "",
+        "environments": [],
+        "graphs": [],
+        "blobs": [],
+        "hosts": [],
+        "diagnostics": [],
+        "conflicts": [],
+    }
+    assert decode_answer(encode_canonical(table)) == CompiledCommit()  # type: ignore[arg-type]
+    with pytest.raises(MalformedError):
+        decode_answer(encode_canonical({**table, **change}))  # type: ignore[arg-type]

@@ -80,8 +80,8 @@ class Application:
         return next((cause for cause in change.causes if cause in self._bad and change.action in ("restart", "reload")), "")
 
     def _follows(self, change: Change, members: Set[Address]) -> bool:
-        if self._kind_of(change) in ("directory", "package"):
-            return False
+        if self._kind_of(change) in ("directory", "package"):  # one transaction, unless a person wants one of them first
+            return any(edge.before in members and edge.reason == "needs" for edge in self._before.get(change.address, ()))
         return change.address in members or any(edge.before in members for edge in self._before.get(change.address, ()))
 
     @staticmethod

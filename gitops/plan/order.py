@@ -28,7 +28,10 @@ class Edge:
 
 
 def find_edges(items: Sequence[Item]) -> Tuple[Edge, ...]:
-    """List all edges between these items, sorted; references to addresses that are not among them are left out."""
+    """List all edges between these items, sorted; references to addresses that are not among them are left out.
+
+    What a person says goes before what is guessed: an automatic edge gives way to `needs` or `notify` the other way round.
+    """
     known = {item.resource.address: item for item in items}
     providers = _providers_of(items)
     edges: Set[Edge] = set()
@@ -37,7 +40,8 @@ def find_edges(items: Sequence[Item]) -> Tuple[Edge, ...]:
         edges.update(Edge(address, other, "notify") for other in item.resource.notify if other in known)
         for token in item.relations.wants:
             edges.update(_automatic(item, provider, token) for provider in _providing(token, providers) if provider is not item)
-    return tuple(sorted(edges))
+    said = {(edge.after, edge.before) for edge in edges if edge.reason != "automatic"}
+    return tuple(sorted(edge for edge in edges if edge.reason != "automatic" or (edge.before, edge.after) not in said))
 
 
 def order_items(items: Sequence[Item], edges: Sequence[Edge]) -> Tuple[Item, ...]:

@@ -120,10 +120,11 @@ class DirectoryProvider(Provider[DirectorySpec]):
         if step.action == "remove":
             host.remove(spec.path, is_recursive=spec.recurse)
             return
-        if step.action == "create":
+        names = {change.name for change in step.difference.fields}
+        if step.action == "create" and host.inspect(spec.path).type != "directory":
             host.make_directory(spec.path, spec.metadata)
             return
-        names = {change.name for change in step.difference.fields}
+        # There already: mended, or (planned as new) made since by a package or with its user; what is not declared stays as they made it.
         if names & {"mode", "owner", "group"}:
             host.set_metadata(spec.path, spec.metadata)
         if "purge" in names:

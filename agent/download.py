@@ -1,0 +1,222 @@
+"""The child that talks to the remote: `python -m agent.download`, one JSON request on stdin, one JSON answer on stdout.
+
+What a remote sends is inflated and indexed here, in a process that has bounds of its own (memory, file size, processor time, wall
+clock) and none of the agent's secrets, so that no remote can hang, bloat or crash the agent, which must go on healing. Brings
+objects into the quarantine and believes none of them; which contents a host needs is only guessed from what the tree says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+from dulwich.client import GitClient, get_transport_and_path
+from dulwich.errors import GitProtocolError, NotGitRepository
+from dulwich.objects import ObjectID
+from dulwich.refs import Ref
+from dulwich.repo import Repo
+
+from agent.documents import find_blobs
+from agent.quarantine import BROKEN, COMPLETE, list_ancestors, list_entries, name_first, open_store, read_commit
+from gitops.errors import MalformedError, RemoteError, TrueupError, TrustError
+from gitops.model.codec import decode_json
+from gitops.model.fields import Fields
+from gitops.model.graph import Block, HostGraph, shard_of
+from gitops.model.limits import DEFAULTS, MIB
+from gitops.model.resource import Resource
+
+SCHEMA = "gitops/download/v1"
+MEMORY = 3 * DEFAULTS.release_bytes
+
+
+@dataclass(frozen=True)
+class Download:
+    """What to bring: the branch's tip with what a host needs of it, unless it is `known`; with `depth`, its last releases too."""
+
+    url: str
+    branch: str
+    store: Path
+    host: str
+    known: str = ""
+    depth: int = 1
+    tip: str = ""
+    ssh_command: str = ""
+    seconds: int = DEFAULTS.git_seconds
+
+
+def main() -> int:
+    """Do one request; every ending that was foreseen is an answer."""
+    try:
+        request = read_request(sys.stdin.buffer.read(DEFAULTS.document_bytes))
+        set_bounds(request.seconds)
+        answer: dict[str, object] = {"tip": download(request)}
+    except TrueupError as error:
+        answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}}
+    sys.stdout.write(json.dumps({"schema": SCHEMA, **answer}))
+    return 0
+
+
+def read_request(data: bytes) -> Download:
+    """Read the request at the child's door."""
+    fields = Fields(decode_json(data), "download")
+    fields.schema(SCHEMA)
+    found = Download(
+        url=fields.text("url"),
+        branch=fields.text("branch"),
+        store=Path(fields.text("store")),
+        host=fields.text("host"),
+        known=fields.text("known"),
+        depth=fields.integer("depth"),
+        tip=fields.text("tip"),
+        ssh_command=fields.text("ssh_command"),
+        seconds=fields.integer("seconds"),
+    )
+    fields.done()
+    return found
+
+
+def set_bounds(seconds: int) -> None:
+    """Bound this process for good."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (DEFAULTS.release_bytes, DEFAULTS.release_bytes))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    socket.setdefaulttimeout(DEFAULTS.http_seconds)
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise RemoteError(f"the remote took longer than {seconds} seconds", code="R112")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+
+
+def download(request: Download) -> str:
+    """Bring what is asked for and give the tip's commit id; raise RemoteError (exit 7) or, beyond the bounds, TrustError (exit 6)."""
+    try:
+        remote = _Remote(request)
+        tip = request.tip or remote.find_tip()
+        if tip != request.known:
+            with open_store(request.store, may_rotate=request.depth == 1) as repo:
+                remote.bring(repo, tip)
+                if request.depth > 1:
+                    remote.bring_chain(repo, tip)
+    except MemoryError:
+        raise _too_large() from None
+    except OSError as error:
+        raise _too_large() if error.errno == errno.EFBIG else RemoteError(_words(error), code="R110") from error
+    except NotGitRepository as error:
+        raise RemoteError("there is no Git repository", code="R110", hint="check the address, and that it may be read") from error
+    except (GitProtocolError, urllib3.exceptions.HTTPError) as error:
+        raise RemoteError(_words(error), code="R110") from error
+    except BROKEN as error:
+        message = f"the remote sent what is not Git ({type(error).__name__})"
+        raise RemoteError(message, code="R113") from error
+    return tip
+
+
+class _Remote:
+    """One remote for one request."""
+
+    def __init__(self, request: Download) -> None:
+        self._request = request
+        self._client, self._path = _connect(request)
+        self._ref = f"refs/heads/{request.branch}".encode()
+
+    def find_tip(self) -> str:
+        path = self._path.encode()
+        found = self._client.get_refs(path, ref_prefix=[self._ref]).refs.get(Ref(self._ref))
+        if found is None:
+            raise RemoteError(
+                f"the remote has no branch `{self._request.branch}`", code="R111", hint="nothing was released yet, or it moved"
+            )
+        return found.decode()
+
+    def bring(self, repo: Repo, tip: str) -> None:
+        """Bring the tip, and what this host needs of it; whole when the server filters nothing."""
+        if ObjectID(tip.encode()) not in repo.object_store:
+            self._fetch(repo, [ObjectID(tip.encode())], depth=1)
+        entries = list_entries(repo, read_commit(repo, tip).tree)
+        self._bring_paths(repo, entries, name_first(list(entries), self._request.host))
+        with contextlib.suppress(MalformedError, KeyError, ValueError):  # what is wrong is for the checks to say
+            blocks = _name_blocks(repo, entries, self._request.host)
+            self._bring_paths(repo, entries, blocks)
+            self._bring_paths(repo, entries, _name_contents(repo, entries, blocks, self._request.host))
+        if all(ident in repo.object_store for _, ident in entries.values()):
+            repo.refs[Ref(COMPLETE)] = ObjectID(tip.encode())
+
+    def bring_chain(self, repo: Repo, tip: str) -> None:
+        """Bring the releases before the tip: what is signed in them, and who approved."""
+        self._fetch(repo, [ObjectID(tip.encode())], depth=self._request.depth)
+        for ancestor in list_ancestors(repo, tip, self._request.depth - 1):
+            entries = list_entries(repo, read_commit(repo, ancestor).tree)
+            self._bring_paths(repo, entries, name_first(list(entries), ""))
+
+    def _bring_paths(self, repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> None:
+        missing = sorted({entries[path][1] for path in paths if path in entries} - set(_present(repo, entries, paths)))
+        if missing:
+            self._fetch(repo, missing, depth=None)
+
+    def _fetch(self, repo: Repo, wants: list[ObjectID], depth: int | None) -> None:
+        def choose(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001  dulwich names them
+            return wants
+
+        self._client.fetch(
+            self._path,
+            repo,
+            determine_wants=choose,
+            depth=depth,
+            ref_prefix=[self._ref],
+            filter_spec=b"blob:none" if depth else None,
+        )
+
+
+def _connect(request: Download) -> tuple[GitClient, str]:
+    scheme, separator, _ = request.url.partition("://")
+    if separator and scheme not in ("file", "http", "https", "ssh"):
+        raise RemoteError(f"the address begins with {scheme}://, expected file, http, https or ssh", code="R114")
+    return get_transport_and_path(request.url, ssh_command=request.ssh_command or None, thin_packs=False, quiet=True)
+
+
+def _present(repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> list[ObjectID]:
+    return [entries[path][1] for path in paths if path in entries and entries[path][1] in repo.object_store]
+
+
+def _name_blocks(repo: Repo, entries: dict[str, tuple[int, ObjectID]], host: str) -> list[str]:
+    graph = HostGraph.from_json(decode_json(_read(repo, entries, f"hosts/{shard_of(host)}/{host}.json")))
+    return [f"blobs/{digest[:2]}/{digest}" for digest in graph.blocks]
+
+
+def _name_contents(repo: Repo, entries: dict[str, tuple[int, ObjectID]], blocks: list[str], host: str) -> list[str]:
+    graph = HostGraph.from_json(decode_json(_read(repo, entries, f"hosts/{shard_of(host)}/{host}.json")))
+    resources: list[Resource] = list(graph.resources)
+    for path in blocks:
+        resources.extend(Block.from_json(decode_json(_read(repo, entries, path))).resources)
+    digests = {digest for item in resources for digest, _ in find_blobs(item.attributes)}
+    return [f"blobs/{digest[:2]}/{digest}" for digest in sorted(digests)]
+
+
+def _read(repo: Repo, entries: dict[str, tuple[int, ObjectID]], path: str) -> bytes:
+    return repo[entries[path][1]].as_raw_string()
+
+
+def _too_large() -> TrustError:
+    message = f"the remote sent more than this agent takes ({DEFAULTS.release_bytes // MIB} MiB)"
+    return TrustError(message, code="T109", hint="if the release is really that large, raise the limits of this agent")
+
+
+def _words(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return f"the remote cannot be reached: {text[:300]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,7 +9,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 END_SECONDS = 20.0
@@ -27,10 +26,15 @@ def find_cgroup2() -> Path:
 def list_processes(group: Path) -> list[int]:
     """Give all processes in a cgroup and below."""
     found: list[int] = []
-    for path in sorted(group.rglob("cgroup.procs")):
+    for folder in list_groups(group):
         with contextlib.suppress(OSError):
-            found.extend(int(line) for line in path.read_text().split())
+            found.extend(int(line) for line in (folder / "cgroup.procs").read_text().split())
     return found
+
+
+def list_groups(group: Path) -> list[Path]:
+    """Give a cgroup and all below it, parents first; what vanishes meanwhile is left out."""
+    return [Path(folder) for folder, _, _ in os.walk(group)]
 
 
 def find_leader(group: Path) -> int:
@@ -53,7 +57,7 @@ def end_all(group: Path) -> None:
         _kill(group)
         assert time.monotonic() < deadline, f"processes of {group.name} do not end: {list_processes(group)}"
         time.sleep(0.01)
-    for folder in _deepest_first(group):
+    for folder in reversed(list_groups(group)):
         while True:
             try:
                 folder.rmdir()
@@ -72,7 +76,3 @@ def _kill(group: Path) -> None:
     for pid in list_processes(group):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _deepest_first(group: Path) -> Iterator[Path]:
-    yield from sorted((path for path in (group, *group.rglob("*")) if path.is_dir()), reverse=True)

@@ -12,6 +12,7 @@ hang on one bridge, 10.77.0.0/24, whose other end (10.77.0.1) lies in the contro
         web.copy_in(Path("x"), "/root/x"); web.path / "etc/motd"   # the host's files, seen from here
         web.add_packages(build_repository(folder, TinyPackage(...)))
         web.reboot(); web.power_off(); web.boot()             # files stay
+        web.remove()                                          # at the latest the rig does it
         rig.run([...])                                        # in the controller's network namespace, so 10.77.0.x is reachable
 
 Everything is removed at the end, also after a failure or Ctrl-C: all of it lies in one private tmpfs, one cgroup, and namespaces held
@@ -140,6 +141,13 @@ class TestHost:
         end_all(self._group)
         self._supervisor.wait()
 
+    def remove(self) -> None:
+        """Cut the power and throw its files away."""
+        self.power_off()
+        for place in (self.path, self.namespace):
+            run_checked(["umount", "-l", str(place)])
+        shutil.rmtree(self.folder)
+
     def console(self) -> str:
         """Give the end of what was printed while it started."""
         return (self.folder / "console").read_text(encoding="utf-8", errors="replace")[-3000:]
@@ -197,7 +205,7 @@ class Rig:
         self.folder = folder
         self.group = group
         self.namespace = folder / "controller"
-        self.hosts: dict[str, TestHost] = {}
+        self._count = 0
         make_namespace(self.namespace)
         for arguments in (
             ("link", "set", "lo", "up"),
@@ -213,8 +221,8 @@ class Rig:
 
     def boot(self, name: str, suite: str, *, binds: Sequence[tuple[str, str]] = ()) -> TestHost:
         """Make a host of a Debian suite, start it, and wait for it; `binds` are (here, there), read-only."""
-        host = TestHost(self, name, get_root(suite), number=len(self.hosts), binds=binds)
-        self.hosts[name] = host
+        host = TestHost(self, name, get_root(suite), number=self._count, binds=binds)
+        self._count += 1
         host.boot()
         return host
 

@@ -1,0 +1,160 @@
+"""A test host under management: projects compiled here, the executor's archive run there, its events read back.
+
+machine = Managed.start(host)
+plan = machine.plan(RESOURCES)            # YAML of a host's resources
+report = machine.apply(RESOURCES)         # asserts nothing about the result
+machine.rollback(report.run)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitops.model.address import parse_address
+from gitops.model.codec import Json, decode_json, encode_canonical
+from gitops.model.graph import Graphs
+from gitops.model.plan import HostPlan
+from gitops.model.report import Report
+from gitops.model.resource import Resource
+from gitops.model.wire import Event, Request
+from gitops.pipeline.project import build_tree
+from gitops.source.snapshot import snapshot_folder
+from gitops.transport.payload import build_payload
+from tests.support.hosts import TestHost
+from tests.support.project import PROJECT, write_files
+
+ARCHIVE, BLOBS, STATE = "/opt/trueup/executor.pyz", "/opt/trueup/blobs", "/var/lib/gitops"
+# Python writes no compiled files, so that what a plan leaves behind is the plan's doing.
+EXECUTOR = ("python3", "-I", "-S", "-B", ARCHIVE)
+UNWATCHED = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # what systemd itself goes on writing
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the executor said: its exit status and its events."""
+
+    status: int
+    events: tuple[Event, ...]
+
+    def body(self, name: str) -> Json:
+        """Give the body of the last event of a name."""
+        found = [event.body for event in self.events if event.event == name]
+        assert found, f"no `{name}` in {[event.to_json() for event in self.events]}"
+        return found[-1]
+
+    @property
+    def plan(self) -> HostPlan:
+        return HostPlan.from_json(self.body("plan"))
+
+    @property
+    def report(self) -> Report:
+        return Report.from_json(self.body("report"))
+
+
+def compile_resources(folder: Path, resources: str, host: str) -> Graphs:
+    """Compile a project with one host that lists these resources (YAML)."""
+    indented = "".join(f"    {line}\n" for line in resources.splitlines())
+    text = f"apiVersion: gitops/v1\nkind: Host\nmetadata: {{name: {host}, labels: {{env: production}}}}\nspec:\n  resources:\n"
+    write_files(folder, {"gitops.yaml": PROJECT, "inventory/host.yaml": text + indented})
+    return build_tree(snapshot_folder(folder)).compiled.graphs["production"]
+
+
+class Managed:
+    """One host; its projects are compiled in a folder of this machine."""
+
+    def __init__(self, host: TestHost, folder: Path) -> None:
+        self.host = host
+        self._folder = folder
+        self.resources: tuple[Resource, ...] = ()
+
+    @staticmethod
+    def start(host: TestHost, folder: Path) -> Managed:
+        """Put the executor's archive on the host."""
+        place = host.path / ARCHIVE.lstrip("/")
+        place.parent.mkdir(parents=True)
+        place.write_bytes(build_payload())
+        (host.path / BLOBS.lstrip("/")).mkdir()
+        return Managed(host, folder)
+
+    def send(self, request: Request) -> Answer:
+        """Run the executor there with a request."""
+        done = self.host.run(EXECUTOR, data=encode_canonical(request.to_json()), check=False)
+        events = [Event.from_json(decode_json(line.encode())) for line in done.out.splitlines()]
+        assert events, f"the executor ended with {done.status}: {done.err}"
+        return Answer(done.status, tuple(events))
+
+    def request(self, operation: str, resources: str, *, only: Sequence[str] = ()) -> Request:
+        """Compile and make a request; contents are laid out on the host."""
+        graphs = compile_resources(self._folder, resources, self.host.name)
+        self.resources = graphs.resources_of(self.host.name)
+        for digest, data in graphs.blobs.items():
+            write_files(self.host.path / BLOBS.lstrip("/"), {f"{digest[:2]}/{digest}": data})
+        return Request(
+            operation=operation,
+            host=self.host.name,
+            environment="production",
+            resources=self.resources,
+            only=tuple(parse_address(item) for item in only),
+            blobs=BLOBS,
+            state=STATE,
+        )
+
+    def plan(self, resources: str, *, guards: bool = False) -> HostPlan:
+        """Plan, changing nothing: what a walk over the machine says of it is the same after as before."""
+        request = replace(self.request("plan", resources), guards=guards)
+        before = self.walk()
+        plan = self.send(request).plan
+        assert list_changed(before, self.walk()) == []
+        return plan
+
+    def apply(self, resources: str) -> Answer:
+        """Apply."""
+        return self.send(self.request("apply", resources))
+
+    def converge(self, resources: str) -> Report:
+        """Plan, apply, and check that what happened is what was planned, and that nothing is left to do."""
+        planned = self.plan(resources, guards=True)
+        report = self.apply(resources).report
+        happened = [(item.address, item.action, item.result) for item in report.changes]
+        assert happened == [(item.address, item.action, "changed") for item in planned.changes], report.to_json()
+        assert self.plan(resources, guards=True).changes == ()
+        again = self.apply(resources).report
+        assert (again.result, again.changes) == ("converged", ())
+        return report
+
+    def rollback(self, run: str) -> Answer:
+        """Undo a run."""
+        return self.send(Request(operation="rollback", host=self.host.name, run=run, state=STATE))
+
+    def walk(self) -> Mapping[str, str]:
+        """Give mode, owner, size, mtime and ctime, by path, of everything that was ever touched on this host since it was made.
+
+        That is what lies in the overlay's upper layer: touching a file of the root, even its times, copies it up.
+        """
+        found: dict[str, str] = {}
+        for folder, directories, files in os.walk(self.host.folder / "upper"):
+            for name in (*directories, *files):
+                path = Path(folder, name)
+                inside = f"/{path.relative_to(self.host.folder / 'upper')}"
+                if not inside.startswith(UNWATCHED):
+                    with contextlib.suppress(FileNotFoundError):
+                        info = path.lstat()
+                        found[inside] = (
+                            f"{info.st_mode:o} {info.st_uid} {info.st_gid} {info.st_size} {info.st_mtime_ns} {info.st_ctime_ns}"
+                        )
+        return found
+
+
+def list_changed(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Give every path that is not as it was."""
+    return sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
+
+
+def describe(report: Report) -> str:
+    """Give a report as text for a failed assertion."""
+    return json.dumps(report.to_json(), indent=1)

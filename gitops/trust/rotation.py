@@ -1,0 +1,53 @@
+"""Rotation of the trust root: version N+1 is believed when the thresholds of N *and* of N+1 signed it (DESIGN §5).
+
+Pure. A release carries the roots since the first in `trust/`, so that a host that slept through a rotation catches up step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gitops.errors import MalformedError, TrustError
+from gitops.model.candidate import Candidate
+from gitops.model.limits import DEFAULTS
+from gitops.model.trustroot import TrustRoot, read_trust_root
+from gitops.model.verification import SignatureVerifier
+from gitops.trust.layout import SIGNATURE_END
+from gitops.trust.reading import read_bounded
+
+
+def verify_rotation(old: TrustRoot, data: bytes, signatures: Mapping[str, bytes], verifier: SignatureVerifier) -> TrustRoot:
+    """Give the next trust root; `signatures` are message bundles by key id. Raise TrustError unless both thresholds signed it."""
+    try:
+        new = read_trust_root(data)
+    except MalformedError as error:
+        raise TrustError(f"the next trust root: {error.message}", code="T109") from error
+    if new.repository != old.repository:
+        raise TrustError(f"the next trust root is for {new.repository[:80]}, expected {old.repository}", code="T109")
+    if new.version != old.version + 1:
+        raise TrustError(f"the next trust root has version {new.version}, expected {old.version + 1}", code="T109")
+    for root, name in ((old, "old"), (new, "new")):
+        count = sum(
+            ident in signatures and verifier.verify_detached(signatures[ident], data, key) for ident, key in root.keys.items()
+        )
+        if count < root.threshold:
+            message = f"trust root {new.version} is signed by {count} of the {name} keys, {root.threshold} are needed"
+            raise TrustError(message, code="T109")
+    return new
+
+
+def advance_root(candidate: Candidate, root: TrustRoot, verifier: SignatureVerifier) -> TrustRoot:
+    """Follow the rotations that a fetched release carries, from the pinned root on; the pinned one when it carries none."""
+    while f"trust/{root.version + 1}.json" in candidate.listing:
+        version = root.version + 1
+        data = read_bounded(candidate, f"trust/{version}.json", DEFAULTS.manifest_bytes)
+        root = verify_rotation(root, data, _read_signatures(candidate, version), verifier)
+    return root
+
+
+def _read_signatures(candidate: Candidate, version: int) -> dict[str, bytes]:
+    start = f"trust/{version}.sigs/"
+    found = [path for path in candidate.listing if path.startswith(start) and path.endswith(SIGNATURE_END)]
+    return {
+        path[len(start) : -len(SIGNATURE_END)]: read_bounded(candidate, path, DEFAULTS.signature_bytes) for path in sorted(found)
+    }

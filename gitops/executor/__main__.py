@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
-from gitops.errors import BugError, TrueupError, UsageError
+from gitops.errors import BugError, HostError, TrueupError, UsageError
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback, run_runs
 from gitops.model.codec import decode_json
 from gitops.model.limits import DEFAULTS
 from gitops.model.wire import Event, Request
+from gitops.providers.steps import describe_failure
 
 OPERATIONS = {
     "observe": run_observe,
@@ -22,6 +24,7 @@ OPERATIONS = {
 
 def main() -> int:
     """Do one request; every ending is an event."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         data = sys.stdin.buffer.read(DEFAULTS.request_bytes + 1)
         if len(data) > DEFAULTS.request_bytes:
@@ -32,17 +35,22 @@ def main() -> int:
         emit_error(error)
         return error.exit_status
     except OSError as error:
-        emit_error(TrueupError(f"{error.strerror}: {error.filename}", code="E250"))
-        return 4
+        failed = HostError(f"{describe_failure(error)}; the next run cleans up", code="E250")
+        emit_error(failed)
+        return failed.exit_status
+    except KeyboardInterrupt:
+        stopped = HostError("interrupted; the next run cleans up and goes on", code="E255")
+        emit_error(stopped)
+        return stopped.exit_status
     except Exception as error:
         emit_error(BugError(f"{type(error).__name__}: {_where(error)}", code="B020"))
         return 70
 
 
 def emit(event: Event) -> None:
-    """Write one line and flush it."""
+    """Write one line and flush it; whoever reads it gets UTF-8, whatever names the machine has."""
     line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"))
-    sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -50,6 +58,11 @@ def emit_error(error: TrueupError) -> None:
     """Write an error event."""
     body = {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}
     emit(Event("error", body))
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """End as by Ctrl-C: temporary files are removed, commands ended, the lock released."""
+    raise KeyboardInterrupt
 
 
 def _where(error: Exception) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
+from gitops.errors import ConfigError, HostError
 from gitops.model.address import Address
 from gitops.model.observation import Observation
 from gitops.model.plan import Change, Difference, HostPlan
@@ -11,8 +12,9 @@ from gitops.model.report import Outcome
 from gitops.model.resource import Resource
 from gitops.plan.item import Item, Preparer
 from gitops.plan.order import Edge, find_edges
-from gitops.providers.base import Step
+from gitops.providers.base import Provider, Step
 from gitops.providers.host import Host
+from gitops.providers.steps import describe_failure
 
 Tell = Callable[[Outcome], None]
 BAD = ("failed", "refused", "skipped")
@@ -65,7 +67,7 @@ class Application:
             else:
                 steps.append(self._make_step(change))
         if steps:
-            yield from self._items[batch[0].address].provider.apply(steps, host)
+            yield from _apply_steps(self._items[batch[0].address].provider, steps, host)
 
     def _make_step(self, change: Change) -> Step[object]:
         item: Item = self._items[change.address]
@@ -87,6 +89,18 @@ class Application:
     @staticmethod
     def _kind_of(change: Change) -> str:
         return change.address.partition(":")[0]
+
+
+def _apply_steps(provider: Provider[Any], steps: Sequence[Step[object]], host: Host) -> Iterator[Outcome]:
+    """Apply one batch; when it cannot go on (the journal cannot be written), what is left of it failed, and other batches go on."""
+    left = {(step.address, step.action): step for step in steps}
+    try:
+        for outcome in provider.apply(steps, host):
+            left.pop((outcome.address, outcome.action), None)
+            yield outcome
+    except (HostError, ConfigError, OSError) as error:
+        for step in left.values():
+            yield Outcome(step.address, step.action, "failed", describe_failure(error))
 
 
 def update_ledger(

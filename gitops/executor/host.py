@@ -1,33 +1,50 @@
-"""The real machine: the only place on the machine side that runs programs and writes managed state.
+"""The real machine: the only place on the machine side that runs programs; managed state is written through it alone.
 
-Every path goes through the Walker; every write is journalled before it is made; new files are complete, with owner and mode, before
-they are renamed into place. Commands get a clean environment, no terminal, a timeout, and their output is bounded and redacted.
+Every path goes through the Tree; every write is journalled before it is made, through the Writer. Commands get a clean environment, no
+terminal, and a timeout that ends all they started; their output is bounded while it comes, and redacted before it is cut.
 """
 
 from __future__ import annotations
 
 import os
-import stat
+import pwd
+import selectors
+import signal
 import subprocess
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple, cast
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from gitops.errors import HostError
-from gitops.executor.accounts import Accounts
-from gitops.executor.journal import Entry, Journal
-from gitops.executor.walk import MissingParentsError, UnsafePathError, Walker
+from gitops.executor.durable import write_all
+from gitops.executor.journal import Entry, Journal, has_memory
+from gitops.executor.redact import Redactor, Tail
+from gitops.executor.tree import Tree, read_extended, read_parts
+from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.host import FileWrite, Finished, Metadata, PathState
-from gitops.providers.steps import describe_failure
+from gitops.providers.steps import describe_failure, show_name
 
-CHUNK = 1 << 20
-MANY_FILES = 16
-NEW_FILE_MODE = 0o644
-NEW_DIRECTORY_MODE = 0o755
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-TEMP_PREFIX = ".gitops-"
+VALIDATOR_OUTPUT = 1000
+CHUNK = 1 << 16
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 2.0
+NOT_KEPT = "sensitive content is not kept on disk"
+
+
+@dataclass(frozen=True)
+class KnownPaths:
+    """Paths that the config manages, and those that hold, or held, a secret."""
+
+    managed: FrozenSet[str] = frozenset()
+    sensitive: FrozenSet[str] = frozenset()
+
+
+NOTHING_KNOWN = KnownPaths()
 
 
 class RealHost:
@@ -39,167 +56,101 @@ class RealHost:
         root: str = "",
         blobs: str = "",
         secrets: Optional[Mapping[str, str]] = None,
-        managed: FrozenSet[str] = frozenset(),
+        known: KnownPaths = NOTHING_KNOWN,
         journal: Optional[Journal] = None,
         run: str = "",
     ) -> None:
-        self._root = root.rstrip("/")
         self._blobs = blobs
         self._secrets = dict(secrets or {})
-        self._managed = managed
+        self._redactor = Redactor(self._secrets)
+        self._known = known
         self._journal = journal
-        self._temp = f"{TEMP_PREFIX}{run}-"
-        self._count = 0
-        self._walker = Walker(self._root)
-        self.accounts = Accounts(self._root)
+        self.tree = Tree(root.rstrip("/"))
+        self.writer = Writer(self.tree, run, pour=self._pour, check=self._check)
 
     @property
     def managed(self) -> FrozenSet[str]:
         """Paths that the config manages here."""
-        return self._managed
+        return self._known.managed
+
+    @property
+    def keeps_sensitive(self) -> bool:
+        """Whether the before-image of a sensitive file can be kept (in memory)."""
+        return has_memory()
 
     def close(self) -> None:
         """Close descriptors."""
-        self._walker.close()
+        self.tree.walker.close()
 
     def inspect(self, path: str) -> PathState:
         """Say what is at a path, links not followed."""
-        try:
-            parent, name = self._walker.parent_of(path)
-            info = os.lstat(name, dir_fd=parent)
-        except MissingParentsError as error:
-            return PathState("absent", parents=error.parents)
-        except UnsafePathError as error:
-            return PathState("unsafe", reason=error.message)
-        except FileNotFoundError:
-            return PathState("absent")
-        kind = _type_of(info.st_mode)
-        if kind == "file" and info.st_nlink > 1 and os.fstat(parent).st_mode & 0o022:
-            return PathState("unsafe", reason="it has more than one hard link in a folder that others can write")
-        return PathState(
-            type=kind,
-            mode=f"{stat.S_IMODE(info.st_mode):04o}",
-            owner=self.accounts.user_name(info.st_uid),
-            group=self.accounts.group_name(info.st_gid),
-            size=info.st_size,
-            target=os.readlink(name, dir_fd=parent) if kind == "symlink" else "",
-        )
+        return self.tree.inspect(path)
 
     def digest(self, path: str) -> str:
         """Give the SHA-256 of a regular file."""
-        return digest_bytes(self._read(path, -1))
+        return self.tree.digest(path)
 
     def digest_content(self, content: Json) -> str:
         """Give the SHA-256 of a content, secrets filled in."""
         if isinstance(content, dict) and "blob" in content:
             return str(content["blob"])
-        return digest_bytes(self.content_bytes(content))
-
-    def content_bytes(self, content: Json) -> bytes:
-        """Give a content's bytes; a blob is read from the run's folder and must have its digest."""
-        if content is None:
-            return b""
-        if isinstance(content, dict) and "blob" in content:
-            return self._read_blob(str(content["blob"]))
-        return fill_text(text_from_json(content, "content"), self._secrets).encode("utf-8")
+        return digest_bytes(self._text_bytes(content))
 
     def list_names(self, path: str) -> Sequence[str]:
         """List a directory, sorted."""
-        return sorted(os.listdir(self._walker.directory(path)))
+        return self.tree.list_names(path)
 
     def read_text(self, path: str) -> str:
         """Read a small text file, empty when it is not there."""
-        try:
-            return self._read(path, DEFAULTS.document_bytes).decode("utf-8", "replace")
-        except (FileNotFoundError, MissingParentsError):
-            return ""
+        return self.tree.read_text(path, DEFAULTS.document_bytes)
 
-    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> None:
-        """Journal what is at these paths, in one flush."""
+    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> Mapping[str, str]:
+        """Journal what is at these paths, in one flush; give the reason of each that cannot be kept, and must stay as it is."""
         journal = self._writable()
+        failures: Dict[str, str] = {}
         for path in paths:
-            before = self._take_image(path, is_sensitive=is_sensitive)
-            image_lost = before.get("type") == "file" and not before.get("image")
-            journal.add(Entry(path, before, why_not="sensitive content is not kept on disk" if image_lost else ""))
+            try:
+                journal.add(self._take_image(path, is_sensitive=is_sensitive))
+            except (HostError, OSError) as error:
+                failures[path] = f"what is there cannot be kept, so it is not changed: {describe_failure(error)}"
         journal.flush()
+        return failures
 
     def write_files(self, writes: Sequence[FileWrite]) -> Mapping[str, str]:
         """Write all beside their places, make them durable, rename; give reasons of failure by path."""
         self._writable()
-        failures: Dict[str, str] = {}
-        ready: List[Tuple[FileWrite, int, str, str]] = []
-        for write in writes:
-            try:
-                ready.append(self._write_temp(write, is_single=len(writes) <= MANY_FILES))
-            except (HostError, OSError) as error:
-                failures[write.path] = describe_failure(error)
-        if len(writes) > MANY_FILES:
-            os.sync()
-        folders: Dict[int, None] = {}
-        for write, _, name, temp in ready:
-            try:
-                parent, _ = self._walker.parent_of(write.path)
-                os.rename(temp, name, src_dir_fd=parent, dst_dir_fd=parent)
-                folders[parent] = None
-            except (HostError, OSError) as error:
-                self._unlink_quietly(write.path, temp)
-                failures[write.path] = describe_failure(error)
-        if len(writes) <= MANY_FILES:
-            for folder in folders:
-                os.fsync(folder)
-        return failures
+        return self.writer.write_files(writes)
 
     def make_directory(self, path: str, metadata: Metadata) -> None:
         """Make one directory with its owner and mode."""
         self._writable()
-        parent, name = self._walker.parent_of(path)
-        uid, gid = self.accounts.ids(metadata.owner, metadata.group)
-        os.mkdir(name, 0o700, dir_fd=parent)
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-        try:
-            _apply_metadata(descriptor, uid, gid, int(metadata.mode, 8) if metadata.mode else NEW_DIRECTORY_MODE)
-        finally:
-            os.close(descriptor)
+        self.writer.make_directory(path, metadata)
 
     def make_symlink(self, path: str, target: str) -> None:
         """Make a link beside its place and rename it over."""
         self._writable()
-        parent, name = self._walker.parent_of(path)
-        temp = self._next_temp()
-        os.symlink(target, temp, dir_fd=parent)
-        os.rename(temp, name, src_dir_fd=parent, dst_dir_fd=parent)
-        self._walker.forget()
+        self.writer.make_symlink(path, target)
 
     def set_metadata(self, path: str, metadata: Metadata) -> None:
         """Set owner, group and mode on the open file."""
         self._writable()
-        parent, name = self._walker.parent_of(path)
-        uid, gid = self.accounts.ids(metadata.owner, metadata.group)
-        descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
-        try:
-            mode = int(metadata.mode, 8) if metadata.mode else stat.S_IMODE(os.fstat(descriptor).st_mode)
-            _apply_metadata(descriptor, uid, gid, mode)
-        finally:
-            os.close(descriptor)
+        self.writer.set_metadata(path, metadata)
 
     def remove(self, path: str, *, is_recursive: bool = False) -> None:
         """Remove what is there; a tree is journalled whole before the first of it goes."""
-        journal = self._writable()
-        parent, name = self._walker.parent_of(path)
-        if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
-            os.unlink(name, dir_fd=parent)
+        self._writable()
+        info = self.tree.inspect(path)
+        if info.type != "directory":
+            self.writer.remove_one(path, is_directory=False)
             return
-        below = self._list_tree(path) if is_recursive else []
-        for item in below:
-            journal.add(Entry(item, self._take_image(item, is_sensitive=False)))
-        journal.add(Entry(path, self._take_image(path, is_sensitive=False)))
-        journal.flush()
-        for item in below:
-            folder, last = self._walker.parent_of(item)
-            is_directory = stat.S_ISDIR(os.lstat(last, dir_fd=folder).st_mode)
-            (os.rmdir if is_directory else os.unlink)(last, dir_fd=folder)
-        os.rmdir(name, dir_fd=self._walker.parent_of(path)[0])
-        self._walker.forget()
+        below = self.tree.list_below(path) if is_recursive else []
+        failures = self.prepare([item for item, _ in below])
+        if failures:
+            name, reason = next(iter(failures.items()))
+            raise HostError(f"{show_name(name)}: {reason}", code="E222")
+        for item, is_directory in below:
+            self.writer.remove_one(item, is_directory=is_directory)
+        self.writer.remove_one(path, is_directory=True)
 
     def run(
         self,
@@ -210,34 +161,25 @@ class RealHost:
         user: str = "",
         timeout: int = 0,
     ) -> Finished:
-        """Run a program; raise HostError when it cannot start or does not end in time."""
+        """Run a program; raise HostError when it cannot start or does not end in time (then all it started is ended)."""
         values = {name: fill_text(text_from_json(item, name), self._secrets) for name, item in (environment or {}).items()}
-        home = "/root" if os.geteuid() == 0 else os.environ.get("HOME", "/")
-        command = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--", *argv] if user else list(argv)
+        account = _find_account(user)
+        running = _start(argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account)
+        tail = Tail(DEFAULTS.command_output + self._redactor.longest)
+        seconds = timeout or DEFAULTS.command_seconds
         try:
-            done = subprocess.run(
-                command,
-                cwd=directory or "/",
-                env={"PATH": PATH, "HOME": home, "LANG": "C.UTF-8", **values},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=timeout or DEFAULTS.command_seconds,
-                start_new_session=True,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise HostError(f"{argv[0]} took longer than {timeout or DEFAULTS.command_seconds} s", code="E111") from None
-        except OSError as error:
-            raise HostError(f"cannot run {argv[0]}: {error.strerror}", code="E112") from error
-        return Finished(done.returncode, self.redact(done.stdout.decode("utf-8", "replace")[-DEFAULTS.command_output :]))
+            is_ended = _follow(running, tail, seconds)
+        finally:
+            self.tree.walker.forget()
+        text = self._redactor.redact_tail(tail.text, DEFAULTS.command_output, is_cut=tail.is_cut)
+        if not is_ended:
+            said = f"; it said: {text.strip()[-VALIDATOR_OUTPUT:]}" if text.strip() else ""
+            raise HostError(f"{argv[0]} took longer than {seconds} s and was ended{said}", code="E111")
+        return Finished(running.returncode, text)
 
     def redact(self, text: str) -> str:
         """Take every secret value out, as a whole and line by line."""
-        values = {value for whole in self._secrets.values() for value in (whole, *whole.splitlines()) if value.strip()}
-        for value in sorted(values, key=len, reverse=True):
-            text = text.replace(value, "[secret]")
-        return text
+        return self._redactor.redact(text)
 
     def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:
         """Journal the command that undoes what follows, or why nothing can."""
@@ -245,150 +187,55 @@ class RealHost:
         journal.add(Entry(undo=tuple(argv), why_not=why_not))
         journal.flush()
 
-    def restore(self, path: str, before: Mapping[str, Json]) -> None:
-        """Bring a path back to a journalled state (rollback); the state now is journalled first."""
-        self.prepare([path])
-        kind = str(before.get("type"))
-        found = self.inspect(path)
-        if kind == "absent":
-            if found.type != "absent":
-                self.remove(path)
-            return
-        if kind == "directory":
-            if found.type == "absent":
-                self.make_directory(path, Metadata())
-                self._walker.forget()
-        elif kind == "symlink":
-            self.make_symlink(path, str(before["target"]))
-            return
-        else:
-            with open(str(before["image"]), "rb") as stream:
-                self._replace_bytes(path, stream.read())
-        self._restore_metadata(path, before)
-
-    def _restore_metadata(self, path: str, before: Mapping[str, Json]) -> None:
-        parent, name = self._walker.parent_of(path)
-        descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
+    def _take_image(self, path: str, *, is_sensitive: bool) -> Entry:
+        secret = is_sensitive or path in self._known.sensitive
+        before = self.tree.describe(path)
+        if before["type"] != "file":
+            return Entry(path, before, is_sensitive=secret)
+        descriptor = self.tree.open_file(path)
         try:
-            _apply_metadata(descriptor, _number(before["uid"]), _number(before["gid"]), int(str(before["mode"]), 8))
+            before["image"] = self._writable().keep_image(descriptor, is_sensitive=secret)
+            extended = read_extended(descriptor)
         finally:
             os.close(descriptor)
+        if extended:
+            before["xattrs"] = extended
+        return Entry(path, before, why_not="" if before["image"] else NOT_KEPT, is_sensitive=secret)
 
-    def _replace_bytes(self, path: str, data: bytes) -> None:
-        parent, name = self._walker.parent_of(path)
-        temp = self._next_temp()
-        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(descriptor)
-        os.rename(temp, name, src_dir_fd=parent, dst_dir_fd=parent)
+    def _pour(self, write: FileWrite, descriptor: int) -> None:
+        content = write.content
+        if isinstance(content, dict) and "blob" in content:
+            self._pour_blob(str(content["blob"]), descriptor)
+        else:
+            write_all(descriptor, self._text_bytes(content))
 
-    def _write_temp(self, write: FileWrite, *, is_single: bool) -> Tuple[FileWrite, int, str, str]:
-        parent, name = self._walker.parent_of(write.path)
-        data = self.content_bytes(write.content)
-        uid, gid = self.accounts.ids(write.metadata.owner, write.metadata.group)
-        mode = int(write.metadata.mode, 8) if write.metadata.mode else NEW_FILE_MODE
-        uid, gid, mode = self._keep_undeclared(parent, name, write.metadata, (uid, gid, mode))
-        temp = self._next_temp()
-        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                _apply_metadata(descriptor, uid, gid, mode)
-                if is_single:
-                    os.fsync(descriptor)
-            self._validate(write, temp)
-        except BaseException:
-            self._unlink_quietly(write.path, temp)
-            raise
-        return write, parent, name, temp
+    def _text_bytes(self, content: Json) -> bytes:
+        return b"" if content is None else fill_text(text_from_json(content, "content"), self._secrets).encode("utf-8")
 
-    @staticmethod
-    def _keep_undeclared(parent: int, name: str, metadata: Metadata, ids: Tuple[int, int, int]) -> Tuple[int, int, int]:
-        try:
-            info = os.lstat(name, dir_fd=parent)
-        except FileNotFoundError:
-            return ids
-        if not stat.S_ISREG(info.st_mode):
-            return ids
-        uid, gid, mode = ids
-        is_other_owner = info.st_uid != os.geteuid() or info.st_gid != os.getegid()
-        return (
-            info.st_uid if not metadata.owner and is_other_owner else uid,
-            info.st_gid if not metadata.group and is_other_owner else gid,
-            mode if metadata.mode else stat.S_IMODE(info.st_mode),
-        )
-
-    def _validate(self, write: FileWrite, temp: str) -> None:
-        if not write.validate:
-            return
-        real = f"{self._root}{write.path.rpartition('/')[0]}/{temp}"
-        done = self.run([part.replace("{path}", real) for part in write.validate])
-        if done.status != 0:
-            output = "" if write.is_sensitive else f": {done.output.strip()[-1000:]}"
-            raise HostError(f"{write.validate[0]} did not accept the new file (status {done.status}){output}", code="E230")
-
-    def _unlink_quietly(self, path: str, temp: str) -> None:
-        try:
-            os.unlink(temp, dir_fd=self._walker.parent_of(path)[0])
-        except (HostError, OSError):
-            return
-
-    def _take_image(self, path: str, *, is_sensitive: bool) -> Dict[str, Json]:
-        try:
-            parent, name = self._walker.parent_of(path)
-            info = os.lstat(name, dir_fd=parent)
-        except (FileNotFoundError, MissingParentsError):
-            return {"type": "absent"}
-        image: Dict[str, Json] = {"type": _type_of(info.st_mode), "mode": f"{stat.S_IMODE(info.st_mode):04o}"}
-        image["uid"], image["gid"] = info.st_uid, info.st_gid
-        if image["type"] == "file":
-            image["image"] = self._writable().keep_image(self._read(path, -1), is_sensitive=is_sensitive)
-        elif image["type"] == "symlink":
-            image["target"] = os.readlink(name, dir_fd=parent)
-        return image
-
-    def _list_tree(self, path: str) -> List[str]:
-        found: List[str] = []
-        for name in self.list_names(path):
-            below = f"{path}/{name}"
-            parent, last = self._walker.parent_of(below)
-            if stat.S_ISDIR(os.lstat(last, dir_fd=parent).st_mode):
-                found.extend(self._list_tree(below))
-            found.append(below)
-        return found
-
-    def _read(self, path: str, limit: int) -> bytes:
-        parent, name = self._walker.parent_of(path)
-        descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise HostError(f"{path} is not a regular file", code="E231")
-            parts: List[bytes] = []
-            while True:
-                part = stream.read(CHUNK)
-                if not part:
-                    return b"".join(parts)
-                parts.append(part)
-                if 0 <= limit < sum(len(item) for item in parts):
-                    raise HostError(f"{path} is larger than {limit} bytes", code="E232")
-
-    def _read_blob(self, digest: str) -> bytes:
+    def _pour_blob(self, digest: str, descriptor: int) -> None:
+        """Copy a content from the run's folder; it must have its digest."""
         path = os.path.join(self._blobs, digest[:2], digest)
         try:
-            with open(path, "rb") as stream:
-                data = stream.read()
+            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise HostError(f"content {digest[:12]} is not in the run's folder: {error.strerror}", code="E233") from error
-        if digest_bytes(data) != digest:
+        found = sha256()
+        try:
+            for part in read_parts(source):
+                found.update(part)
+                write_all(descriptor, part)
+        finally:
+            os.close(source)
+        if found.hexdigest() != digest:
             raise HostError(f"content {digest[:12]} does not have its digest", code="E234")
-        return data
 
-    def _next_temp(self) -> str:
-        self._count += 1
-        return f"{self._temp}{self._count}"
+    def _check(self, write: FileWrite, temp: str) -> None:
+        """Let the declared command judge the new file, under the name that programs on this machine know it by."""
+        real = f"{self.tree.real_folder(write.path)}/{temp}"
+        done = self.run([part.replace("{path}", real) for part in write.validate])
+        if done.status != 0:
+            output = "" if write.is_sensitive else f": {done.output.strip()[-VALIDATOR_OUTPUT:]}"
+            raise HostError(f"{write.validate[0]} did not accept the new file (status {done.status}){output}", code="E230")
 
     def _writable(self) -> Journal:
         if self._journal is None:
@@ -396,19 +243,107 @@ class RealHost:
         return self._journal
 
 
-def _apply_metadata(descriptor: int, uid: int, gid: int, mode: int) -> None:
-    if uid >= 0 or gid >= 0:
-        os.fchown(descriptor, uid, gid)
-    os.fchmod(descriptor, mode)
+@dataclass(frozen=True)
+class _Account:
+    """Whom a command runs as: empty numbers mean the running user."""
+
+    home: str
+    name: str = ""
+    uid: int = -1
+    gid: int = -1
 
 
-def _type_of(mode: int) -> str:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "directory"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
+def _find_account(user: str) -> _Account:
+    try:
+        if not user:
+            return _Account(pwd.getpwuid(os.geteuid()).pw_dir)
+        found = pwd.getpwnam(user)
+    except KeyError:
+        if not user:
+            return _Account("/")
+        raise HostError(f"there is no user `{user}` on this machine", code="E210", hint=f"declare user: {user}") from None
+    return _Account(found.pw_dir, user, found.pw_uid, found.pw_gid)
 
 
-def _number(value: Json) -> int:
-    return cast(int, value)
+def _start(argv: Sequence[str], environment: Mapping[str, str], directory: str, account: _Account) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, as another user when one is named."""
+    is_other = bool(account.name) and account.uid != os.geteuid()
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=account.uid if is_other else None,
+            group=account.gid if is_other else None,
+            extra_groups=os.getgrouplist(account.name, account.gid) if is_other else None,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it could not be prepared"
+        where = f" in {directory}" if isinstance(error, OSError) and error.filename == directory else ""
+        raise HostError(f"cannot run {argv[0]}{where}: {reason}", code="E112") from error
+    except ValueError as error:
+        raise HostError(f"cannot run {argv[0]}: an argument or variable holds a NUL character", code="E112") from error
+
+
+def _follow(running: subprocess.Popen[bytes], tail: Tail, seconds: float) -> bool:
+    """Take output until the program has ended; a service that it left behind may keep the pipe. False: out of time, all ended."""
+    deadline = time.monotonic() + seconds
+    pipe = running.stdout
+    if pipe is None:
+        return True
+    os.set_blocking(pipe.fileno(), False)
+    is_open = True
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while is_open and time.monotonic() < deadline:
+                has_ended = running.poll() is not None
+                if selector.select(0 if has_ended else POLL_SECONDS):
+                    is_open = _take(pipe.fileno(), tail)
+                elif has_ended:
+                    return True
+        running.wait(max(0.0, deadline - time.monotonic()))
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        pipe.close()
+        if running.returncode is None:
+            _end_group(running)
+
+
+def _take(descriptor: int, tail: Tail) -> bool:
+    try:
+        data = os.read(descriptor, CHUNK)
+    except BlockingIOError:
+        return True
+    tail.add(data)
+    return bool(data)
+
+
+def _end_group(running: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it started in its session's group, first kindly."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(running.pid, number)
+            running.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            break
+    _kill_quietly(running.pid)
+
+
+def _kill_quietly(group: int) -> None:
+    """Kill what of the group outlived its first process."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+__all__: List[str] = ["PATH", "KnownPaths", "RealHost"]

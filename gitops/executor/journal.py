@@ -1,7 +1,8 @@
 """The write-ahead journal of one run: what was there before, written and flushed before anything changes.
 
 One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can.
-A batch of entries is flushed once. Sensitive content goes only to memory-backed storage, or is not kept.
+A batch of entries is flushed once. Sensitive content goes only to memory-backed storage, or is not kept. A write that fails leaves
+the journal as it was.
 """
 
 from __future__ import annotations
@@ -9,138 +10,194 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
-from gitops.errors import HostError
-from gitops.model.codec import Json, decode_json, digest_bytes
+from gitops.errors import HostError, MalformedError
+from gitops.executor.durable import start_writeback, sync_folder, sync_many, write_all
+from gitops.model.codec import Json, decode_json
 
 JOURNAL = "journal.jsonl"
 IMAGES = "images"
 MEMORY_FOLDER = "/run/gitops"
+CHUNK = 1 << 18
+OPEN_AT_ONCE = 128
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `before` is {type, mode, uid, gid, image | target}; for commands `undo` or `why_not`."""
+    """One line. `before` is {type, mode, uid, gid, image | target …}; for commands `undo` or `why_not`; `is_sensitive` says that the
+    path holds a secret before or after, so that no later image of it goes to disk either.
+    """
 
     path: str = ""
     before: Optional[Mapping[str, Json]] = None
     undo: Tuple[str, ...] = ()
     why_not: str = ""
+    is_sensitive: bool = False
 
     def to_json(self) -> Dict[str, Json]:
         """Give the line's object."""
-        before = None if self.before is None else dict(self.before)
-        return {"path": self.path, "before": before, "undo": list(self.undo), "why_not": self.why_not}
+        table: Dict[str, Json] = {"path": self.path, "before": None if self.before is None else dict(self.before)}
+        table["undo"], table["why_not"] = list(self.undo), self.why_not
+        if self.is_sensitive:
+            table["sensitive"] = True
+        return table
 
 
 class Journal:
-    """The journal of a run that is going on."""
+    """The journal of a run that is going on; `paths` are all that it has entries of."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._images = os.path.join(folder, IMAGES)
         self._memory = ""
         self._pending: List[Entry] = []
-        self._has_new_image = False
+        self._fresh: List[str] = []
+        self._size = 0
+        self.paths: Dict[str, None] = {}
         os.makedirs(self._images, mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(os.path.join(folder, JOURNAL), flags, 0o600)
+        sync_folder(folder)
 
     def add(self, entry: Entry) -> None:
         """Put an entry into the batch."""
         self._pending.append(entry)
 
-    def keep_image(self, data: bytes, *, is_sensitive: bool) -> str:
-        """Keep content and give its file, or an empty text when it may not be kept."""
+    def keep_image(self, source: int, *, is_sensitive: bool) -> str:
+        """Copy an open file's content and give its image, or an empty text when it may not be kept."""
         folder = self._images
         if is_sensitive:
-            folder = self._memory or _memory_folder(os.path.basename(self._folder))
-            self._memory = folder
+            self._memory = self._memory or make_memory_folder(os.path.basename(self._folder))
+            folder = self._memory
             if not folder:
                 return ""
-        path = os.path.join(folder, digest_bytes(data))
-        if not os.path.exists(path):
-            with open(path, "wb", opener=_private) as stream:
-                stream.write(data)
-            self._has_new_image = True
-        return path
+        temp = os.path.join(folder, "new")
+        try:
+            name = _copy(source, temp)
+            path = os.path.join(folder, name)
+            os.rename(temp, path)
+        except OSError:
+            _unlink_quietly(temp)
+            raise
+        if not is_sensitive:
+            self._fresh.append(path)
+        return path if is_sensitive else os.path.join(IMAGES, name)
 
-    def flush(self, *, many: int = 16) -> None:
-        """Make the batch durable: nothing of it may change before this returns."""
+    def flush(self) -> None:
+        """Make the batch durable: nothing of it may change before this returns. Raise HostError, nothing written, when it cannot."""
         if not self._pending:
             return
-        lines = [json.dumps(entry.to_json(), separators=(",", ":"), ensure_ascii=False) + "\n" for entry in self._pending]
-        os.write(self._descriptor, "".join(lines).encode("utf-8", "surrogateescape"))
-        if self._has_new_image and len(self._pending) > many:
-            os.sync()
-        else:
+        batch, self._pending = self._pending, []
+        lines = [json.dumps(entry.to_json(), separators=(",", ":")) + "\n" for entry in batch]
+        try:
             self._sync_images()
+            data = "".join(lines).encode("ascii")
+            write_all(self._descriptor, data)
             os.fsync(self._descriptor)
-        self._pending = []
-        self._has_new_image = False
+        except OSError as error:
+            os.ftruncate(self._descriptor, self._size)
+            message = f"the journal cannot be written, so nothing of this is changed: {error.strerror}"
+            raise HostError(message, code="E221", hint=f"make room in {self._folder}") from error
+        self._size += len(data)
+        self.paths.update((entry.path, None) for entry in batch if entry.path)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
 
     def _sync_images(self) -> None:
-        if not self._has_new_image:
-            return
-        for entry in self._pending:
-            image = (entry.before or {}).get("image")
-            if isinstance(image, str) and image:
-                _sync_file(image)
-        _sync_file(self._images)
+        fresh, self._fresh = self._fresh, []
+        for start in range(0, len(fresh), OPEN_AT_ONCE):
+            descriptors = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in fresh[start : start + OPEN_AT_ONCE]]
+            try:
+                errors = sync_many(descriptors)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+            if errors:
+                raise next(iter(errors.values()))
+        if fresh:
+            sync_folder(self._images)
 
 
 def read_journal(folder: str) -> Tuple[Entry, ...]:
-    """Give a run's entries in order; a last line that a crash cut short is left out."""
+    """Give a run's entries in order; what follows a line that a crash cut short was never acted on and is left out."""
     path = os.path.join(folder, JOURNAL)
     if not os.path.exists(path):
         return ()
     found: List[Entry] = []
     with open(path, "rb") as stream:
         for line in stream:
-            if line.endswith(b"\n"):
-                found.append(_read_entry(line))
+            try:
+                found.append(_read_entry(line, folder))
+            except (MalformedError, KeyError, TypeError):
+                break
     return tuple(found)
 
 
-def _read_entry(line: bytes) -> Entry:
-    table = cast(Mapping[str, Any], decode_json(line))
-    return Entry(
-        path=str(table["path"]),
-        before=cast("Optional[Mapping[str, Json]]", table["before"]),
-        undo=tuple(cast(Sequence[str], table["undo"])),
-        why_not=str(table["why_not"]),
-    )
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _sync_file(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _memory_folder(run: str) -> str:
-    if os.geteuid() != 0 or not _is_memory("/run"):
+def make_memory_folder(run: str) -> str:
+    """Give the folder for a run's sensitive images, made when missing; an empty text where there is no memory-backed storage."""
+    if not has_memory():
         return ""
     folder = os.path.join(MEMORY_FOLDER, run)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        os.makedirs(MEMORY_FOLDER, mode=0o700, exist_ok=True)
         os.chmod(MEMORY_FOLDER, 0o700)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         raise HostError(f"cannot make {folder}: {error.strerror}", code="E220") from error
     return folder
 
 
-def _is_memory(folder: str) -> bool:
-    with open("/proc/mounts", encoding="utf-8", errors="replace") as stream:
-        return any(line.split(" ")[1:3] == [folder, "tmpfs"] for line in stream)
+def has_memory() -> bool:
+    """Say whether this user has memory-backed storage for sensitive images (root, and /run is a tmpfs)."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        with open("/proc/mounts", encoding="utf-8", errors="replace") as stream:
+            return any(line.split(" ")[1:3] == [os.path.dirname(MEMORY_FOLDER), "tmpfs"] for line in stream)
+    except OSError:
+        return False
+
+
+def _copy(source: int, path: str) -> str:
+    """Copy an open file to a new one, its write-back begun; give the digest."""
+    digest = sha256()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        while True:
+            part = os.read(source, CHUNK)
+            if not part:
+                break
+            digest.update(part)
+            write_all(descriptor, part)
+        start_writeback(descriptor)
+    finally:
+        os.close(descriptor)
+    return digest.hexdigest()
+
+
+def _read_entry(line: bytes, folder: str) -> Entry:
+    if not line.endswith(b"\n"):
+        raise MalformedError("a line without an end", code="E242")
+    table = cast(Mapping[str, Any], decode_json(line))
+    before = cast("Optional[Dict[str, Json]]", table["before"])
+    if before is not None and before.get("image"):
+        before["image"] = os.path.join(folder, str(before["image"]))
+    return Entry(
+        path=str(table["path"]),
+        before=before,
+        undo=tuple(cast(Sequence[str], table["undo"])),
+        why_not=str(table["why_not"]),
+        is_sensitive=bool(table.get("sensitive")),
+    )
+
+
+def _unlink_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        return

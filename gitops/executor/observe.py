@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Sequence
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set
 
-from gitops.errors import UsageError
+from gitops.errors import ConfigError, UsageError
 from gitops.executor.facts import read_facts
 from gitops.model.address import Address
 from gitops.model.facts import is_met
 from gitops.model.observation import Observation, State
 from gitops.model.resource import Resource
 from gitops.plan.item import Item, Preparer, Providers
+from gitops.plan.order import close_over, find_edges
 from gitops.providers.host import Host
 
 
@@ -39,6 +40,27 @@ def check_root(items: Iterable[Item], root: str) -> None:
 def find_managed(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:
     """Give every path that a resource owns."""
     return frozenset(path for item in preparer.prepare_all(resources) for path in item.relations.owns)
+
+
+def find_sensitive(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:
+    """Give every path whose content holds a secret or is declared sensitive; resources of unknown kinds have none."""
+    found: Set[str] = set()
+    for resource in resources:
+        try:
+            item = preparer.prepare(resource)
+        except ConfigError:
+            continue  # an entry of an old ledger
+        if getattr(item.spec, "is_secret", False):
+            found.update(item.relations.owns)
+    return frozenset(found)
+
+
+def select_items(items: Sequence[Item], only: FrozenSet[Address]) -> Sequence[Item]:
+    """Give the items of these addresses and all that they need; everything when no address is given."""
+    if not only:
+        return items
+    wanted = close_over(sorted(only), find_edges(items))
+    return [item for item in items if item.resource.address in wanted]
 
 
 def make_preparer(providers: Providers) -> Preparer:

@@ -1,19 +1,26 @@
-"""Undo a run from its journal, newest entry first: paths get their before-images back, commands their inverse, the rest is said."""
+"""Undo a run from its journal, newest entry first: paths get their before-images back, commands their inverse, the rest is said.
+
+What somebody changed since the run is undone too (people asked for it), but the plan of the undo says so first.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Sequence, Tuple
 
 from gitops.errors import TrueupError
 from gitops.executor.host import RealHost
 from gitops.executor.journal import Entry
+from gitops.executor.restore import restore_path
 from gitops.model.address import Address, make_address
 from gitops.model.codec import Json
 from gitops.model.report import Outcome
-from gitops.providers.steps import describe_failure
+from gitops.providers.steps import describe_failure, show_name
 
 Tell = Callable[[Outcome], None]
+Left = Mapping[str, str]
+SHOWN_COMMAND = 200
+SHOWN_OUTPUT = 400
 
 
 def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
@@ -33,37 +40,51 @@ def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
     return tuple(_parents_first(chosen))
 
 
-def describe_undo(entry: Entry) -> Dict[str, Json]:
-    """Give {what, undoable, reason} for people and programs."""
-    if entry.path:
-        before = entry.before or {}
-        reason = entry.why_not or ("" if _has_image(entry) else "its content before was not kept")
-        return {"what": f"{entry.path}: back to {before.get('type')}", "undoable": not reason, "reason": reason}
-    return {"what": " ".join(entry.undo), "undoable": bool(entry.undo), "reason": entry.why_not}
+def describe_undo(entry: Entry, left: Left, host: RealHost) -> Dict[str, Json]:
+    """Give {what, undoable, reason, warning} for people and programs; `left` is what the run left, by path."""
+    if not entry.path:
+        return {"what": " ".join(entry.undo), "undoable": bool(entry.undo), "reason": entry.why_not, "warning": ""}
+    before = entry.before or {}
+    reason = _why_not(entry)
+    is_touched = entry.path in left and host.tree.fingerprint(entry.path) != left[entry.path]
+    return {
+        "what": f"{show_name(entry.path)}: back to {before.get('type')}",
+        "undoable": not reason,
+        "reason": reason,
+        "warning": "it was changed since that run; that change is lost" if is_touched and not reason else "",
+    }
 
 
 def undo(entries: Sequence[Entry], host: RealHost, tell: Tell) -> Tuple[Outcome, ...]:
     """Undo every entry; one that fails is told and the rest goes on."""
+    planned = plan_undo(entries)
+    able = [entry for entry in planned if entry.path and not _why_not(entry)]
+    failures = dict(host.prepare([entry.path for entry in able if not entry.is_sensitive]))
+    failures.update(host.prepare([entry.path for entry in able if entry.is_sensitive], is_sensitive=True))
     outcomes: List[Outcome] = []
-    for entry in plan_undo(entries):
-        outcome = _undo_one(entry, host)
+    for entry in planned:
+        outcome = _undo_one(entry, host, failures.get(entry.path, ""))
         outcomes.append(outcome)
         tell(outcome)
+    host.writer.settle()
     return tuple(outcomes)
 
 
-def _undo_one(entry: Entry, host: RealHost) -> Outcome:
+def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:
     address = _address_of(entry)
-    described = describe_undo(entry)
-    if not described["undoable"]:
-        return Outcome(address, "refused", "skipped", str(described["reason"]))
+    why_not = _why_not(entry)
+    if why_not:
+        return Outcome(address, "refused", "skipped", why_not)
+    if failure:
+        return Outcome(address, "update", "failed", failure)
     try:
         if entry.path:
-            host.restore(entry.path, entry.before or {})
+            restore_path(host, entry.path, entry.before or {})
         else:
+            host.note_undo((), f"`{' '.join(entry.undo)}` undid something; that cannot be undone again")
             done = host.run(entry.undo)
             if done.status != 0:
-                return Outcome(address, "run", "failed", f"status {done.status}: {done.output.strip()[-400:]}")
+                return Outcome(address, "run", "failed", f"status {done.status}: {done.output.strip()[-SHOWN_OUTPUT:]}")
     except (TrueupError, OSError) as error:
         return Outcome(address, "update", "failed", describe_failure(error))
     return Outcome(address, "update" if entry.path else "run", "reverted")
@@ -71,17 +92,22 @@ def _undo_one(entry: Entry, host: RealHost) -> Outcome:
 
 def _address_of(entry: Entry) -> Address:
     if not entry.path:
-        return make_address("command", " ".join(entry.undo)[:200] or "undo")
+        return make_address("command", " ".join(entry.undo)[:SHOWN_COMMAND] or "undo")
     kind = str((entry.before or {}).get("type"))
-    return make_address(kind if kind in ("directory", "symlink") else "file", entry.path)
+    return make_address(kind if kind in ("directory", "symlink") else "file", show_name(entry.path))
 
 
-def _has_image(entry: Entry) -> bool:
+def _why_not(entry: Entry) -> str:
+    """Say why an entry cannot be undone; empty when it can."""
+    if not entry.path:
+        return "" if entry.undo else entry.why_not or "nothing undoes it"
     before = entry.before or {}
-    if before.get("type") != "file":
-        return before.get("type") != "other"
+    if before.get("type") == "other":
+        return "it was a device, socket or pipe"
     image = before.get("image")
-    return isinstance(image, str) and bool(image) and os.path.exists(image)
+    if before.get("type") != "file" or (isinstance(image, str) and image and os.path.exists(image)):
+        return ""
+    return entry.why_not or ("its content was kept in memory, and is gone" if entry.is_sensitive else "its content was not kept")
 
 
 def _parents_first(entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -6,15 +6,25 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import UsageError
-from gitops.executor.apply import Application, update_ledger
-from gitops.executor.host import RealHost
+from gitops.executor.apply import BAD, Application, update_ledger
+from gitops.executor.host import KnownPaths, RealHost
 from gitops.executor.journal import Journal, read_journal
-from gitops.executor.observe import check_root, find_managed, make_preparer, observe_host
+from gitops.executor.observe import (
+    check_root,
+    find_managed,
+    find_sensitive,
+    make_preparer,
+    observe_host,
+    select_items,
+)
+from gitops.executor.pending import add_owed, find_owed, list_refreshes
 from gitops.executor.rollback import describe_undo, plan_undo, undo
-from gitops.executor.state import Lock, StateFolder, check_run_id, clean_interrupted, make_run_id
+from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
+from gitops.executor.tree import Tree
+from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
 from gitops.model.codec import Json, format_time, parse_time
 from gitops.model.observation import Observation
@@ -25,11 +35,43 @@ from gitops.model.scope import Scope
 from gitops.model.wire import Event, Request
 from gitops.plan.covers import find_excess
 from gitops.plan.host import plan_host
-from gitops.plan.item import Preparer
+from gitops.plan.item import Item, Preparer
 from gitops.providers.registry import make_registry
 
 Emit = Callable[[Event], None]
 CHANGES, HELD, FAILED = 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What stays the same through one request: the request, its resources prepared once, what was applied last, what is owed."""
+
+    request: Request
+    preparer: Preparer
+    items: Tuple[Item, ...]
+    baseline: Mapping[Address, Resource]
+    owed: FrozenSet[str]
+
+    def open_host(self, journal: Optional[Journal] = None, run: str = "") -> RealHost:
+        """Give the real host; read-only without a journal."""
+        known = (*self.request.resources, *self.baseline.values())
+        return RealHost(
+            root=self.request.root,
+            blobs=self.request.blobs,
+            secrets=self.request.secrets,
+            known=KnownPaths(find_managed(self.request.resources, self.preparer), find_sensitive(known, self.preparer)),
+            journal=journal,
+            run=run,
+        )
+
+    def observe(self) -> Observation:
+        """Observe what the request asks for."""
+        host = self.open_host()
+        try:
+            selected = select_items(self.items, frozenset(self.request.only))
+            return observe_host(self.request.host, selected, host, now=_now(), serial=self.request.serial)
+        finally:
+            host.close()
 
 
 @dataclass(frozen=True)
@@ -38,22 +80,25 @@ class Planned:
 
     observation: Observation
     plan: HostPlan
-    baseline: Mapping[Address, Resource]
-    preparer: Preparer
+
+
+@dataclass(frozen=True)
+class _RunIdentity:
+    run: str
+    started: datetime
 
 
 def run_observe(request: Request, emit: Emit) -> int:
     """Observe and say so."""
-    host, preparer = _open_host(request)
-    items = preparer.prepare_all(request.resources)
-    check_root(items, request.root)
-    emit(Event("observation", observe_host(request.host, items, host, now=_now(), serial=request.serial).to_json()))
+    emit(Event("observation", _prepare(request, {}, frozenset()).observe().to_json()))
     return 0
 
 
 def run_plan(request: Request, emit: Emit) -> int:
     """Plan against the machine as it is; change nothing."""
-    planned = _plan(request, *_open_host(request), _read_baseline(request))
+    state = _existing_state(request)
+    ledger = {} if state is None or request.baseline is not None else state.read_ledger()
+    planned = _plan(_prepare(request, ledger, frozenset() if state is None else state.read_pending()))
     emit(Event("observation", planned.observation.to_json()))
     emit(Event("plan", planned.plan.to_json()))
     return _plan_status(planned.plan)
@@ -64,15 +109,14 @@ def run_apply(request: Request, emit: Emit) -> int:
     if request.dry_run:
         return run_plan(request, emit)
     state = StateFolder(request.state, request.root)
-    started = _now()
-    run = check_run_id(request.run) if request.run else make_run_id(time.time())
-    lock = Lock(state.base, run, request.lock_timeout)
+    identity = _RunIdentity(check_run_id(request.run) if request.run else make_run_id(time.time()), _now())
+    lock = Lock(state.base, identity.run, request.lock_timeout)
     try:
         _recover(state)
-        ledger = state.read_ledger()
-        planned = _plan(request, *_open_host(request), _baseline_of(request, ledger))
+        machine = _prepare(request, state.read_ledger(), state.read_pending())
+        planned = _plan(machine)
         emit(Event("plan", planned.plan.to_json()))
-        report = _make_so(request, planned, state, _RunIdentity(run, started), emit)
+        report = _make_so(machine, planned, state, identity, emit)
         emit(Event("report", report.to_json()))
     finally:
         lock.release()
@@ -81,103 +125,117 @@ def run_apply(request: Request, emit: Emit) -> int:
 
 def run_rollback(request: Request, emit: Emit) -> int:
     """Undo a run, as a run of its own that can be undone again."""
-    state = StateFolder(request.state, request.root)
     undone = check_run_id(request.run)
+    state = find_state(request.state, undone)
     meta = state.read_meta(undone)
     root = str(meta.get("root") or "")
     entries = read_journal(state.run_folder(undone))
-    emit(Event("runs", {"undo": [describe_undo(entry) for entry in plan_undo(entries)], "run": undone, "root": root}))
-    if request.dry_run:
+    here = RealHost(root=root)
+    described: List[Json] = [describe_undo(entry, state.read_left(undone), here) for entry in plan_undo(entries)]
+    here.close()
+    emit(Event("runs", {"undo": described, "run": undone, "host": meta.get("host"), "root": root}))
+    if request.dry_run or not entries:
         return CHANGES if entries else 0
-    run = make_run_id(time.time())
-    started = _now()
-    lock = Lock(state.base, run, request.lock_timeout)
+    identity = _RunIdentity(make_run_id(time.time()), _now())
+    lock = Lock(state.base, identity.run, request.lock_timeout)
     try:
         _recover(state)
-        folder = state.begin_run(
-            run, {"host": str(meta.get("host")), "root": root, "started": format_time(started), "undoes": undone}
-        )
-        journal = Journal(folder)
-        host = RealHost(root=root, journal=journal, run=run)
-        outcomes = undo(entries, host, lambda outcome: emit(Event("step", outcome.to_json())))
-        journal.close()
-        result = "failed" if any(item.result == "failed" for item in outcomes) else "reverted"
-        report = Report(run, str(meta.get("host")), result, started, _now(), outcomes, reason=f"rollback of {undone}")
-        state.write_report(run, report.to_json())
-        state.restore_ledger(undone)
+        report = _undo_run(state, identity, undone, str(meta.get("host")), root, emit)
         emit(Event("report", report.to_json()))
     finally:
         lock.release()
-    return FAILED if result == "failed" else 0
+    return FAILED if report.result == "failed" else 0
 
 
 def run_runs(request: Request, emit: Emit) -> int:
     """List the runs, or show one."""
-    state = StateFolder(request.state, request.root)
     if request.run:
-        report = state.read_report(check_run_id(request.run))
+        state = find_state(request.state, check_run_id(request.run))
+        report = state.read_report(request.run)
         if report is None:
-            state.read_meta(request.run)
             raise UsageError(f"run {request.run} has no report yet", code="U032", hint="it is going on, or was interrupted")
         emit(Event("runs", {"report": report}))
         return 0
-    rows: List[Json] = []
-    for run in state.list_runs():
-        meta, report = state.read_meta(run), state.read_report(run)
-        row: Dict[str, Json] = {"run": run, "host": meta.get("host"), "started": meta.get("started")}
-        row["result"] = "interrupted" if report is None else report.get("result")
-        row["finished"] = None if report is None else report.get("finished")
-        rows.append(row)
+    existing = _existing_state(request)
+    rows: List[Json] = [] if existing is None else [_row_of(existing, run) for run in existing.list_runs()]
     emit(Event("runs", {"schema": "gitops/runs/v1", "runs": rows}))
     return 0
 
 
-@dataclass(frozen=True)
-class _RunIdentity:
-    run: str
-    started: datetime
+def _row_of(state: StateFolder, run: str) -> Json:
+    meta, report = state.read_meta(run), state.read_report(run)
+    return {
+        "run": run,
+        "host": meta.get("host"),
+        "started": meta.get("started"),
+        "result": "interrupted" if report is None else report.get("result"),
+        "finished": None if report is None else report.get("finished"),
+    }
 
 
-def _make_so(request: Request, planned: Planned, state: StateFolder, identity: _RunIdentity, emit: Emit) -> Report:
-    excess = _find_excess(request, planned.plan)
+def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _RunIdentity, emit: Emit) -> Report:
+    request, plan = machine.request, planned.plan
+    excess = _find_excess(request, plan)
     if excess:
-        outcomes = tuple(
-            Outcome(change.address, change.action, "held", "not approved")
-            for change in planned.plan.changes
-            if change.classification != "corrective"
-        )
-        reason = f"more than was approved: {', '.join(excess)}"
-        report = _make_report(request, planned, identity, "held", outcomes, reason=reason)
-        _keep(state, identity, request, report)
-        return report
-    meta = {"host": request.host, "root": request.root, "started": format_time(identity.started)}
-    if not planned.plan.changes:
-        report = _make_report(request, planned, identity, "converged", ())
+        return _hold(machine, planned, state, identity, excess)
+    if not plan.changes:
         if request.baseline is None:
-            _write_ledger(request, planned, state, ())
-        return report
-    folder = state.begin_run(identity.run, meta)
-    state.keep_ledger(identity.run)
+            _write_ledger(machine, state, (), "")
+        return _make_report(request, planned, identity, "converged", ())
+    folder = state.begin_run(identity.run, _meta_of(request.host, request.root, identity))
+    state.write_pending(machine.owed | list_refreshes(plan))
     journal = Journal(folder)
-    host = _make_host(request, planned.preparer, journal, identity.run)
-    application = Application(planned.plan, request.resources, planned.observation, planned.preparer)
+    host = machine.open_host(journal, identity.run)
+    application = Application(plan, request.resources, planned.observation, machine.preparer)
     outcomes = application.run(host, lambda outcome: emit(Event("step", outcome.to_json())))
+    host.writer.settle()
+    _leave(state, identity.run, journal, host)
+    after = Planned(machine.observe(), plan)
+    result = "failed" if any(outcome.result in BAD for outcome in outcomes) else "changed"
+    report = _make_report(request, after, identity, result, outcomes)
+    _write_ledger(machine, state, outcomes, identity.run)
+    state.write_pending(find_owed(plan, outcomes, machine.owed))
+    state.write_report(identity.run, report.to_json())
+    return report
+
+
+def _hold(machine: Machine, planned: Planned, state: StateFolder, identity: _RunIdentity, excess: Sequence[str]) -> Report:
+    outcomes = tuple(
+        Outcome(change.address, change.action, "held", "not approved")
+        for change in planned.plan.changes
+        if change.classification != "corrective"
+    )
+    reason = f"more than was approved: {', '.join(excess)}"
+    report = _make_report(machine.request, planned, identity, "held", outcomes, reason=reason)
+    state.begin_run(identity.run, _meta_of(machine.request.host, machine.request.root, identity))
+    state.write_report(identity.run, report.to_json())
+    return report
+
+
+def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, host_name: str, root: str, emit: Emit) -> Report:
+    folder = state.begin_run(identity.run, {**_meta_of(host_name, root, identity), "undoes": undone})
+    journal = Journal(folder)
+    host = RealHost(root=root, journal=journal, run=identity.run)
+    entries = read_journal(state.run_folder(undone))
+    outcomes = undo(entries, host, lambda outcome: emit(Event("step", outcome.to_json())))
+    _leave(state, identity.run, journal, host)
+    result = "failed" if any(item.result in BAD for item in outcomes) else "reverted"
+    reason = f"rollback of {undone}"
+    report = Report(identity.run, host_name, result, identity.started, _now(), outcomes, reason=reason)
+    state.restore_ledger(undone)
+    state.write_report(identity.run, report.to_json())
+    return report
+
+
+def _leave(state: StateFolder, run: str, journal: Journal, host: RealHost) -> None:
+    """Note what the run left, so that a later undo can tell what was changed since; close both."""
+    state.write_left(run, {path: host.tree.fingerprint(path) for path in journal.paths})
     journal.close()
     host.close()
-    fresh, _ = _open_host(request)
-    items = planned.preparer.prepare_all(request.resources)
-    observation = observe_host(request.host, items, fresh, now=_now(), serial=request.serial)
-    bad = any(outcome.result in ("failed", "skipped", "refused") for outcome in outcomes)
-    report = _make_report(
-        request,
-        Planned(observation, planned.plan, planned.baseline, planned.preparer),
-        identity,
-        "failed" if bad else "changed",
-        outcomes,
-    )
-    state.write_report(identity.run, report.to_json())
-    _write_ledger(request, planned, state, outcomes)
-    return report
+
+
+def _meta_of(host: str, root: str, identity: _RunIdentity) -> Dict[str, Json]:
+    return {"host": host, "root": root, "started": format_time(identity.started)}
 
 
 def _make_report(
@@ -206,20 +264,6 @@ def _make_report(
     )
 
 
-def _keep(state: StateFolder, identity: _RunIdentity, request: Request, report: Report) -> None:
-    state.begin_run(identity.run, {"host": request.host, "root": request.root, "started": format_time(identity.started)})
-    state.write_report(identity.run, report.to_json())
-
-
-def _write_ledger(request: Request, planned: Planned, state: StateFolder, outcomes: Sequence[Outcome]) -> None:
-    ledger = update_ledger(planned.baseline, request.resources, outcomes)
-    if request.only:
-        kept = {address: resource for address, resource in ledger.items() if address in request.only}
-        ledger = {**planned.baseline, **kept}
-    if ledger != dict(planned.baseline) or request.baseline is not None:
-        state.write_ledger(ledger)
-
-
 def _find_excess(request: Request, plan: HostPlan) -> Sequence[str]:
     if request.approved is None:
         return ()
@@ -231,61 +275,58 @@ def _find_excess(request: Request, plan: HostPlan) -> Sequence[str]:
     return words or [f"{address} (desired state)" for address, _ in sorted(left.intents)]
 
 
-def _plan(request: Request, host: RealHost, preparer: Preparer, baseline: Mapping[Address, Resource]) -> Planned:
+def _write_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcome], run: str) -> None:
+    """Replace the ledger when it changes; a run keeps how it changed it first."""
+    request, before = machine.request, state.read_ledger() if machine.request.baseline is not None else machine.baseline
+    ledger = update_ledger(machine.baseline, request.resources, outcomes)
+    if request.only:
+        selected = {item.resource.address for item in select_items(machine.items, frozenset(request.only))}
+        kept = {address: resource for address, resource in ledger.items() if address in selected}
+        ledger = {**machine.baseline, **kept}
+    if ledger == dict(before):
+        return
+    if run:
+        state.keep_ledger_change(run, before, ledger)
+    state.write_ledger(ledger)
+
+
+def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenSet[str]) -> Machine:
+    runs_guards = request.guards or (request.operation == "apply" and not request.dry_run)
+    preparer = make_preparer(make_registry(runs_guards=runs_guards))
     items = preparer.prepare_all(request.resources)
-    check_root(items, request.root)
-    observation = observe_host(request.host, items, host, now=_now(), serial=request.serial)
+    check_root(select_items(items, frozenset(request.only)), request.root)
+    baseline = ledger if request.baseline is None else {resource.address: resource for resource in request.baseline}
+    return Machine(request, preparer, items, baseline, owed)
+
+
+def _plan(machine: Machine) -> Planned:
+    request, observation = machine.request, machine.observe()
     plan = plan_host(
         request.host,
         request.resources,
         observation=observation,
-        baseline=baseline,
-        preparer=preparer,
+        baseline=machine.baseline,
+        preparer=machine.preparer,
         only=frozenset(request.only),
     )
-    host.close()
-    return Planned(observation, plan, baseline, preparer)
+    return Planned(observation, add_owed(plan, machine.owed, machine.items, observation))
 
 
-def _open_host(request: Request) -> Tuple[RealHost, Preparer]:
-    runs_guards = request.operation == "apply" and not request.dry_run
-    preparer = make_preparer(make_registry(runs_guards=runs_guards or request.guards))
-    return _make_host(request, preparer, None, ""), preparer
-
-
-def _make_host(request: Request, preparer: Preparer, journal: Optional[Journal], run: str) -> RealHost:
-    return RealHost(
-        root=request.root,
-        blobs=request.blobs,
-        secrets=request.secrets,
-        managed=find_managed(request.resources, preparer),
-        journal=journal,
-        run=run,
-    )
-
-
-def _read_baseline(request: Request) -> Mapping[Address, Resource]:
-    if request.baseline is not None:
-        return _by_address(request.baseline)
+def _existing_state(request: Request) -> Optional[StateFolder]:
+    """Give the state, or None where there is none yet: looking makes no folder."""
     if not request.state or not os.path.isdir(request.state):
-        return {}
-    return StateFolder(request.state, request.root).read_ledger()
-
-
-def _baseline_of(request: Request, ledger: Mapping[Address, Resource]) -> Mapping[Address, Resource]:
-    return ledger if request.baseline is None else _by_address(request.baseline)
-
-
-def _by_address(resources: Sequence[Resource]) -> Dict[Address, Resource]:
-    return {resource.address: resource for resource in resources}
+        return None
+    return StateFolder(request.state, request.root)
 
 
 def _recover(state: StateFolder) -> None:
     """Mark runs that a crash cut off, and remove the temporary files that they left (call it under the lock)."""
     for run in state.list_interrupted():
         meta = state.read_meta(run)
-        root = str(meta.get("root") or "")
-        removed = clean_interrupted(state.run_folder(run), run, root)
+        tree = Tree(str(meta.get("root") or ""))
+        folders = sorted({entry.path.rpartition("/")[0] for entry in read_journal(state.run_folder(run)) if entry.path})
+        removed = sweep_temps(tree, folders, run)
+        tree.walker.close()
         started = parse_time(str(meta.get("started")))
         reason = f"interrupted; {len(removed)} temporary files removed"
         report = Report(run, str(meta.get("host")), "interrupted", started, _now(), reason=reason)

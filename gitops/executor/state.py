@@ -7,21 +7,27 @@ whole and flushed. A run with no report whose lock is free was interrupted: its 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
 import time
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
 
-from gitops.errors import HeldError, HostError, MalformedError, UsageError
-from gitops.executor.journal import MEMORY_FOLDER, read_journal
+from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
+from gitops.executor.durable import sync_folder, write_durably
+from gitops.executor.journal import JOURNAL, MEMORY_FOLDER
 from gitops.model.address import Address
 from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
+from gitops.model.fields import Fields
 from gitops.model.resource import Resource
 
 KEPT_RUNS = 50
 LOCK_POLL = 0.1
-TEMP_PREFIX = ".gitops-"
+NEW_PREFIX = "new-"
+PENDING = "pending.json"
+LEDGER_CHANGE = "ledger-change.json"
+Ledger = Mapping[Address, Resource]
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 
 
@@ -29,8 +35,11 @@ class StateFolder:
     """One machine's state, or one root's."""
 
     def __init__(self, base: str, root: str) -> None:
+        if not base.startswith("/"):
+            raise UsageError("no folder for the state was given", code="U033", hint="use --state DIR")
         self.base = os.path.join(base, "roots", digest_bytes(os.path.realpath(root).encode())[:16]) if root else base
         try:
+            os.makedirs(self.base, mode=0o700, exist_ok=True)
             os.makedirs(os.path.join(self.base, "runs"), mode=0o700, exist_ok=True)
         except OSError as error:
             raise HostError(
@@ -46,14 +55,17 @@ class StateFolder:
         return tuple(sorted(name for name in os.listdir(os.path.join(self.base, "runs")) if _RUN.match(name)))
 
     def begin_run(self, run: str, meta: Mapping[str, Json]) -> str:
-        """Make a run's folder with its meta.json and give it."""
+        """Make a run's folder with its meta.json, whole or not at all, and give it."""
         folder = self.run_folder(run)
-        os.makedirs(folder, mode=0o700)
-        write_durably(os.path.join(folder, "meta.json"), encode_canonical(dict(meta)))
+        fresh = os.path.join(self.base, "runs", f"{NEW_PREFIX}{run}")
+        os.makedirs(fresh, mode=0o700)
+        write_durably(os.path.join(fresh, "meta.json"), encode_canonical(dict(meta)))
+        os.rename(fresh, folder)
+        sync_folder(os.path.dirname(folder))
         return folder
 
     def read_meta(self, run: str) -> Dict[str, Json]:
-        """Give a run's meta.json; raise HostError when there is no such run."""
+        """Give a run's meta.json; raise UsageError when there is no such run."""
         return _read_object(os.path.join(self.run_folder(run), "meta.json"), f"there is no run {run[:60]}")
 
     def read_report(self, run: str) -> Optional[Dict[str, Json]]:
@@ -62,10 +74,26 @@ class StateFolder:
         return _read_object(path, "") if os.path.exists(path) else None
 
     def write_report(self, run: str, report: Mapping[str, Json]) -> None:
-        """Write a run's report and drop the oldest runs beyond those kept."""
+        """Write a run's report and drop the oldest runs beyond those kept; runs that changed nothing do not push out those that did."""
         write_durably(os.path.join(self.run_folder(run), "report.json"), encode_canonical(dict(report)))
-        for old in self.list_runs()[:-KEPT_RUNS]:
-            shutil.rmtree(self.run_folder(old), ignore_errors=True)
+        others = [old for old in self.list_runs() if old != run]
+        with_journal = [old for old in others if os.path.exists(os.path.join(self.run_folder(old), JOURNAL))]
+        without = [old for old in others if old not in set(with_journal)]
+        for old in (*with_journal[: 1 - KEPT_RUNS], *without[: 1 - KEPT_RUNS]):
+            self._drop_run(old)
+
+    def write_left(self, run: str, left: Mapping[str, str]) -> None:
+        """Keep what a run left at each path of its journal (fingerprints), to notice later changes."""
+        with open(os.path.join(self.run_folder(run), "left.json"), "w", encoding="ascii", opener=_private) as stream:
+            json.dump(dict(left), stream)
+
+    def read_left(self, run: str) -> Dict[str, str]:
+        """Give what a run left, by path; empty when that was never written."""
+        try:
+            table = _read_object(os.path.join(self.run_folder(run), "left.json"), "")
+        except ConfigError:
+            return {}
+        return {path: str(text) for path, text in table.items()}
 
     def read_ledger(self) -> Dict[Address, Resource]:
         """Give what was last applied, by address."""
@@ -81,42 +109,76 @@ class StateFolder:
         table: Dict[str, Json] = {str(address): resource.to_json() for address, resource in ledger.items()}
         write_durably(os.path.join(self.base, "ledger.json"), encode_canonical(table))
 
-    def keep_ledger(self, run: str) -> None:
-        """Keep the ledger as it is beside a run's journal, so that undoing the run brings it back."""
-        path = os.path.join(self.base, "ledger.json")
-        if os.path.exists(path):
-            shutil.copyfile(path, os.path.join(self.run_folder(run), "ledger-before.json"))
+    def keep_ledger_change(self, run: str, before: Ledger, after: Ledger) -> None:
+        """Keep how a run changes the ledger (what was there, the digest of what is), so that undoing the run brings it back."""
+        table: Dict[str, Json] = {}
+        for address in sorted({*before, *after}):
+            old, new = before.get(address), after.get(address)
+            if old != new:
+                table[address] = {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
+        write_durably(os.path.join(self.run_folder(run), LEDGER_CHANGE), encode_canonical(table))
 
     def restore_ledger(self, run: str) -> None:
-        """Bring back the ledger that a run found."""
-        path = os.path.join(self.run_folder(run), "ledger-before.json")
-        if os.path.exists(path):
-            with open(path, "rb") as stream:
-                write_durably(os.path.join(self.base, "ledger.json"), stream.read())
-        else:
-            self.write_ledger({})
+        """Take a run's change of the ledger back, but for what later runs have changed again."""
+        path = os.path.join(self.run_folder(run), LEDGER_CHANGE)
+        if not os.path.exists(path):
+            return  # the run did not get so far
+        ledger = self.read_ledger()
+        for address, change in _read_object(path, "").items():
+            fields = Fields(change, "ledger change")
+            before, after, now = fields.raw("before"), fields.text("after"), ledger.get(Address(address))
+            if ("" if now is None else now.desired) != after:
+                continue
+            if before is None:
+                ledger.pop(Address(address), None)
+            else:
+                ledger[Address(address)] = Resource.from_json(before)
+        self.write_ledger(ledger)
+
+    def read_pending(self) -> FrozenSet[str]:
+        """Give the addresses whose restart, reload or run is still owed."""
+        path = os.path.join(self.base, PENDING)
+        return frozenset(_read_object(path, "")) if os.path.exists(path) else frozenset()
+
+    def write_pending(self, addresses: FrozenSet[str]) -> None:
+        """Replace what is owed; nothing is written when it stays the same."""
+        if addresses != self.read_pending():
+            table: Dict[str, Json] = dict.fromkeys(addresses, True)
+            write_durably(os.path.join(self.base, PENDING), encode_canonical(table))
 
     def list_interrupted(self) -> Sequence[str]:
-        """List runs without a report (call it under the lock)."""
+        """List runs without a report, and remove those that never began (call it under the lock)."""
+        runs = os.path.join(self.base, "runs")
+        for name in os.listdir(runs):
+            if name.startswith(NEW_PREFIX):
+                shutil.rmtree(os.path.join(runs, name), ignore_errors=True)
         return [run for run in self.list_runs() if not os.path.exists(os.path.join(self.run_folder(run), "report.json"))]
+
+    def _drop_run(self, run: str) -> None:
+        """Remove a run; it goes out of the list at once, so that a crash in between leaves no half of it."""
+        shutil.rmtree(os.path.join(MEMORY_FOLDER, run), ignore_errors=True)
+        doomed = os.path.join(self.base, "runs", f"{NEW_PREFIX}{run}")
+        os.rename(self.run_folder(run), doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 class Lock:
-    """One run at a time: an advisory lock whose file names its holder."""
+    """One run at a time: an advisory lock whose file names its holder. It ends with the process, however that ends."""
 
     def __init__(self, base: str, run: str, timeout: int) -> None:
         self._descriptor = os.open(os.path.join(base, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + timeout
         while not self._try():
             if time.monotonic() >= deadline:
-                holder = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip()
+                holder = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip() or "it has just begun"
                 os.close(self._descriptor)
                 raise HeldError(
                     f"another run is going on here ({holder})", code="H110", hint="wait for it, or raise --lock-timeout"
                 )
             time.sleep(LOCK_POLL)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"pid {os.getpid()}, run {run}\n".encode(), 0)
+        words = f"pid {os.getpid()}, run {run}\n".encode()
+        os.pwrite(self._descriptor, words, 0)
+        os.ftruncate(self._descriptor, len(words))
 
     def release(self) -> None:
         """Let the next run go."""
@@ -130,20 +192,15 @@ class Lock:
         return True
 
 
-def clean_interrupted(folder: str, run: str, root: str) -> List[str]:
-    """Remove the temporary files that an interrupted run left beside the paths of its journal; give what was removed."""
-    removed: List[str] = []
-    parents = sorted({entry.path.rpartition("/")[0] for entry in read_journal(folder) if entry.path})
-    for parent in parents:
-        real = f"{root}{parent}" or "/"
-        if not os.path.isdir(real):
-            continue
-        for name in os.listdir(real):
-            if name.startswith(f"{TEMP_PREFIX}{run}-"):
-                os.unlink(os.path.join(real, name))
-                removed.append(f"{parent}/{name}")
-    shutil.rmtree(os.path.join(MEMORY_FOLDER, run), ignore_errors=True)
-    return removed
+def find_state(base: str, run: str) -> StateFolder:
+    """Give the part of the state, the machine's own or a root's, that has a run; raise UsageError when none has."""
+    state = StateFolder(base, "")
+    roots = os.path.join(base, "roots")
+    for name in ("", *(sorted(os.listdir(roots)) if os.path.isdir(roots) else ())):
+        part = state if not name else StateFolder(os.path.join(roots, name), "")
+        if os.path.exists(os.path.join(part.run_folder(run), "meta.json")):
+            return part
+    raise UsageError(f"there is no run {run}", code="U031", hint="`gitops runs list` shows the runs")
 
 
 def make_run_id(now: float) -> str:
@@ -158,23 +215,8 @@ def check_run_id(run: str) -> str:
     return run
 
 
-def write_durably(path: str, data: bytes) -> None:
-    """Replace a file of the state: written beside, flushed, renamed, folder flushed."""
-    temp = f"{path}.new"
-    descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.rename(temp, path)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
 def _read_object(path: str, missing: str) -> Dict[str, Json]:
@@ -183,6 +225,10 @@ def _read_object(path: str, missing: str) -> Dict[str, Json]:
             value = decode_json(stream.read())
     except FileNotFoundError:
         raise UsageError(missing or f"{path} is missing", code="U031", hint="`gitops runs list` shows the runs") from None
+    except MalformedError as error:
+        raise MalformedError(
+            f"{path} is damaged: {error.message}", code="E241", hint="move it away; what it knew is lost"
+        ) from error
     if not isinstance(value, dict):
         raise MalformedError(f"{path} is not an object", code="E241")
     return cast(Dict[str, Json], dict(cast(Mapping[str, Any], value)))

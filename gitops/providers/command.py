@@ -94,11 +94,18 @@ class CommandProvider(Provider[CommandSpec]):
         return state
 
     def _ask_guard(self, spec: CommandSpec, host: Host) -> str:
-        if spec.unless is not None and self._run(spec, spec.unless, host).status == 0:
+        if spec.unless is not None and self._succeeds(spec, spec.unless, host):
             return "skip"
-        if spec.onlyif is not None and self._run(spec, spec.onlyif, host).status != 0:
+        if spec.onlyif is not None and not self._succeeds(spec, spec.onlyif, host):
             return "skip"
         return "run"
+
+    def _succeeds(self, spec: CommandSpec, argv: Sequence[str], host: Host) -> bool:
+        """Run a guard; one that cannot start (its program comes with a package of this run) or does not end has not succeeded."""
+        try:
+            return self._run(spec, argv, host).status == 0
+        except HostError:
+            return False
 
     def _do(self, step: Step[CommandSpec], host: Host) -> None:
         host.note_undo((), f"{step.address} ran: what a command did cannot be undone")

@@ -1,21 +1,24 @@
 """Directories: existence, mode, owner, group; `purge` removes what is not managed in it; `absent` on a full one needs `recurse`.
 
-A link or a file in a directory's place is refused. What purge and recurse delete is listed under the directory's address.
+A link or a file in a directory's place is refused. What purge and recurse delete is listed under the directory's address, at most
+MAX_LISTED names at once: what is not listed is not deleted, the next run goes on. Names are shown by `steps.show_name`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, List, Mapping, Optional, Sequence
+from typing import Dict, Iterator, Mapping, Optional, Sequence
 
+from gitops.errors import HostError
 from gitops.model.attribute import attribute
+from gitops.model.codec import Json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
-from gitops.providers.steps import bound_parents, compare, do_each, imply_parents
+from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name
 
 MAX_LISTED = 1000
 
@@ -47,7 +50,9 @@ class DirectoryProvider(Provider[DirectorySpec]):
     honours_root = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `extra` (with purge) or `entries` (with absent): sorted names."""
+        """State: type, mode, owner, group, parents; `extra` (with purge) or `entries` (with absent): sorted names, and `more`, the
+        number of those beyond the list.
+        """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
@@ -71,12 +76,12 @@ class DirectoryProvider(Provider[DirectorySpec]):
             return Difference("update", tuple(changes), confidence="conditional")
         if spec.purge and state.get("extra"):
             changes.append(FieldChange("purge", state["extra"], None))
-        return Difference("update", tuple(changes)) if changes else None
+        return Difference("update", tuple(changes), _describe_more(state)) if changes else None
 
     def apply(self, steps: Sequence[Step[DirectorySpec]], host: Host) -> Iterator[Outcome]:
         """Make, mend, purge or remove, in order."""
-        host.prepare([step.spec.path for step in steps])
-        yield from do_each(steps, lambda step: self._do(step, host))
+        failures = host.prepare([step.spec.path for step in steps])
+        yield from do_each(steps, lambda step: self._do(step, host), failures)
 
     def relate(self, spec: DirectorySpec) -> Relations:
         """A directory comes after its parent, its owner and its group."""
@@ -94,31 +99,31 @@ class DirectoryProvider(Provider[DirectorySpec]):
     def _observe_one(self, spec: DirectorySpec, host: Host) -> State:
         found = host.inspect(spec.path)
         state = describe_path(found)
-        if found.type == "directory":
-            if spec.state == "absent":
-                state["entries"] = list(host.list_names(spec.path))[:MAX_LISTED]
-            elif spec.purge:
-                state["extra"] = self._find_extra(spec.path, host)[:MAX_LISTED]
+        if found.type != "directory" or (spec.state == "present" and not spec.purge):
+            return state
+        try:
+            names = host.list_names(spec.path) if spec.state == "absent" else _find_extra(spec.path, host)
+        except (HostError, OSError) as error:
+            return {"type": "unsafe", "reason": f"it cannot be listed: {describe_failure(error)}"}
+        state["entries" if spec.state == "absent" else "extra"] = [show_name(name) for name in names[:MAX_LISTED]]
+        if len(names) > MAX_LISTED:
+            state["more"] = len(names) - MAX_LISTED
         return state
-
-    @staticmethod
-    def _find_extra(path: str, host: Host) -> List[str]:
-        prefix = f"{path}/"
-        kept = {managed[len(prefix) :].partition("/")[0] for managed in host.managed if managed.startswith(prefix)}
-        return [name for name in host.list_names(path) if name not in kept]
 
     @staticmethod
     def _diff_absent(spec: DirectorySpec, state: State) -> Difference:
         entries = state.get("entries")
         if entries and not spec.recurse:
             return Difference("refused", reason="the directory is not empty; `recurse: true` would remove all that is in it")
-        return Difference("remove", (FieldChange("entries", entries, None),) if entries else ())
+        return Difference("remove", (FieldChange("entries", entries, None),) if entries else (), _describe_more(state))
 
     @staticmethod
     def _do(step: Step[DirectorySpec], host: Host) -> None:
         spec = step.spec
         if step.action == "remove":
-            host.remove(spec.path, is_recursive=spec.recurse)
+            _delete_listed(spec.path, step.state.get("entries"), host.list_names(spec.path), host)
+            if not step.state.get("more"):
+                _remove_empty(spec.path, host)
             return
         names = {change.name for change in step.difference.fields}
         if step.action == "create" and host.inspect(spec.path).type != "directory":
@@ -128,7 +133,39 @@ class DirectoryProvider(Provider[DirectorySpec]):
         if names & {"mode", "owner", "group"}:
             host.set_metadata(spec.path, spec.metadata)
         if "purge" in names:
-            extra = step.state.get("extra")
-            for name in extra if isinstance(extra, (list, tuple)) else ():
-                host.prepare([f"{spec.path}/{name}"])
-                host.remove(f"{spec.path}/{name}", is_recursive=True)
+            _delete_listed(spec.path, step.state.get("extra"), _find_extra(spec.path, host), host)
+
+
+def _find_extra(path: str, host: Host) -> Sequence[str]:
+    prefix = f"{path}/"
+    kept = {managed[len(prefix) :].partition("/")[0] for managed in host.managed if managed.startswith(prefix)}
+    return [name for name in host.list_names(path) if name not in kept]
+
+
+def _delete_listed(path: str, listed: Json, names: Sequence[str], host: Host) -> None:
+    """Delete what was listed and is still there, with all below; raise HostError with the first that cannot be deleted, after the rest."""
+    planned = frozenset(str(name) for name in (listed if isinstance(listed, (list, tuple)) else ()))
+    doomed = [f"{path}/{name}" for name in names if show_name(name) in planned]
+    failures: Dict[str, str] = dict(host.prepare(doomed))
+    for item in doomed:
+        try:
+            if item not in failures:
+                host.remove(item, is_recursive=True)
+        except (HostError, OSError) as error:
+            failures[item] = describe_failure(error)
+    if failures:
+        item, reason = sorted(failures.items())[0]
+        more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+        raise HostError(f"{show_name(item)} cannot be removed: {reason}{more}", code="E130")
+
+
+def _remove_empty(path: str, host: Host) -> None:
+    left = host.list_names(path)
+    if left:
+        raise HostError(f"{show_name(left[0])} has come into it since the plan; it is not removed", code="E131")
+    host.remove(path)
+
+
+def _describe_more(state: State) -> str:
+    more = state.get("more")
+    return f"{more} more names are not listed; the next run goes on with them" if more else ""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
+from gitops.errors import HostError
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json, digest_bytes, digest_json
 from gitops.model.observation import State
@@ -18,7 +19,7 @@ from gitops.model.report import Outcome
 from gitops.model.secret import Text, text_to_json
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
-from gitops.providers.steps import bound_parents, compare, do_each, imply_parents
+from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class FileProvider(Provider[FileSpec]):
     honours_root = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; digest and size of content, or `matches` when it is secret."""
+        """State: type, mode, owner, group, parents; digest and size of content, or `matches` when it is secret; then `kept` says where
+        what is there would be kept for an undo: `memory` or `nowhere`.
+        """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: FileSpec, state: State) -> Optional[Difference]:
@@ -75,28 +78,28 @@ class FileProvider(Provider[FileSpec]):
                 "refused", reason=str(state.get("reason") or f"{_article(str(found))} is there; move it away yourself")
             )
         if spec.state == "absent":
-            return None if found == "absent" else Difference("remove")
+            return None if found == "absent" else Difference("remove", reason=_describe_keeping(state))
         if found == "absent":
             return Difference("create", self._new_fields(spec), implied=imply_parents(state))
         if found == "symlink":
             return Difference("replace", self._new_fields(spec), reason=f"a link to {state.get('target')} is there")
         changes = [*self._content_changes(spec, state)]
         changes.extend(compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state))
-        return Difference("update", tuple(changes)) if changes else None
+        has_content = any(change.name == "content" for change in changes)
+        return Difference("update", tuple(changes), _describe_keeping(state) if has_content else "") if changes else None
 
     def apply(self, steps: Sequence[Step[FileSpec]], host: Host) -> Iterator[Outcome]:
         """Write all files of the batch beside their places, flush once, rename; metadata alone is set in place."""
-        host.prepare([step.spec.path for step in steps if not step.spec.is_secret])
-        host.prepare([step.spec.path for step in steps if step.spec.is_secret], is_sensitive=True)
+        failures = dict(host.prepare([step.spec.path for step in steps if not step.spec.is_secret]))
+        failures.update(host.prepare([step.spec.path for step in steps if step.spec.is_secret], is_sensitive=True))
         writes = [step for step in steps if step.action != "remove" and self._needs_write(step)]
-        failures: Mapping[str, str] = {}
-        if writes:
-            failures = host.write_files([self._make_write(step.spec) for step in writes])
+        failures.update(host.write_files([self._make_write(step.spec) for step in writes if step.spec.path not in failures]))
         written = {step.address for step in writes}
         for step in writes:
             reason = failures.get(step.spec.path)
             yield Outcome(step.address, step.action, "failed" if reason else "changed", reason or "")
-        yield from do_each([step for step in steps if step.address not in written], lambda step: self._do_small(step, host))
+        small = [step for step in steps if step.address not in written]
+        yield from do_each(small, lambda step: self._do_small(step, host), failures)
 
     def relate(self, spec: FileSpec) -> Relations:
         """A file comes after its parent directory, its owner and its group."""
@@ -114,13 +117,21 @@ class FileProvider(Provider[FileSpec]):
     def _observe_one(self, spec: FileSpec, host: Host) -> State:
         found = host.inspect(spec.path)
         state = describe_path(found)
-        if found.type == "file" and spec.content is not None:
+        if found.type != "file":
+            return state
+        if spec.is_secret:
+            state["kept"] = "memory" if host.keeps_sensitive else "nowhere"
+        if spec.content is None:
+            return state
+        try:
             digest = host.digest(spec.path)
-            content = spec.content_json
-            if spec.is_secret:
-                state["matches"] = digest_json(content) if digest == host.digest_content(content) else ""
-            else:
-                state["digest"], state["size"] = digest, found.size
+        except (HostError, OSError) as error:
+            return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}
+        content = spec.content_json
+        if spec.is_secret:
+            state["matches"] = digest_json(content) if digest == host.digest_content(content) else ""
+        else:
+            state["digest"], state["size"] = digest, found.size
         return state
 
     def _content_changes(self, spec: FileSpec, state: State) -> Iterator[FieldChange]:
@@ -177,6 +188,15 @@ def describe_content(content: Json) -> Dict[str, Json]:
         return {"digest": content["blob"], "size": content["size"]}
     data = str(content).encode("utf-8")
     return {"digest": digest_bytes(data), "size": len(data)}
+
+
+def _describe_keeping(state: State) -> str:
+    """Say where the before-image of a secret goes; nothing for other files, whose image is on disk."""
+    words = {
+        "memory": "the secret that is there is kept in memory only: it can be undone until the machine restarts",
+        "nowhere": "the secret that is there is kept nowhere: this cannot be undone",
+    }
+    return words.get(str(state.get("kept")), "")
 
 
 def _article(kind: str) -> str:

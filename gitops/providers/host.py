@@ -16,7 +16,7 @@ from gitops.model.codec import Json
 class PathState:
     """What is at a path: `type` is absent, file, directory, symlink, other or unsafe (then `reason` says why).
 
-    `parents` are missing directories above it, outermost first; `links` the number of hard links.
+    `parents` are missing directories above it, outermost first.
     """
 
     type: str
@@ -65,6 +65,11 @@ class Host(Protocol):
         """Paths that the config manages on this host."""
         ...
 
+    @property
+    def keeps_sensitive(self) -> bool:
+        """Whether a sensitive file's before-image can be kept (in memory only)."""
+        ...
+
     def inspect(self, path: str) -> PathState:
         """Say what is at a path."""
         ...
@@ -78,15 +83,17 @@ class Host(Protocol):
         ...
 
     def list_names(self, path: str) -> Sequence[str]:
-        """List a directory, sorted."""
+        """List a directory, sorted; names that are not UTF-8 hold surrogates (see `steps.show_name`)."""
         ...
 
     def read_text(self, path: str) -> str:
         """Read a small text file of the machine, empty when it is not there."""
         ...
 
-    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> None:
-        """Journal the before-images of paths that are about to change."""
+    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> Mapping[str, str]:
+        """Journal the before-images of paths that are about to change; give the reason of each that must stay as it is, since what is
+        there cannot be kept. Raise HostError when the journal cannot be written: then nothing may change.
+        """
         ...
 
     def write_files(self, writes: Sequence[FileWrite]) -> Mapping[str, str]:

@@ -12,11 +12,21 @@ from gitops.model.resource import Resource
 from gitops.providers.base import Step
 
 PARENT_MODE = "0755"
+FIRST_PRINTABLE, DELETE = 0x20, 0x7F
+NO_FAILURES: Mapping[str, str] = {}
 
 
-def do_each(steps: Sequence[Step[Any]], do: Callable[[Step[Any]], None]) -> Iterator[Outcome]:
-    """Do steps one by one; one that fails says why and does not stop the others."""
+def do_each(
+    steps: Sequence[Step[Any]], do: Callable[[Step[Any]], None], failures: Mapping[str, str] = NO_FAILURES
+) -> Iterator[Outcome]:
+    """Do steps one by one; one that fails says why and does not stop the others. `failures` names those (by their thing) that may not
+    be done at all, as `Host.prepare` gives them.
+    """
     for step in steps:
+        reason = failures.get(step.address.partition(":")[2])
+        if reason:
+            yield Outcome(step.address, step.action, "failed", reason)
+            continue
         try:
             do(step)
         except (TrueupError, OSError) as error:
@@ -26,12 +36,25 @@ def do_each(steps: Sequence[Step[Any]], do: Callable[[Step[Any]], None]) -> Iter
 
 
 def describe_failure(error: BaseException) -> str:
-    """Give the words of an error for a report."""
+    """Give the words of an error for a report; names of temporary files are left out, they mean nothing to people."""
+    words = str(error)
     if isinstance(error, TrueupError):
-        return error.message
-    if isinstance(error, OSError):
-        return f"{error.strerror or error}: {error.filename}" if error.filename else str(error.strerror or error)
-    return str(error)
+        words = error.message
+    elif isinstance(error, OSError):
+        is_named = error.filename and not str(error.filename).startswith(".gitops-")
+        words = f"{error.strerror or error}: {error.filename}" if is_named else str(error.strerror or error)
+    return words.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def show_name(name: str) -> str:
+    """Give a file's name for documents and people: bytes that are not UTF-8 and control characters as escapes, a backslash doubled;
+    two names never look the same.
+    """
+    doubled = name.replace("\\", "\\\\")
+    shown = doubled.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(
+        f"\\x{ord(letter):02x}" if ord(letter) < FIRST_PRINTABLE or ord(letter) == DELETE else letter for letter in shown
+    )
 
 
 def compare(wanted: Sequence[Tuple[str, Any]], state: State) -> Tuple[FieldChange, ...]:

@@ -55,8 +55,8 @@ class SymlinkProvider(Provider[SymlinkSpec]):
 
     def apply(self, steps: Sequence[Step[SymlinkSpec]], host: Host) -> Iterator[Outcome]:
         """Make each link beside its place and rename it over: never a moment without one."""
-        host.prepare([step.spec.path for step in steps])
-        yield from do_each(steps, lambda step: self._do(step, host))
+        failures = host.prepare([step.spec.path for step in steps])
+        yield from do_each(steps, lambda step: self._do(step, host), failures)
 
     def relate(self, spec: SymlinkSpec) -> Relations:
         """A link comes after its parent directory."""

@@ -6,14 +6,17 @@ found there is checked against the archive before it is run. Events are bounded;
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
 import py_compile
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +31,8 @@ from gitops.transport.payload import build_payload
 
 ERRORS: dict[int, type[TrueupError]] = {1: UsageError, 3: HeldError, 4: HostError, 6: TrustError, 7: RemoteError}
 Tell = Callable[[Event], None]
+UNFINISHED = "new-"
+OLD_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -76,32 +81,74 @@ def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python
 
 
 def unpack_payload(archive: bytes, cache: Path) -> Path:
-    """Give the folder of the unpacked archive; made when it is missing or not what the archive says."""
-    folder = cache / "executor" / hashlib.sha256(archive).hexdigest()
+    """Give the folder of the unpacked archive; made when it is missing or not what the archive says. Raise HostError when others can
+    write to the cache. Processes may do this at the same time, and may be killed at any point of it.
+    """
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         members = {name: source.read(name) for name in source.namelist()}
+    parent = cache / "executor"
+    folder = parent / hashlib.sha256(archive).hexdigest()
+    _own_folder(parent)
     if _is_whole(folder, members):
         return folder
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=folder.parent))
+    _sweep(parent)
+    fresh = Path(tempfile.mkdtemp(dir=parent, prefix=UNFINISHED))
+    try:
+        _unpack(members, fresh)
+        return _put(fresh, folder, members)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _own_folder(folder: Path) -> None:
+    """Make the folder, or refuse it when it is another user's; nobody else may write or read here."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+        raise HostError(f"{folder} belongs to somebody else", code="E262", hint="set XDG_CACHE_HOME to a folder of your own")
+    if info.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _unpack(members: dict[str, bytes], folder: Path) -> None:
+    """Write sources and compiled files, flushed: after a power cut a folder is whole or not there."""
     for name, data in members.items():
-        path = fresh / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        py_compile.compile(str(path), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        shutil.rmtree(fresh, ignore_errors=True)
-        if not _is_whole(folder, members):
-            raise
-    return folder
+        compiled = py_compile.compile(str(path), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        for written in (path, Path(str(compiled))):
+            with written.open("rb") as stream:
+                os.fsync(stream.fileno())
+
+
+def _put(fresh: Path, folder: Path, members: dict[str, bytes]) -> Path:
+    """Rename into place; whoever comes second takes what the first has put there, and a damaged folder is moved aside."""
+    for _ in range(DEFAULTS.retries):
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if _is_whole(folder, members):
+                return folder
+            with contextlib.suppress(OSError):
+                folder.rename(Path(tempfile.mkdtemp(dir=folder.parent, prefix=UNFINISHED)) / "damaged")
+        else:
+            return folder
+    raise HostError(f"cannot put the executor into {folder}", code="E263", hint="remove the folder")
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what processes that were killed left half unpacked, once it is old."""
+    for path in parent.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > OLD_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_whole(folder: Path, members: dict[str, bytes]) -> bool:
     try:
-        if folder.stat().st_uid != os.geteuid() or folder.stat().st_mode & 0o022:
+        info = folder.stat()
+        if info.st_uid != os.geteuid() or info.st_mode & 0o022:
             return False
         return all((folder / name).read_bytes() == data for name, data in members.items())
     except OSError:

@@ -1,6 +1,7 @@
 """The executor's archive: one zipapp of the machine side, the same bytes whenever and wherever it is built.
 
-Names are sorted, dates fixed, nothing but `.py` files of the machine-side rooms. The SHA-256 of the archive is its identity.
+Names are sorted, dates fixed, members stored (what a compressor gives depends on its version), nothing but `.py` files of the
+machine-side rooms. The SHA-256 of the archive is its identity.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ LEFT_OUT = ("fleet.py", "textdiff.py")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MAIN = b'"""Start the executor."""\n\nimport sys\n\nfrom gitops.executor.__main__ import main\n\nsys.exit(main())\n'
 PACKAGE = b'"""The machine side of Trueup."""\n'
+UNIX = 3
 REGULAR_FILE = 0o100644 << 16
 
 
@@ -26,11 +28,11 @@ def build_payload() -> bytes:
     for room in ROOMS:
         _collect(root.joinpath(room), f"gitops/{room}", members)
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
             info = zipfile.ZipInfo(name, EPOCH)
             info.external_attr = REGULAR_FILE
-            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = UNIX
             archive.writestr(info, members[name])
     return buffer.getvalue()
 

@@ -1,0 +1,201 @@
+"""The paths below a root as they are: looked at, opened, listed, described for the journal. Nothing is written here.
+
+Takes the config's paths and walks them safely. What cannot be looked at is said of that path alone: one bad path never stops a run.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import sha256
+from typing import Dict, Iterator, List, Optional, Tuple
+
+from gitops.errors import HostError
+from gitops.executor.accounts import Accounts
+from gitops.executor.walk import MissingParentsError, UnsafePathError, Walker, is_open_to_others
+from gitops.model.codec import Json
+from gitops.providers.host import PathState
+from gitops.providers.steps import show_name
+
+CHUNK = 1 << 18
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+HARD_LINKED = "it has more than one hard link in a folder that others can write"
+LOST_ATTRIBUTES = ("security.capability", "security.ima", "security.evm")
+
+
+class Tree:
+    """One root's paths."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.walker = Walker(root)
+        self.accounts = Accounts(root)
+
+    def look(self, path: str) -> Optional[os.stat_result]:
+        """Give what is at a path, links not followed; None when nothing is."""
+        try:
+            parent, name = self.walker.parent_of(path)
+            return os.lstat(name, dir_fd=parent)
+        except (FileNotFoundError, MissingParentsError):
+            return None
+
+    def inspect(self, path: str) -> PathState:
+        """Describe what is at a path."""
+        try:
+            parent, name = self.walker.parent_of(path)
+            info = os.lstat(name, dir_fd=parent)
+            kind = type_of(info.st_mode)
+            if kind == "file" and info.st_nlink > 1 and is_open_to_others(os.fstat(parent)):
+                return PathState("unsafe", reason=HARD_LINKED)
+            target = os.readlink(name, dir_fd=parent) if kind == "symlink" else ""
+        except MissingParentsError as error:
+            return PathState("absent", parents=error.parents)
+        except UnsafePathError as error:
+            return PathState("unsafe", reason=error.message)
+        except FileNotFoundError:
+            return PathState("absent")
+        except OSError as error:
+            return PathState("unsafe", reason=f"it cannot be looked at: {error.strerror}")
+        return PathState(
+            type=kind,
+            mode=f"{stat.S_IMODE(info.st_mode):04o}",
+            owner=self.accounts.user_name(info.st_uid),
+            group=self.accounts.group_name(info.st_gid),
+            size=info.st_size,
+            target=target,
+        )
+
+    def open_file(self, path: str) -> int:
+        """Open a regular file for reading; raise HostError for anything else."""
+        parent, name = self.walker.parent_of(path)
+        descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise HostError(f"{path} is not a regular file", code="E231")
+
+    def digest(self, path: str) -> str:
+        """Give the SHA-256 of a regular file, read in pieces."""
+        descriptor = self.open_file(path)
+        try:
+            found = sha256()
+            for part in read_parts(descriptor):
+                found.update(part)
+            return found.hexdigest()
+        finally:
+            os.close(descriptor)
+
+    def read_text(self, path: str, limit: int) -> str:
+        """Read a small text file, empty when it is not there; raise HostError when it is larger than `limit` bytes."""
+        try:
+            descriptor = self.open_file(path)
+        except (FileNotFoundError, MissingParentsError):
+            return ""
+        parts: List[bytes] = []
+        try:
+            for part in read_parts(descriptor):
+                parts.append(part)
+                if sum(len(item) for item in parts) > limit:
+                    raise HostError(f"{path} is larger than {limit} bytes", code="E232")
+        finally:
+            os.close(descriptor)
+        return b"".join(parts).decode("utf-8", "replace")
+
+    def list_names(self, path: str) -> List[str]:
+        """List a directory, sorted; names that are not UTF-8 come with surrogates, as Python has them."""
+        return sorted(os.listdir(self.walker.directory(path)))
+
+    def list_below(self, path: str) -> List[Tuple[str, bool]]:
+        """List all below a directory, what is inside before what holds it, and whether each is a directory; raise HostError at a
+        mount point, since nobody means to empty another file system.
+        """
+        top = os.fstat(self.walker.directory(path)).st_dev
+        found: List[Tuple[str, bool]] = []
+        waiting = [path]
+        while waiting:
+            folder = waiting.pop()
+            for name in self.list_names(folder):
+                below = f"{folder}/{name}"
+                info = os.lstat(name, dir_fd=self.walker.directory(folder))
+                if info.st_dev != top:
+                    raise HostError(f"{show_name(below)} is a mount point; it is not emptied", code="E236")
+                is_directory = stat.S_ISDIR(info.st_mode)
+                found.append((below, is_directory))
+                if is_directory:
+                    waiting.append(below)
+        return found[::-1]
+
+    def describe(self, path: str) -> Dict[str, Json]:
+        """Give what the journal keeps of a path but for its content: type, mode, owner, target, times, extended attributes."""
+        info = self.look(path)
+        if info is None:
+            return {"type": "absent"}
+        kind = type_of(info.st_mode)
+        image: Dict[str, Json] = {"type": kind, "mode": f"{stat.S_IMODE(info.st_mode):04o}"}
+        image["uid"], image["gid"] = info.st_uid, info.st_gid
+        if kind == "symlink":
+            parent, name = self.walker.parent_of(path)
+            image["target"] = os.readlink(name, dir_fd=parent)
+        if kind == "file":
+            image["mtime"] = str(info.st_mtime_ns)
+        return image
+
+    def fingerprint(self, path: str) -> str:
+        """Give a text that differs when what is at a path was touched since; cheap, no content is read."""
+        try:
+            info = self.look(path)
+        except (HostError, OSError):
+            return "unknown"
+        if info is None:
+            return "absent"
+        if stat.S_ISDIR(info.st_mode):
+            return f"directory {info.st_ino} {info.st_mode:o} {info.st_uid} {info.st_gid}"
+        return f"{type_of(info.st_mode)} {info.st_ino} {info.st_ctime_ns} {info.st_size}"
+
+    def real_folder(self, path: str) -> str:
+        """Give the folder of a path as other programs on this machine would name it, links of the root resolved."""
+        parent, _ = self.walker.parent_of(path)
+        try:
+            return os.readlink(f"/proc/self/fd/{parent}")
+        except OSError:
+            return f"{self.root}{path.rpartition('/')[0]}"
+
+
+def read_parts(descriptor: int) -> Iterator[bytes]:
+    """Give an open file's content in pieces."""
+    while True:
+        part = os.read(descriptor, CHUNK)
+        if not part:
+            return
+        yield part
+
+
+def read_extended(descriptor: int) -> Dict[str, Json]:
+    """Give the extended attributes (ACLs and labels too) that a new content should keep, as hex."""
+    try:
+        names = [name for name in os.listxattr(descriptor) if name not in LOST_ATTRIBUTES]
+        return {name: os.getxattr(descriptor, name).hex() for name in names}
+    except OSError:
+        return {}
+
+
+def set_extended(descriptor: int, values: Dict[str, Json]) -> None:
+    """Set extended attributes; labels that only the system may set are left to it."""
+    for name, value in values.items():
+        try:
+            os.setxattr(descriptor, name, bytes.fromhex(str(value)))
+        except PermissionError:
+            if not name.startswith(("security.", "trusted.")):
+                raise
+
+
+def type_of(mode: int) -> str:
+    """Give file, directory, symlink or other."""
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symlink" if stat.S_ISLNK(mode) else "other"
+
+
+__all__ = ["READ_FLAGS", "Tree", "read_extended", "read_parts", "set_extended", "type_of"]

@@ -19,8 +19,10 @@ from gitops.cli.project import (
     root_text,
     state_folder,
 )
+from gitops.config.config import HostDocument
 from gitops.errors import UsageError
 from gitops.model.address import parse_address
+from gitops.model.limits import DEFAULTS
 from gitops.model.plan import HostPlan
 from gitops.model.report import Outcome, Report
 from gitops.model.wire import Event
@@ -29,6 +31,14 @@ from gitops.render.escape import escape_terminal
 from gitops.transport.local import Tell
 
 CHANGES, HELD, FAILED = 2, 3, 4
+lock_option = click.option(
+    "--lock-timeout",
+    type=click.IntRange(0, 86400),
+    default=DEFAULTS.lock_seconds,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for another run on this machine.",
+)
 
 
 @click.command()
@@ -39,6 +49,7 @@ CHANGES, HELD, FAILED = 2, 3, 4
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show the plan and stop; exits as `plan` does.")
 @click.option("--rev", default="", help="A revision instead of the work tree.")
+@lock_option
 @root_option
 @format_option
 @click.pass_obj
@@ -51,19 +62,23 @@ def command(
     is_confirmed: bool,
     is_dry: bool,
     rev: str,
+    lock_timeout: int,
     root: Path | None,
     state: Path | None,
     format_name: str,
 ) -> int:
     """Plan, show, ask and apply. Exit 0: done, 2: changes (dry run), 3: held, 4: something failed."""
-    if not is_local or plan_file is not None:
-        message = "applying over SSH, and from a plan file, is not there yet"
-        raise UsageError(message, code="U060", hint="use `--local --host NAME` on the machine, or an agent")
+    if plan_file is not None:
+        raise UsageError(
+            "applying a plan file is not there yet", code="U060", hint="use `--local --host NAME`: it plans again anyway"
+        )
     if len(hosts) != 1:
         raise UsageError("--local needs exactly one --host NAME", code="U061")
     addresses = tuple(parse_address(item) for item in only)
     opened = open_project(directory, rev)
-    _, graphs = find_host(opened.built, hosts[0])
+    host, graphs = find_host(opened.built, hosts[0])
+    if not is_local:
+        raise refuse_remote(host)
     run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables())
     with tempfile.TemporaryDirectory(prefix="gitops-blobs-") as folder:
         plan = plan_here(hosts[0], graphs, run, blobs=Path(folder), only=addresses)
@@ -74,10 +89,28 @@ def command(
         if plan.changes and not is_confirmed:
             confirm("Apply this?")
         report = apply_here(
-            hosts[0], graphs, run, blobs=Path(folder), approved=plan.scope, only=addresses, tell=_teller(format_name)
+            hosts[0],
+            graphs,
+            run,
+            blobs=Path(folder),
+            approved=plan.scope,
+            only=addresses,
+            tell=_teller(format_name),
+            lock_timeout=lock_timeout,
         )
     _print_report(plan, report, format_name)
     return {"held": HELD, "failed": FAILED}.get(report.result, 0)
+
+
+def refuse_remote(host: HostDocument) -> UsageError:
+    """Say why a host cannot be reached from here, and what to do instead."""
+    ways = {
+        "ssh": "is reached by SSH (`connection: ssh`), and pushing over SSH is not there yet",
+        "agent": "is converged by its own agent (`connection: agent`)",
+    }
+    way = ways.get(host.connection, "is this machine (`connection: local`)")
+    hint = f"on the machine itself: `gitops apply --local --host {host.name}`"
+    return UsageError(f"{host.name} {way}", code="U060", hint=hint)
 
 
 def confirm(question: str) -> None:

@@ -8,9 +8,9 @@ from typing import cast
 
 import click
 
-from gitops.cli.apply import confirm
+from gitops.cli.apply import confirm, lock_option
 from gitops.cli.output import format_option, print_json, print_message
-from gitops.cli.project import cache_folder, root_option, root_text, state_folder
+from gitops.cli.project import cache_folder, root_option, state_folder
 from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report
@@ -26,11 +26,21 @@ CHANGES, FAILED = 2, 4
 @click.argument("run")
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would be undone and stop.")
+@lock_option
 @root_option
 @format_option
-def command(run: str, is_confirmed: bool, is_dry: bool, root: Path | None, state: Path | None, format_name: str) -> int:
-    """Undo a run. Exit 0: undone, 2: there is something to undo (dry run), 4: something could not be."""
-    request = Request("rollback", "", run=run, state=str(state_folder(state)), root=root_text(root), dry_run=True)
+def command(
+    run: str,
+    is_confirmed: bool,
+    is_dry: bool,
+    lock_timeout: int,
+    root: Path | None,  # noqa: ARG001  taken so that it does no harm: the run's own record knows its root
+    state: Path | None,
+    format_name: str,
+) -> int:
+    """Undo a run, on the root that it was for. Exit 0: undone, 2: something to undo (dry run), 3: another run, 4: something stays."""
+    folder = str(state_folder(state))
+    request = Request("rollback", "", run=run, state=folder, dry_run=True, lock_timeout=lock_timeout)
     asked = run_local(request, cache=cache_folder())
     body = cast("Json", asked.body("runs"))
     if is_dry and format_name == "json":
@@ -51,10 +61,9 @@ def _show(body: Json, format_name: str) -> int:
     if format_name == "text":
         for row in rows:
             item = Fields(row, "undo")
-            what, reason = item.text("what"), item.text("reason")
-            click.echo(
-                f"  {'undo' if item.flag('undoable') else 'KEEP'}  {escape_terminal(what)}  {escape_terminal(reason)}".rstrip()
-            )
+            what, why = item.text("what"), item.text("reason") or item.text("warning")
+            verb = "undo" if item.flag("undoable") else "KEEP"
+            click.echo(f"  {verb}  {escape_terminal(what)}  {escape_terminal(why)}".rstrip())
     return len(rows)
 
 
@@ -68,4 +77,5 @@ def _print(report: Report, format_name: str) -> None:
         return
     for outcome in report.changes:
         print_message(f"  {outcome.result:<8} {escape_terminal(outcome.address)}  {escape_terminal(outcome.message)}".rstrip())
-    print_message(f"{report.result}; run {report.run} can be undone in its turn.")
+    words = {"reverted": "Undone.", "failed": "Not all of it could be undone."}[report.result]
+    print_message(f"{words} Run {report.run} can be undone in its turn.")

@@ -10,6 +10,7 @@ from typing import cast
 from gitops.model.address import Address
 from gitops.model.codec import Json
 from gitops.model.graph import Graphs
+from gitops.model.limits import DEFAULTS
 from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.scope import HostScope
@@ -49,9 +50,11 @@ def apply_here(  # noqa: PLR0913  the run, and how it is told
     approved: HostScope | None,
     only: tuple[Address, ...] = (),
     tell: Tell | None = None,
+    lock_timeout: int = DEFAULTS.lock_seconds,
 ) -> Report:
     """Apply; `approved` is the scope of the plan that was shown: anything more is held."""
-    request = replace(make_request("apply", host, graphs, run, blobs=blobs), approved=approved, only=only)
+    request = make_request("apply", host, graphs, run, blobs=blobs)
+    request = replace(request, approved=approved, only=only, lock_timeout=lock_timeout)
     return read_report(run_local(request, cache=run.cache, tell=tell))
 
 
@@ -60,8 +63,9 @@ def make_request(operation: str, host: str, graphs: Graphs, run: LocalRun, *, bl
     resources = graphs.resources_of(host)
     for digest, data in graphs.blobs.items():
         path = blobs / digest[:2] / digest
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
     return Request(
         operation=operation,
         host=host,

@@ -319,11 +319,11 @@ class _Planning:
         if by_graph != "intentional":
             return by_graph
         drift = self._find_drift(self._baseline[item.resource.address], state)
-        if drift is None:
+        if drift is None or drift.confidence != "exact":
             return by_graph
         if self._baseline[item.resource.address].after != item.resource.after:
             self._expect_healed(item)
-        return "conflict" if drift.confidence == "exact" else by_graph
+        return "conflict"
 
     def _find_drift(self, before: Resource, state: State) -> Optional[Difference]:
         if self._observation is not None and not is_met(before.when, self._observation.facts):

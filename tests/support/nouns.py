@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from gitops.model.address import Address, make_address
-from gitops.model.codec import MAX_INTEGER, Json
+from gitops.model.codec import MAX_INTEGER, Json, digest_bytes
 from gitops.model.facts import FACTS
 from gitops.model.graph import Block, HostGraph
 from gitops.model.observation import Observation
@@ -157,9 +157,26 @@ def make_state(kind: str, draw: st.DrawFn) -> dict[str, Json]:
     return draw(path_states())
 
 
+def satisfy(resource: Resource, draw: st.DrawFn) -> dict[str, Json]:
+    """Draw a state in which a resource of this small machine is as declared."""
+    given = resource.attributes
+    if resource.kind == "service":
+        return {"exists": True, "running": given["state"] == "running", "enabled": draw(st.booleans())}
+    if resource.kind == "package":
+        return {"installed": "" if given.get("state") == "absent" else given.get("version", "1"), "candidate": "2"}
+    if resource.kind == "command":
+        return {"creates": "present"}
+    if given.get("state") == "absent":
+        return {"type": "absent", "parents": []}
+    state: dict[str, Json] = {"type": resource.kind, "mode": given.get("mode", "0644"), "owner": "root", "group": "root"}
+    if resource.kind == "directory":
+        return {**state, "extra": [] if given.get("purge") else draw(st.sampled_from([[], ["x"]]))}
+    return {**state, "digest": digest_bytes(str(given.get("content", "c\n")).encode()), "size": 2}
+
+
 def path_states() -> st.SearchStrategy[dict[str, Json]]:
     there = {"mode": st.sampled_from(["0600", "0644", "0755"]), "owner": st.just("root"), "group": st.just("root")}
-    content = st.sampled_from(["a" * 64, "b" * 64])
+    content = st.sampled_from([digest_bytes(text) for text in (b"a\n", b"b\n", b"by hand\n")])
     return (
         st.fixed_dictionaries({"type": st.just("file"), **there, "digest": content, "size": st.just(2)})
         | st.fixed_dictionaries({"type": st.just("directory"), **there, "extra": st.sampled_from([[], ["x"]])})

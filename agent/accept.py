@@ -6,40 +6,33 @@ Gives the new memory, durable on disk before it is returned; raises the TrustErr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-
-from dulwich.repo import Repo
 
 from agent.documents import AgentMemory, Staged
 from agent.enrolled import Enrolled
 from agent.fetch import fetch_chain, fetch_tip
-from agent.quarantine import list_ancestors, open_candidate, open_store, read_commit
 from gitops import __version__
 from gitops.errors import MalformedError, TrustError
-from gitops.executor.observe import make_preparer
-from gitops.model.approval import Approval
-from gitops.model.candidate import Candidate
+from gitops.model.candidate import Candidate, Listed
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import read_manifest
 from gitops.model.resource import Resource
-from gitops.model.scope import REMOVED, HostScope
-from gitops.plan.host import find_intents
-from gitops.providers.registry import make_registry
+from gitops.model.scope import HostScope
+from gitops.model.trustroot import TrustRoot
 from gitops.signatures.bundle import BundleVerifier
 from gitops.signatures.sshsig import verify_ssh
-from gitops.trust.release import (
-    Memory,
-    VerifiedRelease,
-    check_expiry,
-    check_signatures,
-    read_content,
-    read_host,
-    verify_release,
-)
+from gitops.source.release import list_history, open_release, read_commit_signature
+from gitops.trust.approvals import check_covers_host
+from gitops.trust.contents import read_content, read_host
+from gitops.trust.reading import read_bounded
+from gitops.trust.release import check_expiry, check_signatures, verify_release
+from gitops.trust.rotation import advance_root
+from gitops.trust.verified import Memory, VerifiedRelease
 
-NAMED = 5
+FIRST_DEPTHS = (0, 15, 127, DEFAULTS.chain_length)
+NOT_COVERED = "T107"
 
 
 @dataclass(frozen=True)
@@ -58,96 +51,109 @@ def accept_tip(machine: Enrolled, memory: AgentMemory, now: datetime) -> Accepte
         check_expiry(machine.state.read_staged(memory.seen).manifest, _trust_memory(memory), now)
         return Accepted(memory)
     # 2. The tip's signatures first; only then is more fetched for its sake: the releases between.
-    gap, warnings = _examine_tip(machine, memory, tip)
-    if gap:
-        fetch_chain(machine.remote, tip, gap + 1)
-    with open_store(machine.state.quarantine) as repo:
-        # 3. Signatures, audience, serial and chain, expiry, layout, approvals: the pure checks.
-        chain = [open_candidate(repo, item) for item in reversed(list_ancestors(repo, tip, gap))]
-        release = verify_release(
-            open_candidate(repo, tip),
-            machine.enrolment.root,
-            machine.enrolment.environment,
-            memory=_trust_memory(memory),
-            now=now,
-            verifier=BundleVerifier(),
-            chain=chain,
-            agent_version=__version__,
-        )
-        # 4. The approvals, with those of releases that were skipped, cover what this host is to be.
-        found = _find_own(machine, memory, release, tip)
-        # 5. Stage, fsync, rename; then remember.
-        return Accepted(_remember(machine, memory, found), warnings)
+    tipped = _examine_tip(machine, tip)
+    warnings = _check_commit(machine, tipped)
+    refusal: TrustError | None = None
+    for depth in _choose_depths(machine, memory, tipped.serial):
+        if depth:
+            fetch_chain(machine.remote, tip, depth + 1)
+        try:
+            # 3. Signatures, audience, serial and chain, expiry, layout, approvals: the pure checks.
+            release = _verify(machine, memory, tipped, depth, now)
+            # 4. The approvals, with those of releases that were skipped, cover what this host is to be.
+            found = _find_own(machine, memory, release, tipped)
+        except TrustError as error:
+            refusal = error
+            if error.code != NOT_COVERED:
+                raise
+        else:
+            # 5. Stage, fsync, rename; then remember.
+            return Accepted(_remember(machine, memory, found), warnings)
+    raise refusal or TrustError("nothing was checked", code="T100")
 
 
-def check_covered(resources: Sequence[Resource], baseline: Sequence[Resource], approved: HostScope, serial: int) -> None:
-    """Raise TrustError unless every intent (what is to be, or no longer to be) was approved for this host."""
-    before = {item.address: item for item in baseline}
-    after = {item.address for item in resources}
-    intents = find_intents(resources, before, make_preparer(make_registry(runs_guards=False)))
-    intents |= {(address, REMOVED) for address in before if address not in after}
-    excess = sorted({address for address, _ in intents - approved.intents})
-    if excess:
-        names = ", ".join(excess[:NAMED]) + (f" and {len(excess) - NAMED} more" if len(excess) > NAMED else "")
-        raise TrustError(
-            f"release {serial} wants what nobody approved for this host: {names}",
-            code="T107",
-            hint="approve the change, and release it again with its approvals",
-        )
+@dataclass(frozen=True)
+class _Tip:
+    commit: str
+    serial: int
+    root: TrustRoot
 
 
 @dataclass(frozen=True)
 class _Found:
     release: VerifiedRelease
-    tip: str
+    tip: _Tip
     resources: tuple[Resource, ...] | None
     approved: HostScope
 
 
-def _examine_tip(machine: Enrolled, memory: AgentMemory, tip: str) -> tuple[int, tuple[str, ...]]:
-    with open_store(machine.state.quarantine) as repo:
-        return _find_gap(open_candidate(repo, tip), machine, memory), _check_commit(repo, tip, machine)
-
-
-def _find_own(machine: Enrolled, memory: AgentMemory, release: VerifiedRelease, tip: str) -> _Found:
-    host = machine.enrolment.host
-    approved = _add_approvals(memory.approved, release.approvals, host)
+def _examine_tip(machine: Enrolled, tip: str) -> _Tip:
+    """Follow rotations of the trust root, check the signatures, give the serial (0 when it cannot be read: the checks will say)."""
+    candidate = open_release(machine.state.quarantine, tip)
+    root = advance_root(candidate, machine.enrolment.root, BundleVerifier())
+    data = read_bounded(candidate, "manifest.json", DEFAULTS.manifest_bytes)
+    check_signatures(candidate, data, root, BundleVerifier())
     try:
-        resources = read_host(release, host)
-        if machine.enrolment.demands_approvals and resources is not None:
-            check_covered(resources, _baseline(machine, memory), approved, release.manifest.serial)
-    except MalformedError as error:
-        message = f"the release {release.manifest.serial} cannot be understood: {error.message}"
-        raise TrustError(message, code="T102", hint="is this agent too old for it?") from error
-    return _Found(release, tip, resources, approved)
-
-
-def _find_gap(candidate: Candidate, machine: Enrolled, memory: AgentMemory) -> int:
-    """Give how many releases lie between; the tip's signatures are checked before more is fetched for its sake."""
-    listed = candidate.listing.get("manifest.json")
-    if memory.seen is None or listed is None or listed.size > DEFAULTS.manifest_bytes:
-        return 0
-    data = candidate.read("manifest.json")
-    check_signatures(candidate, data, machine.enrolment.root, BundleVerifier())
-    try:
-        gap = max(0, read_manifest(data).serial - memory.seen.serial - 1)
+        return _Tip(tip, read_manifest(data).serial, root)
     except MalformedError:
-        return 0
-    if gap > DEFAULTS.chain_length:
-        message = f"{gap} releases were missed, at most {DEFAULTS.chain_length} are walked"
-        raise TrustError(message, code="T104", hint="enrol this machine again")
-    return gap
+        return _Tip(tip, 0, root)
 
 
-def _check_commit(repo: Repo, tip: str, machine: Enrolled) -> tuple[str, ...]:
+def _choose_depths(machine: Enrolled, memory: AgentMemory, serial: int) -> Iterator[int]:
+    """Give how many releases before the tip are walked: the gap; at first contact as many as hold the approvals, tried from few."""
+    if memory.seen is not None:
+        gap = max(0, serial - memory.seen.serial - 1)
+        if gap > DEFAULTS.chain_length:
+            message = f"{gap} releases were missed, at most {DEFAULTS.chain_length} are walked"
+            raise TrustError(message, code="T104", hint="enrol this machine again")
+        yield gap
+    elif not machine.enrolment.demands_approvals:
+        yield 0
+    else:
+        yield from sorted({min(depth, max(0, serial - 1)) for depth in FIRST_DEPTHS})
+
+
+def _verify(machine: Enrolled, memory: AgentMemory, tip: _Tip, depth: int, now: datetime) -> VerifiedRelease:
+    store = machine.state.quarantine
+    older = list_history(store, tip.commit, depth) if depth else ()
+    return verify_release(
+        open_release(store, tip.commit),
+        tip.root,
+        machine.enrolment.environment,
+        memory=_trust_memory(memory),
+        now=now,
+        verifier=BundleVerifier(),
+        chain=[_keep_signed(open_release(store, commit)) for commit in reversed(older)],
+        agent_version=__version__,
+    )
+
+
+def _keep_signed(candidate: Candidate) -> Candidate:
+    """Give what the chain's checks read of a link, so that a long chain keeps no store open for each."""
+    paths = [path for path in candidate.listing if path == "manifest.json" or path.startswith(("signatures/", "approvals/"))]
+    listing: dict[str, Listed] = {path: candidate.listing[path] for path in paths}
+    kept = {path: candidate.read(path) for path in paths}
+    return Candidate(listing, kept.__getitem__)
+
+
+def _find_own(machine: Enrolled, memory: AgentMemory, release: VerifiedRelease, tip: _Tip) -> _Found:
+    host = machine.enrolment.host
+    before = () if memory.good is None else machine.state.read_staged(memory.good).resources or ()
+    resources = read_host(release, host)
+    if resources is None:
+        given = release.approved.hosts.get(host, HostScope())
+        kept = HostScope(given.intents | memory.approved.intents, given.effects | memory.approved.effects)
+        return _Found(release, tip, None, kept)
+    return _Found(release, tip, resources, check_covers_host(release, host, before, memory.approved))
+
+
+def _check_commit(machine: Enrolled, tip: _Tip) -> tuple[str, ...]:
     """Check the commit's own SSH signature: a courtesy to people who use stock git, refused only when the trust root says so."""
-    commit = read_commit(repo, tip)
-    root = machine.enrolment.root
-    armor = (commit.gpgsig or b"").decode("utf-8", "replace")
-    if armor and verify_ssh(armor, commit.raw_without_sig(), root.keys.values()) is not None:
+    signature = read_commit_signature(machine.state.quarantine, tip.commit)
+    if signature.armor and verify_ssh(signature.armor, signature.payload, tip.root.keys.values()) is not None:
         return ()
-    message = f"the release commit {tip[:12]} is not signed by a trusted key"
-    if root.commit_signature == "refuse":
+    message = f"the release commit {tip.commit[:12]} is not signed by a trusted key"
+    if tip.root.commit_signature == "refuse":
         raise TrustError(message, code="T101", hint="the trust root of this machine demands signed commits")
     return (message,)
 
@@ -155,34 +161,25 @@ def _check_commit(repo: Repo, tip: str, machine: Enrolled) -> tuple[str, ...]:
 def _trust_memory(memory: AgentMemory) -> Memory:
     if memory.seen is None:
         return Memory()
-    return Memory(memory.seen.serial, memory.seen.release, memory.newest_issued)
-
-
-def _baseline(machine: Enrolled, memory: AgentMemory) -> tuple[Resource, ...]:
-    return () if memory.good is None else machine.state.read_staged(memory.good).resources or ()
-
-
-def _add_approvals(before: HostScope, approvals: Sequence[Approval], host: str) -> HostScope:
-    intents, effects = before.intents, before.effects
-    for approval in approvals:
-        scope = approval.scope.hosts.get(host, HostScope())
-        intents, effects = intents | scope.intents, effects | scope.effects
-    return HostScope(intents, effects)
+    return Memory(memory.seen.serial, memory.seen.release, memory.newest_issued, frozenset(memory.spent))
 
 
 def _remember(machine: Enrolled, memory: AgentMemory, found: _Found) -> AgentMemory:
-    manifest = found.release.manifest
-    staged = Staged(manifest, found.tip, found.resources)
-    pointer = machine.state.stage(staged, lambda digest: read_content(found.release, digest))
+    manifest, root = found.release.manifest, found.tip.root
+    pointer = machine.state.stage(Staged(manifest, found.resources), lambda digest: read_content(found.release, digest))
     issued = manifest.issued if memory.newest_issued is None else max(manifest.issued, memory.newest_issued)
+    spent = {**memory.spent, **{item.digest: item.expires for item in found.release.approvals}}
     is_kept = memory.failure is not None and memory.failure.release == pointer.release
     fresh = replace(
         memory,
         seen=pointer,
         newest_issued=issued,
-        tip=found.tip,
+        tip=found.tip.commit,
         approved=found.approved,
         failure=memory.failure if is_kept else None,
+        # A release cannot be issued before this one, so what has run out by now cannot be spent again anyway.
+        spent={digest: until for digest, until in spent.items() if until > issued},
+        root=root if root.version > machine.enrolment.root.version else memory.root,
     )
     machine.state.write_memory(fresh)
     machine.state.forget(fresh)

@@ -24,6 +24,7 @@ STAGED_SCHEMA = "gitops/agent-release/v1"
 PAUSE_SCHEMA = "gitops/agent-pause/v1"
 LAST_SCHEMA = "gitops/agent-last/v1"
 CREDENTIAL_SCHEMA = "gitops/credential/v1"
+DOWNLOAD_SCHEMA = "gitops/download/v1"
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,8 @@ class AgentMemory:
 
     `seen` is the newest release that passed every check (0: none): its serial and digest must never go back. `good` is the release
     that this machine last converged to: what healing heals to, and the baseline of the next advance. `tip` is the commit that held
-    `seen`. `approved` are the sets, for this host, of all approvals since `good`: what the next advance may do.
+    `seen`. `approved` are the sets, for this host, of all approvals since `good`: what the next advance may do. `spent` are approvals
+    that releases carried, with the time at which they run out anyway. `root` is the trust root after rotations, if there were any.
     """
 
     seen: Pointer | None = None
@@ -134,6 +136,8 @@ class AgentMemory:
     good: Pointer | None = None
     approved: HostScope = field(default_factory=HostScope)
     failure: Failure | None = None
+    spent: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    root: TrustRoot | None = None
 
     @property
     def is_behind(self) -> bool:
@@ -150,6 +154,8 @@ class AgentMemory:
             "good": None if self.good is None else self.good.to_json(),
             "approved": Scope({} if self.approved.is_empty else {"this": self.approved}).to_json(),
             "failure": None if self.failure is None else self.failure.to_json(),
+            "spent": {digest: format_time(until) for digest, until in self.spent.items()},
+            "trust_root": None if self.root is None else decode_canonical(self.root.to_bytes()),
         }
         return encode_canonical(table)
 
@@ -165,9 +171,16 @@ def read_memory(data: bytes) -> AgentMemory:
         good=Pointer.from_json(fields.raw("good")) if fields.has("good") else None,
         approved=Scope.from_json(fields.raw("approved")).hosts.get("this", HostScope()),
         failure=Failure.from_json(fields.raw("failure")) if fields.has("failure") else None,
+        spent=_read_times(fields.table("spent")),
+        root=read_trust_root(encode_canonical(fields.raw("trust_root"))) if fields.has("trust_root") else None,
     )
     fields.done()
     return found
+
+
+def _read_times(table: Mapping[str, Json]) -> dict[str, datetime]:
+    fields = Fields(dict(table), "spent approvals")
+    return {digest: fields.time(digest) for digest in table}
 
 
 @dataclass(frozen=True)
@@ -175,7 +188,6 @@ class Staged:
     """A verified release as this host needs it: its manifest and its own resources; None when the release does not list it."""
 
     manifest: Manifest
-    commit: str
     resources: tuple[Resource, ...] | None
 
     def to_bytes(self) -> bytes:
@@ -184,7 +196,6 @@ class Staged:
         table: dict[str, Json] = {
             "schema": STAGED_SCHEMA,
             "manifest": decode_canonical(self.manifest.to_bytes()),
-            "commit": self.commit,
             "resources": resources,
         }
         return encode_canonical(table)
@@ -197,7 +208,7 @@ def read_staged(data: bytes) -> Staged:
     manifest = read_manifest(encode_canonical(fields.raw("manifest")))
     is_listed = fields.has("resources")
     resources = tuple(Resource.from_json(item) for item in fields.items("resources"))
-    found = Staged(manifest, fields.text("commit"), resources if is_listed else None)
+    found = Staged(manifest, resources if is_listed else None)
     fields.done()
     return found
 
@@ -268,13 +279,3 @@ def read_credential(value: Json) -> tuple[str, str]:
     if not found[1] or not found[1].isascii() or not found[1].isprintable() or " " in found[1]:
         raise MalformedError("credential: not one printable word", code="M061")
     return found
-
-
-def find_blobs(attributes: Mapping[str, Json]) -> tuple[tuple[str, int], ...]:
-    """List the contents that a resource names, as (digest, size)."""
-    found: list[tuple[str, int]] = []
-    for value in attributes.values():
-        if isinstance(value, dict) and set(value) == {"blob", "size"}:
-            fields = Fields(value, "content")
-            found.append((fields.digest("blob"), fields.integer("size")))
-    return tuple(found)

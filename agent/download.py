@@ -25,16 +25,17 @@ from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from agent.documents import find_blobs
-from agent.quarantine import BROKEN, COMPLETE, list_ancestors, list_entries, name_first, open_store, read_commit
+from agent.documents import DOWNLOAD_SCHEMA
+from agent.quarantine import BROKEN, COMPLETE, list_entries, name_first, open_store, read_commit
 from gitops.errors import MalformedError, RemoteError, TrueupError, TrustError
 from gitops.model.codec import decode_json
 from gitops.model.fields import Fields
 from gitops.model.graph import Block, HostGraph, shard_of
 from gitops.model.limits import DEFAULTS, MIB
 from gitops.model.resource import Resource
+from gitops.source.release import list_history
+from gitops.trust.contents import find_blobs
 
-SCHEMA = "gitops/download/v1"
 MEMORY = 3 * DEFAULTS.release_bytes
 
 
@@ -61,14 +62,14 @@ def main() -> int:
         answer: dict[str, object] = {"tip": download(request)}
     except TrueupError as error:
         answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}}
-    sys.stdout.write(json.dumps({"schema": SCHEMA, **answer}))
+    sys.stdout.write(json.dumps({"schema": DOWNLOAD_SCHEMA, **answer}))
     return 0
 
 
 def read_request(data: bytes) -> Download:
     """Read the request at the child's door."""
     fields = Fields(decode_json(data), "download")
-    fields.schema(SCHEMA)
+    fields.schema(DOWNLOAD_SCHEMA)
     found = Download(
         url=fields.text("url"),
         branch=fields.text("branch"),
@@ -156,7 +157,7 @@ class _Remote:
     def bring_chain(self, repo: Repo, tip: str) -> None:
         """Bring the releases before the tip: what is signed in them, and who approved."""
         self._fetch(repo, [ObjectID(tip.encode())], depth=self._request.depth)
-        for ancestor in list_ancestors(repo, tip, self._request.depth - 1):
+        for ancestor in list_history(self._request.store, tip, self._request.depth - 1):
             entries = list_entries(repo, read_commit(repo, ancestor).tree)
             self._bring_paths(repo, entries, name_first(list(entries), ""))
 
@@ -200,8 +201,7 @@ def _name_contents(repo: Repo, entries: dict[str, tuple[int, ObjectID]], blocks:
     resources: list[Resource] = list(graph.resources)
     for path in blocks:
         resources.extend(Block.from_json(decode_json(_read(repo, entries, path))).resources)
-    digests = {digest for item in resources for digest, _ in find_blobs(item.attributes)}
-    return [f"blobs/{digest[:2]}/{digest}" for digest in sorted(digests)]
+    return [f"blobs/{digest[:2]}/{digest}" for digest in sorted(find_blobs(resources))]
 
 
 def _read(repo: Repo, entries: dict[str, tuple[int, ObjectID]], path: str) -> bytes:
@@ -210,7 +210,7 @@ def _read(repo: Repo, entries: dict[str, tuple[int, ObjectID]], path: str) -> by
 
 def _too_large() -> TrustError:
     message = f"the remote sent more than this agent takes ({DEFAULTS.release_bytes // MIB} MiB)"
-    return TrustError(message, code="T109", hint="if the release is really that large, raise the limits of this agent")
+    return TrustError(message, code="T113", hint="if the release is really that large, raise the limits of this agent")
 
 
 def _words(error: Exception) -> str:

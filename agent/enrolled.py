@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.documents import Enrolment
 from agent.fetch import Remote
 from agent.settings import Settings
 from agent.state import AgentState
+from gitops.model.trustroot import TrustRoot
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,10 @@ class Enrolled:
     settings: Settings
     enrolment: Enrolment
     root: str = ""
+
+    def trust(self, root: TrustRoot | None) -> Enrolled:
+        """Give the machine with the trust root to which the pinned one was rotated, if it was."""
+        return self if root is None else replace(self, enrolment=replace(self.enrolment, root=root))
 
     @property
     def remote(self) -> Remote:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from agent.download import SCHEMA
+from agent.documents import DOWNLOAD_SCHEMA
 from gitops.errors import BugError, MalformedError, RemoteError, TrustError
 from gitops.model.codec import decode_json
 from gitops.model.fields import Fields
@@ -55,7 +55,7 @@ def show_url(url: str) -> str:
 
 def _download(remote: Remote, *, known: str = "", tip: str = "", depth: int = 1) -> str:
     request = {
-        "schema": SCHEMA,
+        "schema": DOWNLOAD_SCHEMA,
         "url": remote.url,
         "branch": remote.branch,
         "store": str(remote.store),
@@ -88,7 +88,7 @@ def _download(remote: Remote, *, known: str = "", tip: str = "", depth: int = 1)
 def _read_answer(data: bytes, url: str) -> str:
     try:
         fields = Fields(decode_json(data), "download")
-        fields.schema(SCHEMA)
+        fields.schema(DOWNLOAD_SCHEMA)
         if not fields.has("error"):
             return fields.text("tip")
         error = Fields(fields.raw("error"), "download error")

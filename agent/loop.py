@@ -46,10 +46,12 @@ def run_cycle(machine: Enrolled, clock: Clock) -> Cycle:
     lock = Lock(str(machine.state.base), "of the agent", machine.settings.lock_seconds)
     try:
         memory, pause = machine.state.read_memory(), machine.state.read_pause()
+        machine = machine.trust(memory.root)
         if pause is not None and clock() < pause.until:
             return _finish(machine, clock, _rest(machine, pause, clock()))
         looked, refusal = _try(lambda: accept_tip(machine, memory, clock()))
         looked = looked or Accepted(memory)
+        machine = machine.trust(looked.memory.root)
         advanced, stop = (None, refusal) if refusal or not looked.memory.is_behind else _advance(machine, looked.memory, clock)
         healed, trouble = (None, None) if _has_arrived(advanced) else _try(lambda: heal(machine, looked.memory))
         cycle = _conclude(machine, (advanced, healed), stop or trouble, clock())

@@ -1,7 +1,7 @@
-"""The quarantine: a bare store of what was fetched and is not believed, opened as candidates.
+"""The quarantine: a bare store of what was fetched and is not believed, as the child that fills it needs it.
 
-Takes objects that a stranger made, so every walk is bounded and every failure to read is a TrustError. Checks no digest of ours and no
-signature (`gitops.trust` does), runs nothing, checks nothing out. A store that lacks contents (a blobless fetch) lists them with size 0.
+Holds objects that a stranger made, so every walk is bounded and every failure to read is a TrustError. A store that has grown by many
+packs is made afresh, since it is only a cache: what was accepted lies elsewhere. `gitops.source.release` opens what is in it.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dulwich.errors import FileFormatException, NotCommitError, NotGitRepository, NotTreeError
-from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.objects import Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
 from gitops.errors import TrustError
-from gitops.model.candidate import Candidate, Listed
 from gitops.model.graph import shard_of
 from gitops.model.limits import DEFAULTS, Limits
 
 MOST_PACKS = 20
 MOST_DEPTH = 16
+SIGNED = ("signatures/", "approvals/", "trust/")
 BROKEN = (FileFormatException, NotCommitError, NotTreeError, KeyError, ValueError, AssertionError, zlib.error, NotGitRepository)
 COMPLETE = b"refs/heads/complete"
 
@@ -41,27 +41,6 @@ def open_store(folder: Path, *, may_rotate: bool = False) -> Generator[Repo]:
         yield repo
 
 
-def open_candidate(repo: Repo, commit: str, limits: Limits = DEFAULTS) -> Candidate:
-    """Give the candidate of a commit; contents are read when asked for, at most `blob_bytes` each."""
-    try:
-        entries = list_entries(repo, read_commit(repo, commit).tree, limits)
-    except BROKEN as error:
-        raise _broken(commit, error) from error
-
-    def read(path: str) -> bytes:
-        data = _read_blob(repo, entries[path][1], commit)
-        if len(data) > limits.blob_bytes:
-            raise TrustError(f"{path} is larger than {limits.blob_bytes} bytes", code="T106")
-        return data
-
-    def size(path: str, ident: ObjectID) -> int:
-        is_signed = path == "manifest.json" or path.startswith("signatures/")
-        return len(_read_blob(repo, ident, commit)) if is_signed and ident in repo.object_store else 0
-
-    listing = {path: Listed(f"{mode:06o}", size(path, ident)) for path, (mode, ident) in entries.items()}
-    return Candidate(listing, read)
-
-
 def read_commit(repo: Repo, commit: str) -> Commit:
     """Give a commit of the store; raise TrustError when it is not there or not one."""
     try:
@@ -71,16 +50,6 @@ def read_commit(repo: Repo, commit: str) -> Commit:
     if not isinstance(found, Commit):
         raise TrustError(f"the branch points to a {found.type_name.decode()}, not to a commit", code="T106")
     return found
-
-
-def list_ancestors(repo: Repo, commit: str, most: int) -> tuple[str, ...]:
-    """List the first parents of a commit that the store has, newest first, at most `most`."""
-    found: list[str] = []
-    parents = read_commit(repo, commit).parents
-    while parents and len(found) < most and parents[0] in repo.object_store:
-        found.append(parents[0].decode())
-        parents = read_commit(repo, found[-1]).parents
-    return tuple(found)
 
 
 def list_entries(repo: Repo, tree: bytes, limits: Limits = DEFAULTS) -> dict[str, tuple[int, ObjectID]]:
@@ -109,22 +78,12 @@ def name_first(paths: Sequence[str], host: str) -> list[str]:
     """Name the files that are needed first: what is signed, who approved, and this host's graph (an empty host: none)."""
     shard = shard_of(host)
     own = (f"hosts/{shard}/index.json", f"hosts/{shard}/{host}.json") if host else ()
-    return [path for path in paths if path == "manifest.json" or path in own or path.startswith(("signatures/", "approvals/"))]
+    return [path for path in paths if path == "manifest.json" or path in own or path.startswith(SIGNED)]
 
 
 def _has_grown(folder: Path) -> bool:
     packs = [path.stat().st_size for path in (folder / "objects" / "pack").glob("*.pack")]
     return len(packs) > MOST_PACKS or sum(packs) > DEFAULTS.release_bytes
-
-
-def _read_blob(repo: Repo, ident: bytes, commit: str) -> bytes:
-    try:
-        blob = repo[ObjectID(ident)]
-    except BROKEN as error:
-        raise _broken(commit, error) from error
-    if not isinstance(blob, Blob):
-        raise TrustError(f"the release {commit[:12]} holds something that is no file", code="T106")
-    return blob.data
 
 
 def _broken(commit: str, error: Exception) -> TrustError:

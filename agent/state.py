@@ -1,6 +1,6 @@
 """The agent's part of the state folder: durable, atomic, private; lost or corrupt is exit 6, "enrol again".
 
-`enrolment.json` and `memory.json` (written at enrolment and never absent after it), `releases/<digest>.json` with `blobs/` (all that
+`enrolment.json` and `memory.json` (written at enrolment and never absent after it), `releases/<own digest>.json` with `blobs/` (all that
 healing needs with everything else down), `credential.json`, `pause.json`, `last.json`, `quarantine/` (fetched, not believed). Files
 are written beside their place, flushed and renamed; the memory is written after all that it points to.
 """
@@ -8,7 +8,7 @@ are written beside their place, flushed and renamed; the memory is written after
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +19,6 @@ from agent.documents import (
     Pause,
     Pointer,
     Staged,
-    find_blobs,
     read_credential,
     read_enrolment,
     read_last,
@@ -32,7 +31,7 @@ from gitops.errors import HostError, MalformedError, TrustError, UsageError
 from gitops.executor.state import write_durably
 from gitops.model.codec import decode_canonical, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
-from gitops.model.resource import Resource
+from gitops.trust.contents import find_blobs
 
 Noun = TypeVar("Noun")
 OTHERS = 0o077
@@ -113,19 +112,19 @@ class AgentState:
 
     def stage(self, staged: Staged, read_content: Callable[[str], bytes]) -> Pointer:
         """Write a verified release with every content that its resources name; give the pointer for the memory."""
-        for digest, _ in _blobs_of(staged.resources or ()):
+        for digest in sorted(find_blobs(staged.resources or ())):
             path = self.blobs / digest[:2] / digest
             if not path.exists():
                 path.parent.mkdir(mode=0o700, exist_ok=True)
                 write_durably(str(path), read_content(digest))
         data = staged.to_bytes()
-        digest = staged.manifest.digest
-        self._write(f"releases/{digest}.json", data)
-        return Pointer(staged.manifest.serial, digest, digest_bytes(data))
+        document = digest_bytes(data)
+        self._write(f"releases/{document}.json", data)
+        return Pointer(staged.manifest.serial, staged.manifest.digest, document)
 
     def read_staged(self, pointer: Pointer) -> Staged:
         """Give a staged release; raise TrustError when a byte of it, or a content that it names, is lost."""
-        path = f"releases/{pointer.release}.json"
+        path = f"releases/{pointer.document}.json"
 
         def read(data: bytes) -> Staged:
             if digest_bytes(data) != pointer.document:
@@ -133,16 +132,15 @@ class AgentState:
             return read_staged(data)
 
         staged = self._require(path, read)
-        for digest, size in _blobs_of(staged.resources or ()):
-            blob = self.blobs / digest[:2] / digest
-            if not blob.is_file() or blob.stat().st_size != size:
+        for digest in find_blobs(staged.resources or ()):
+            if not (self.blobs / digest[:2] / digest).is_file():
                 raise TrustError(f"the agent's state is corrupt: content {digest[:12]} is lost", code="T111", hint=AGAIN)
         return staged
 
     def forget(self, memory: AgentMemory) -> None:
         """Remove releases and contents that the memory does not point to, and what a crash left."""
-        kept = {item.release: item for item in (memory.seen, memory.good) if item is not None}
-        needed = {digest for item in kept.values() for digest, _ in _blobs_of(self.read_staged(item).resources or ())}
+        kept = {item.document: item for item in (memory.seen, memory.good) if item is not None}
+        needed = {digest for item in kept.values() for digest in find_blobs(self.read_staged(item).resources or ())}
         for path in (self.base / "releases").iterdir():
             if path.name.removesuffix(".json") not in kept or not path.name.endswith(".json"):
                 path.unlink()
@@ -179,7 +177,3 @@ class AgentState:
             return None
         except MalformedError as error:
             raise TrustError(f"the agent's state is corrupt: {path}: {error.message}", code="T111", hint=AGAIN) from error
-
-
-def _blobs_of(resources: Iterable[Resource]) -> set[tuple[str, int]]:
-    return {item for resource in resources for item in find_blobs(resource.attributes)}

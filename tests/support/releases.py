@@ -165,7 +165,7 @@ class Publisher:
         self.work.git("add", "-A")
         options = ["-c", "gpg.format=ssh", "-c", f"user.signingKey={self.folder / 'signing'}"] if sign else []
         flags = ["-S"] if sign else []
-        self.work.git(*options, "commit", "-q", *flags, "-m", message)
+        self.work.git(*options, "commit", "-q", "--allow-empty", *flags, "-m", message)
         self.push()
         return self.work.git("rev-parse", "HEAD")
 

@@ -1,0 +1,279 @@
+"""Pull requests as pages show them: where each stands, who has approved, what this visitor may do next and if not, why.
+
+Takes records, gives plain nouns for the templates, which escape them. What it says of rights is a courtesy: approving and merging are
+decided again, by the rules of `webhooks.approvals`, when somebody presses a button.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote
+
+from gitops.render.words import count_words, describe_age
+from webhooks.auth.users import User
+from webhooks.records import ApprovalRecord, PlanRecord, PullRecord, ReleaseRecord, RemarkRecord, StatusRecord
+from webhooks.ui.brief import Brief, brief_plan
+from webhooks.ui.pages import is_web_address
+from webhooks.ui.paging import Page
+from webhooks.ui.planview import PlanView, view_plan
+
+LOCAL = "local"
+MARKS = {"success": ("done", "✓"), "failure": ("bad", "✗"), "error": ("bad", "✗")}
+MOST_METER = 10
+PLANNING_WORDS = {
+    "waiting": ("planning", "calm"),
+    "invalid": ("mistakes in the config", "bad"),
+    "conflict": ("conflict", "bad"),
+    "failed": ("planning failed", "bad"),
+}
+RELEASE_WORDS = {
+    "waiting": ("Waiting to be signed", "calm"),
+    "held": ("The release is held", "warn"),
+    "failed": ("The release failed", "bad"),
+    "released": ("Released", "good"),
+    "nothing": ("Nothing to release", ""),
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the approvals of one environment's current plan stand."""
+
+    plan: PlanRecord
+    brief: Brief
+    given: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+    @property
+    def is_enough(self) -> bool:
+        """Say whether the quorum is there, or none is needed since nothing changes."""
+        return not self.brief.has_changes or len(self.given) >= self.plan.required
+
+
+@dataclass(frozen=True)
+class PullHead:
+    """What every page says of a pull request."""
+
+    name: str
+    title: str
+    author: str
+    target: str
+    head: str
+    repository: str
+    url: str
+    href: str
+    state: str
+    tone: str
+    is_open: bool
+    updated: str
+
+
+@dataclass(frozen=True)
+class PlanPart:
+    """One environment on the page of a pull request, and what the visitor may do about it."""
+
+    plan: PlanView
+    page: Page | None
+    scope_hosts: int
+    required: int
+    meter: int
+    given: tuple[str, ...]
+    lost: tuple[str, ...]
+    who: str
+    approval_words: str
+    approval_tone: str
+    may_approve: bool
+    why_not: str
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Whether the visitor may merge now; if not, why, and whether logging in would help."""
+
+    may: bool
+    why_not: str = ""
+    login: bool = False
+
+
+@dataclass(frozen=True)
+class Note:
+    """A box above the plan."""
+
+    heading: str
+    tone: str
+    text: str = ""
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """A status of the head commit."""
+
+    name: str
+    state: str
+    text: str
+    tone: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened; `text` is shown as written, folded under `summary` when long."""
+
+    who: str
+    what: str
+    at: datetime
+    age: str
+    text: str = ""
+    summary: str = "what it says"
+    order: int = field(default=0)
+
+
+def stand(plan: PlanRecord, approvals: Sequence[ApprovalRecord]) -> Standing:
+    """Sort one environment's approvals into those that count and those that no longer do."""
+    mine = [item for item in approvals if item.environment == plan.environment]
+    given = dict.fromkeys(item.login for item in mine if item.state == "counted")
+    lost = dict.fromkeys(f"{item.login}: {item.reason}" for item in mine if item.state == "lost" and item.login not in given)
+    return Standing(plan, brief_plan(plan), tuple(given), tuple(lost))
+
+
+def head_pull(pull: PullRecord, standings: Sequence[Standing], now: datetime) -> PullHead:
+    """Give the head of a page, or a row."""
+    state, tone = _state_of(pull, standings)
+    is_local = pull.key.repository == LOCAL
+    return PullHead(
+        name=f"pr/{pull.key.name}" if is_local else f"#{pull.key.name}",
+        title=pull.title or pull.key.name,
+        author=pull.author,
+        target=pull.branch,
+        head=pull.head,
+        repository="" if is_local else pull.key.repository,
+        url=pull.url if is_web_address(pull.url) else "",
+        href=address_pull(pull.key.repository, pull.key.name),
+        state=state,
+        tone=tone,
+        is_open=pull.state == "open",
+        updated="" if pull.updated is None else f"{describe_age(pull.updated, now)} ago",
+    )
+
+
+def address_pull(repository: str, name: str) -> str:
+    """Give the address of a pull request's page."""
+    return f"/pulls/{quote(repository, safe='/')}/{quote(name, safe='')}"
+
+
+def view_part(pull: PullRecord, standing: Standing, user: User | None, now: datetime, page: Page | None) -> PlanPart:
+    """Give one environment's part of the page."""
+    record, plan = standing.plan, standing.plan.plan
+    why_not = _why_not_approve(pull, standing, user)
+    words = f"{len(standing.given)} of {record.required}" if record.required else "none required"
+    return PlanPart(
+        plan=view_plan(plan, now, page),
+        page=page,
+        scope_hosts=len(plan.scope.hosts),
+        required=record.required,
+        meter=min(record.required, MOST_METER),
+        given=standing.given,
+        lost=standing.lost,
+        who=", ".join(record.approvers),
+        approval_words=words,
+        approval_tone="good" if standing.is_enough else "warn",
+        may_approve=not why_not,
+        why_not=why_not,
+    )
+
+
+def view_merge(pull: PullRecord, standings: Sequence[Standing], user: User | None) -> Merge:
+    """Say whether the merge button is there."""
+    if pull.planning != "planned" or pull.planned_head != pull.head:
+        return Merge(may=False, why_not="It can be merged once there is a plan of it.")
+    missing = [item for item in standings if not item.is_enough]
+    if missing:
+        count = sum(item.plan.required - len(item.given) for item in missing)
+        where = " and ".join(item.plan.environment for item in missing)
+        return Merge(may=False, why_not=f"{count_words(count, 'more approval')} needed for {where}.")
+    if user is None:
+        return Merge(may=False, why_not="Log in to merge.", login=True)
+    return Merge(may=True)
+
+
+def view_notes(pull: PullRecord, releases: Sequence[ReleaseRecord]) -> tuple[Note, ...]:
+    """Give the boxes above the plan."""
+    notes: list[Note] = []
+    if pull.note and pull.state == "open":
+        notes.append(Note("Note", "calm", pull.note.replace("*", "").replace("`", "")))
+    if pull.planning == "conflict":
+        text = f"Nothing was planned. Merge {pull.branch} into the branch, or rebase it, then push."
+        notes.append(Note(f"This does not merge with {pull.branch}", "bad", text, pull.conflicts[:50]))
+    if pull.planning == "failed" and not pull.diagnostics:
+        notes.append(Note("Planning failed", "bad", "The service tries again by itself; its log says why."))
+    for release in releases:
+        heading, tone = RELEASE_WORDS.get(release.state, (release.state, ""))
+        words = f"{release.environment} {release.serial}" if release.serial else release.environment
+        notes.append(Note(f"{heading}: {words}", tone, release.reason))
+    return tuple(notes)
+
+
+def view_checks(statuses: Sequence[StatusRecord]) -> tuple[Check, ...]:
+    """Give the statuses of the head commit."""
+    found = [(item, *MARKS.get(item.state, ("", "•"))) for item in sorted(statuses, key=lambda item: item.context)]
+    return tuple(Check(item.context, item.state, item.description, tone, mark) for item, tone, mark in found)
+
+
+def view_activity(
+    pull: PullRecord,
+    plans: Sequence[PlanRecord],
+    approvals: Sequence[ApprovalRecord],
+    remarks: Sequence[RemarkRecord],
+    now: datetime,
+) -> tuple[Event, ...]:
+    """Give what happened, oldest first: plans, what people said and what it counted for, and the comment as it stands now."""
+    found: list[tuple[datetime, int, str, str, str]] = []
+    for record in plans:
+        summary = f"planned {record.environment} for {record.head[:7]}: change {record.change_digest[:12]}"
+        found.append((record.made, 0, "Trueup", summary, ""))
+    found.extend((remark.at, 1, remark.author, "wrote", remark.body) for remark in remarks)
+    for approval in approvals:
+        words = f"approval of {approval.environment} ({approval.change_digest[:12]}): {approval.state}"
+        found.append((approval.given, 2, approval.login, words, approval.reason))
+    events = [Event(who, what, at, f"{describe_age(at, now)} ago", text) for at, _, who, what, text in sorted(found)]
+    if pull.comment and pull.updated is not None:
+        age = f"{describe_age(pull.updated, now)} ago"
+        events.append(
+            Event("Trueup", "keeps one comment up to date", pull.updated, age, pull.comment, "the comment, as Markdown")
+        )
+    return tuple(events)
+
+
+def _state_of(pull: PullRecord, standings: Sequence[Standing]) -> tuple[str, str]:
+    if pull.state != "open":
+        return pull.state, "calm" if pull.state == "merged" else ""
+    if pull.planning in PLANNING_WORDS:
+        return PLANNING_WORDS[pull.planning]
+    if pull.planned_head != pull.head:
+        return PLANNING_WORDS["waiting"]
+    if not any(item.brief.has_changes for item in standings):
+        return "changes nothing", ""
+    if all(item.is_enough for item in standings):
+        return "ready to merge", "good"
+    return "waiting for approval", "warn"
+
+
+def _why_not_approve(pull: PullRecord, standing: Standing, user: User | None) -> str:
+    record = standing.plan
+    if pull.state != "open":
+        return f"This pull request is {pull.state}."
+    if not record.required:
+        return "No approval is required here."
+    if user is None:
+        return "Log in to approve." if pull.key.repository == LOCAL else "Approve on the forge, with the command below."
+    if user.name in standing.given:
+        return "You have approved this plan."
+    if user.name == pull.author or user.name in pull.contributors:
+        return "You wrote some of it: somebody else has to approve."
+    names = {f"user:{user.name}", *(f"team:{team}" for team in user.teams)}
+    if record.approvers and not names & set(record.approvers):
+        return f"You may not approve {record.environment}."
+    return "" if record.published is not None else "The plan is not published yet; load this page again."

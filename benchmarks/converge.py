@@ -26,11 +26,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gitops.model.codec import encode_canonical
 from gitops.model.resource import Resource
 from gitops.model.wire import Request
-from gitops.transport.local import unpack_payload
+from gitops.transport.local import executor_command, unpack_payload
 from gitops.transport.payload import build_payload
 
 SIZES = (10, 100, 1000)
-POLICY_HEAD = 'body common control { bundlesequence => { "main" }; }\nbody perms m(p) { mode => "$(p)"; }\nbundle agent main {\nfiles:\n'
+POLICY_HEAD = (
+    'body common control { bundlesequence => { "main" }; }\nbody perms m(p) { mode => "$(p)"; }\nbundle agent main {\nfiles:\n'
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def measure(size: int, rounds: int, scratch: Path, *, peer: str | None, python: 
     theirs: list[Timed] = []
     for number in range(rounds):
         own = scratch / f"ours-{size}-{number}"
-        ours.append(time_executor(size, own, [python, "-I", "-S", "-B", str(program)]))
+        ours.append(time_executor(size, own, executor_command(program, python)))
         if peer is not None:
             other = scratch / f"peer-{size}-{number}"
             theirs.append(time_cfengine(size, other, peer))

@@ -296,7 +296,13 @@ def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenS
     items = preparer.prepare_all(request.resources)
     check_root(select_items(items, frozenset(request.only)), request.root)
     baseline = ledger if request.baseline is None else {resource.address: resource for resource in request.baseline}
-    return Machine(request, preparer, items, baseline, owed)
+    return Machine(request, preparer, items, _share(baseline, request.resources), owed)
+
+
+def _share(baseline: Mapping[Address, Resource], resources: Sequence[Resource]) -> Mapping[Address, Resource]:
+    """Give the baseline with the very objects of the request where both say the same, so that each is prepared and digested once."""
+    equal = {resource.address: resource for resource in resources if baseline.get(resource.address) == resource}
+    return {address: equal.get(address, resource) for address, resource in baseline.items()}
 
 
 def _plan(machine: Machine) -> Planned:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, cast
 
 from gitops.errors import MalformedError
@@ -58,7 +59,8 @@ def attribute(
     return dataclasses.field(default=default, metadata={"attribute": described})
 
 
-def attributes_of(spec: type) -> Dict[str, Attribute]:
+@cache
+def attributes_of(spec: type) -> Mapping[str, Attribute]:
     """List a Spec's attributes by name, in the order declared."""
     found: Dict[str, Attribute] = {}
     for item in dataclasses.fields(spec):
@@ -215,7 +217,7 @@ def _decode_argv(described: Attribute, value: Json) -> Tuple[str, ...]:
 def _decode_environment(_: Attribute, value: Json) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"got {_type_name(value)}, expected a map of names to strings")
-    table = cast(Mapping[str, Json], value)
+    table = cast("Mapping[str, Json]", value)
     for name in table:
         if not _VARIABLE.match(name):
             raise ValueError(f"got the name {name[:40]!r}, expected letters, digits and underscores")
@@ -224,7 +226,7 @@ def _decode_environment(_: Attribute, value: Json) -> Mapping[str, Any]:
 
 def _decode_content(_: Attribute, value: Json) -> Any:
     if isinstance(value, dict) and "blob" in value:
-        table = cast(Mapping[str, Json], value)
+        table = cast("Mapping[str, Json]", value)
         digest, size = table.get("blob"), table.get("size")
         is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 0
         if set(table) != {"blob", "size"} or not isinstance(digest, str) or not is_digest(digest) or not is_size:

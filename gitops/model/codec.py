@@ -91,9 +91,9 @@ def _refuse_inexact(value: Any) -> None:
             if abs(item) > MAX_INTEGER:
                 raise MalformedError("an integer beyond 2**53 has no canonical form; write it as a string", code="M001")
         elif isinstance(item, dict):
-            stack.extend(_values_of(cast(Dict[Any, Any], item)))
+            stack.extend(_values_of(cast("Dict[Any, Any]", item)))
         elif isinstance(item, (list, tuple)):
-            stack.extend(cast(Sequence[Any], item))
+            stack.extend(cast("Sequence[Any]", item))
         else:
             raise MalformedError(f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001")
 

@@ -19,7 +19,7 @@ class Fields:
     def __init__(self, value: Json, where: str) -> None:
         if not isinstance(value, dict):
             raise MalformedError(f"{where}: expected an object, got {_name(value)}", code="M010")
-        self._left: Dict[str, Json] = dict(cast(Mapping[str, Json], value))
+        self._left: Dict[str, Json] = dict(cast("Mapping[str, Json]", value))
         self._where = where
 
     def raw(self, key: str) -> Json:
@@ -91,7 +91,7 @@ class Fields:
         value = self._left.pop(key, ())
         if not isinstance(value, (list, tuple)):
             raise self._wrong(key, "a list", value)
-        return tuple(cast(Sequence[Json], value))
+        return tuple(cast("Sequence[Json]", value))
 
     def texts(self, key: str) -> Tuple[str, ...]:
         """Take a list of strings; absent is empty."""
@@ -107,7 +107,7 @@ class Fields:
         value = self._left.pop(key, {})
         if not isinstance(value, dict):
             raise self._wrong(key, "an object", value)
-        return dict(cast(Mapping[str, Json], value))
+        return dict(cast("Mapping[str, Json]", value))
 
     def done(self) -> None:
         """Refuse keys that nobody took."""

@@ -7,6 +7,7 @@ that digests do not move when a default is added. Digests: `desired` is what an 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Dict, Mapping, Tuple
 
 from gitops.errors import MalformedError
@@ -30,7 +31,7 @@ class Resource:
     when: When = field(default_factory=dict[str, Tuple[str, ...]])
     drift: str = "heal"
 
-    @property
+    @cached_property
     def address(self) -> Address:
         """`kind:name`."""
         return make_address(self.kind, self.name)

@@ -41,7 +41,7 @@ Text = Tuple[Part, ...]
 def text_to_json(text: Text) -> Json:
     """Give a plain string when no secret is in it, else `{parts: [...]}`."""
     if all(isinstance(part, str) for part in text):
-        return "".join(cast(Sequence[str], text))
+        return "".join(cast("Sequence[str]", text))
     return {"parts": [part if isinstance(part, str) else part.to_json() for part in text]}
 
 
@@ -70,7 +70,7 @@ def find_secrets(value: Json) -> Tuple[SecretRef, ...]:
     while stack:
         item = stack.pop()
         if isinstance(item, dict):
-            table = cast(Mapping[str, Json], item)
+            table = cast("Mapping[str, Json]", item)
             if set(table) == {"parts"} and not isinstance(table["parts"], str):
                 for part in text_from_json(table, "secret"):
                     if isinstance(part, SecretRef):
@@ -78,7 +78,7 @@ def find_secrets(value: Json) -> Tuple[SecretRef, ...]:
             else:
                 stack.extend(table.values())
         elif isinstance(item, (list, tuple)):
-            stack.extend(cast(Sequence[Json], item))
+            stack.extend(cast("Sequence[Json]", item))
     return tuple(found[key] for key in sorted(found))
 
 

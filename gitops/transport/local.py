@@ -54,7 +54,7 @@ def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python
     """Run a request here; raise the error that the executor reports, with its code and exit status."""
     folder = unpack_payload(build_payload(), cache)
     process = subprocess.Popen(  # the executor ends by its own bounds; a deadline here could cut a run in half
-        [python, "-I", "-S", "-B", str(folder)],
+        executor_command(folder, python),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/",
@@ -78,6 +78,12 @@ def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python
         status = process.wait()
     _raise_error(events, status)
     return Executed(status, tuple(events))
+
+
+def executor_command(folder: Path, python: str = sys.executable) -> list[str]:
+    """Give the command that runs the unpacked executor: isolated, and started by hand, since `runpy` alone costs 4 ms."""
+    program = f"import sys; sys.path.insert(0, {str(folder)!r}); from gitops.executor.__main__ import main; sys.exit(main())"
+    return [python, "-I", "-S", "-B", "-c", program]
 
 
 def unpack_payload(archive: bytes, cache: Path) -> Path:

@@ -1,0 +1,179 @@
+"""Settings of the service: environment variables `GITOPS_*`, and a YAML file whose keys are the same names without prefix, small.
+
+```yaml
+data_dir: /var/lib/trueup
+github_api_url: https://api.github.com
+github_token: {file: /etc/trueup/github-token}
+repositories: [acme/infra]
+users: {alice: {password: "scrypt:…", teams: [sre]}}
+```
+The environment wins. The one place of `webhooks` that reads it. Secrets may be files, and never appear in `repr` or messages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import yaml
+
+from gitops.errors import UsageError
+from webhooks.auth.users import Users, parse_users
+
+PREFIX = "GITOPS_"
+NAMES = (
+    "data_dir",
+    "database_url",
+    "listen",
+    "repositories",
+    "github_api_url",
+    "github_token",
+    "github_webhook_secret",
+    "release_key",
+    "public_url",
+    "admin_token",
+    "local_repository",
+    "poll_seconds",
+)
+SECRETS = ("github_token", "github_webhook_secret", "admin_token")
+DEFAULT_LISTEN = "127.0.0.1:8080"
+GITHUB = "https://api.github.com"
+LEAST_POLL, MOST_PORT = 1, 65535
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Valid settings. `port` 0 takes a free one; `release_key` None: somebody else signs; `github_token` empty: no GitHub."""
+
+    data_dir: Path
+    database_url: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    repositories: tuple[str, ...] = ()
+    github_api_url: str = GITHUB
+    github_token: str = field(default="", repr=False)
+    github_webhook_secret: str = field(default="", repr=False)
+    release_key: Path | None = None
+    public_url: str = ""
+    admin_token: str = field(default="", repr=False)
+    local_repository: Path | None = None
+    poll_seconds: int = 60
+    users: Users = field(default_factory=Users)
+
+
+def read_settings(file: Path | None = None, given: Mapping[str, str] | None = None) -> Settings:
+    """Read the file, then the environment over it, then `given` (command line options) over both; raise UsageError (exit 1)."""
+    table, users = _read_file(file)
+    for name in NAMES:
+        if os.environ.get(PREFIX + name.upper()):
+            table[name] = os.environ[PREFIX + name.upper()]
+    table.update(given or {})
+    return parse_settings(table, users)
+
+
+def parse_settings(table: Mapping[str, Any], users: Users | None = None) -> Settings:
+    """Make valid settings of named values; unknown names are errors."""
+    unknown = sorted(set(table) - set(NAMES))
+    if unknown:
+        raise UsageError(f"settings: unknown key `{unknown[0][:80]}`", code="U071", hint="known: " + ", ".join((*NAMES, "users")))
+    texts = {name: _read_value(name, table[name]) for name in table if name != "repositories"}
+    data_dir = Path(texts.get("data_dir") or "trueup-data").absolute()
+    host, port = _read_listen(texts.get("listen") or DEFAULT_LISTEN)
+    return Settings(
+        data_dir=data_dir,
+        database_url=texts.get("database_url") or f"sqlite:///{data_dir / 'trueup.sqlite'}",
+        host=host,
+        port=port,
+        repositories=_read_repositories(table.get("repositories", ())),
+        github_api_url=_read_url("github_api_url", texts.get("github_api_url") or GITHUB),
+        github_token=texts.get("github_token", ""),
+        github_webhook_secret=texts.get("github_webhook_secret", ""),
+        release_key=_read_path(texts.get("release_key", "")),
+        public_url=_read_url("public_url", texts.get("public_url", "")),
+        admin_token=texts.get("admin_token", ""),
+        local_repository=_read_path(texts.get("local_repository", "")),
+        poll_seconds=_read_seconds(texts.get("poll_seconds") or "60"),
+        users=users or Users(),
+    )
+
+
+def _read_file(file: Path | None) -> tuple[dict[str, Any], Users]:
+    if file is None:
+        return {}, Users()
+    try:
+        value: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read the settings {file}: {error.strerror}", code="U072") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"the settings {file} are not YAML: {str(error)[:200]}", code="U072") from error
+    if value is None:
+        return {}, Users()
+    if not isinstance(value, dict):
+        raise UsageError(f"the settings {file}: expected a table", code="U072")
+    table = {str(name): item for name, item in cast("dict[Any, Any]", value).items()}
+    return table, parse_users(table.pop("users", None))
+
+
+def _read_value(name: str, value: Any) -> str:
+    if name in SECRETS and isinstance(value, dict):
+        return _read_secret_file(name, cast("dict[Any, Any]", value))
+    if isinstance(value, bool) or not isinstance(value, str | int | Path):
+        raise UsageError(f"settings: `{name}`: expected a text", code="U071")
+    return str(value)
+
+
+def _read_secret_file(name: str, value: Mapping[Any, Any]) -> str:
+    path = value.get("file")
+    if set(value) != {"file"} or not isinstance(path, str):
+        raise UsageError(f"settings: `{name}`: expected a text, or {{file: PATH}}", code="U071")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise UsageError(f"settings: `{name}`: cannot read {path}: {error.strerror}", code="U072") from error
+
+
+def _read_listen(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > MOST_PORT:
+        raise UsageError(f"settings: `listen`: expected ADDRESS:PORT, got {text[:80]!r}", code="U071", hint="like 127.0.0.1:8080")
+    return host, int(port)
+
+
+def _read_repositories(value: Any) -> tuple[str, ...]:
+    items: Any = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise UsageError("settings: `repositories`: expected owner/name, …", code="U071")
+    found = tuple(str(item) for item in cast("list[Any]", items) if item)
+    for item in found:
+        parts = item.split("/")
+        if len(parts) != 2 or not all(_is_name(part) for part in parts):  # noqa: PLR2004  owner and name
+            raise UsageError(f"settings: `repositories`: expected owner/name, got {item[:80]!r}", code="U071")
+    return found
+
+
+def _is_name(text: str) -> bool:
+    return text not in ("", ".", "..") and all(mark.isalnum() or mark in "._-" for mark in text) and text.isascii()
+
+
+def _read_url(name: str, text: str) -> str:
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise UsageError(f"settings: `{name}`: expected an http(s) address without user, query or fragment", code="U071")
+    return text.rstrip("/")
+
+
+def _read_path(text: str) -> Path | None:
+    return Path(text).absolute() if text else None
+
+
+def _read_seconds(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < LEAST_POLL:
+        raise UsageError("settings: `poll_seconds`: expected a whole number of seconds, at least 1", code="U071")
+    return int(text)

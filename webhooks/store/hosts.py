@@ -1,0 +1,107 @@
+"""Hosts and their enrolment tokens in the store. Credentials and tokens are kept as hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from gitops.model.codec import decode_json, encode_canonical
+from gitops.model.observation import Observation
+from webhooks.records import HostRecord, TokenRecord
+from webhooks.store.columns import need_time, pack_time, unpack_time
+from webhooks.store.tables import hosts, tokens
+
+MOST = 100
+
+
+def save_host(connection: Connection, record: HostRecord) -> None:
+    """Write a host, replacing what was known."""
+    connection.execute(delete(hosts).where(hosts.c.name == record.name))
+    connection.execute(insert(hosts).values(**_pack(record)))
+
+
+def find_host(connection: Connection, name: str) -> HostRecord | None:
+    """Give a host by name."""
+    row = connection.execute(select(hosts).where(hosts.c.name == name)).first()
+    return None if row is None else _unpack(row)
+
+
+def find_host_by_credential(connection: Connection, digest: str) -> HostRecord | None:
+    """Give the host whose credential has this hash."""
+    row = connection.execute(select(hosts).where(hosts.c.credential == digest)).first()
+    return None if row is None else _unpack(row)
+
+
+def list_hosts(connection: Connection, *, environment: str = "", limit: int = MOST, offset: int = 0) -> tuple[HostRecord, ...]:
+    """List hosts by name."""
+    query = select(hosts).order_by(hosts.c.name).limit(limit).offset(offset)
+    return tuple(_unpack(row) for row in connection.execute(_narrow(query, environment)))
+
+
+def count_hosts(connection: Connection, *, environment: str = "") -> int:
+    """Count them."""
+    return connection.execute(_narrow(select(func.count()).select_from(hosts), environment)).scalar_one()
+
+
+def read_observations(connection: Connection, names: Sequence[str]) -> dict[str, Observation]:
+    """Give the last observations of these hosts; who never reported is not there."""
+    query = select(hosts.c.name, hosts.c.observation).where(hosts.c.observation.is_not(None))
+    wanted = set(names)
+    return {row.name: _read_observation(row.observation) for row in connection.execute(query) if row.name in wanted}
+
+
+def add_token(connection: Connection, record: TokenRecord) -> None:
+    """Write a token's hash."""
+    values = {"host": record.host, "digest": record.digest, "expires": pack_time(record.expires), "used": pack_time(record.used)}
+    connection.execute(insert(tokens).values(**values))
+
+
+def find_token(connection: Connection, digest: str) -> TokenRecord | None:
+    """Give a token by its hash."""
+    row = connection.execute(select(tokens).where(tokens.c.digest == digest)).first()
+    return None if row is None else TokenRecord(row.host, row.digest, need_time(row.expires), unpack_time(row.used))
+
+
+def spend_token(connection: Connection, digest: str, now: datetime) -> bool:
+    """Mark a token as used; False when somebody was faster."""
+    unused = (tokens.c.digest == digest) & tokens.c.used.is_(None)
+    return connection.execute(update(tokens).where(unused).values(used=pack_time(now))).rowcount == 1
+
+
+def _narrow(query: Any, environment: str) -> Any:
+    return query.where(hosts.c.environment == environment) if environment else query
+
+
+def _pack(record: HostRecord) -> dict[str, Any]:
+    return {
+        "name": record.name,
+        "environment": record.environment,
+        "enrolled": pack_time(record.enrolled),
+        "credential": record.credential,
+        "seen": pack_time(record.seen),
+        "run": record.run,
+        "result": record.result,
+        "serial": record.serial,
+        "observation": None if record.observation is None else encode_canonical(record.observation.to_json()),
+    }
+
+
+def _unpack(row: Row[Any]) -> HostRecord:
+    return HostRecord(
+        name=row.name,
+        environment=row.environment,
+        enrolled=need_time(row.enrolled),
+        credential=row.credential,
+        seen=unpack_time(row.seen),
+        run=row.run,
+        result=row.result,
+        serial=row.serial,
+        observation=None if row.observation is None else _read_observation(row.observation),
+    )
+
+
+def _read_observation(data: bytes) -> Observation:
+    return Observation.from_json(decode_json(data))

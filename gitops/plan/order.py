@@ -129,8 +129,9 @@ def _adjacency(
     followers: Dict[Address, List[Address]] = {address: [] for address in known}
     waiting: Dict[Address, Set[Address]] = {address: set() for address in known}
     for edge in edges:
-        followers[edge.before].append(edge.after)
-        waiting[edge.after].add(edge.before)
+        if edge.before not in waiting[edge.after]:  # two may be joined twice, by a notification and by their kinds
+            followers[edge.before].append(edge.after)
+            waiting[edge.after].add(edge.before)
     return followers, waiting
 
 

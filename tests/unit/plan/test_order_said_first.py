@@ -14,7 +14,10 @@ def order(*resources: Resource) -> list[str]:
 
 
 def test_files_below_the_folder_of_a_package_come_after_it() -> None:
-    assert order(Resource("file", "/etc/hello/a.conf"), Resource("package", "hello")) == ["package:hello", "file:/etc/hello/a.conf"]
+    assert order(Resource("file", "/etc/hello/a.conf"), Resource("package", "hello")) == [
+        "package:hello",
+        "file:/etc/hello/a.conf",
+    ]
 
 
 def test_a_declared_need_turns_an_automatic_edge_around_instead_of_making_a_cycle() -> None:

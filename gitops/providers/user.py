@@ -3,7 +3,7 @@
 `groups` are the supplementary groups exactly: membership in others is taken away; undeclared, it is left alone. A new user gets a
 group of its own name (one that is there already is taken) and, unless it is a system user, its home with the skeleton. Changing
 `uid` gives the files below the home to the new number and no others; changing `home` moves nothing. `absent` keeps the home, and
-the private group of that name goes, as userdel does. An account that comes from elsewhere (LDAP, SSSD) is refused and left alone.
+the private group of that name goes, as userdel does; so does undoing a new user. An account that comes from elsewhere (LDAP, SSSD) is refused and left alone.
 """
 
 from __future__ import annotations
@@ -109,8 +109,6 @@ class UserProvider(Provider[UserSpec]):
         elif step.action == "create":
             _note_group(step.spec, host)
             host.note_undo(["userdel", "--", name])
-            if not step.spec.system:
-                host.note_undo((), f"the home of {name} is kept, should there be something in it by now")
             _call(["useradd", *_creation_flags(step.spec, host), *_flags(step), "--", name], host)
         else:
             before = {change.name: change.before for change in step.difference.fields}

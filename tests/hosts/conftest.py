@@ -6,14 +6,15 @@ Tests that need real hosts are marked `hosts` and share one worker (`xdist_group
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.support.hosts import Rig, open_rig
-from tests.support.managed import Managed
+from tests.support.managed import Managed, unpack_executor
 from tests.support.packages import build_repository
+from tests.support.roots import get_root
 from tests.support.tiny import PACKAGES
 
 SUITES = ("bookworm", "bullseye")  # Python 3.11 and 3.9
@@ -34,10 +35,33 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_repository(tmp_path_factory.mktemp("packages"), *PACKAGES)
 
 
+@pytest.fixture(scope="session")
+def executors(rig: Rig, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Give the executor, compiled by each suite's own Python."""
+    return {suite: unpack_executor(tmp_path_factory.mktemp(suite), get_root(suite)) for suite in SUITES}
+
+
+@pytest.fixture(scope="session", params=SUITES)
+def shared(
+    request: pytest.FixtureRequest,
+    rig: Rig,
+    repository: Path,
+    executors: Mapping[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Managed]:
+    """Give a running host that many tests share: each uses names of its own."""
+    host = rig.boot(f"shared-{next(_numbers)}", request.param)
+    host.add_packages(repository)
+    yield Managed.start(host, tmp_path_factory.mktemp("shared") / "project", executors[request.param])
+    host.remove()
+
+
 @pytest.fixture(params=SUITES)
-def machine(request: pytest.FixtureRequest, rig: Rig, repository: Path, tmp_path: Path) -> Iterator[Managed]:
+def machine(
+    request: pytest.FixtureRequest, rig: Rig, repository: Path, executors: Mapping[str, Path], tmp_path: Path
+) -> Iterator[Managed]:
     """Give a fresh, running host that knows the tiny packages."""
     host = rig.boot(f"web-{next(_numbers)}", request.param)
     host.add_packages(repository)
-    yield Managed.start(host, tmp_path / "project")
+    yield Managed.start(host, tmp_path / "project", executors[request.param])
     host.remove()

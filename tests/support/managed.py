@@ -9,8 +9,10 @@ machine.rollback(report.run)
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,10 +29,10 @@ from gitops.source.snapshot import snapshot_folder
 from gitops.transport.payload import build_payload
 from tests.support.hosts import TestHost
 from tests.support.project import PROJECT, write_files
+from tests.support.tools import run_there
 
-ARCHIVE, BLOBS, STATE = "/opt/trueup/executor.pyz", "/opt/trueup/blobs", "/var/lib/gitops"
-# Python writes no compiled files, so that what a plan leaves behind is the plan's doing.
-EXECUTOR = ("python3", "-I", "-S", "-B", ARCHIVE)
+FOLDER, BLOBS, STATE = "/opt/trueup/executor", "/opt/trueup/blobs", "/var/lib/gitops"
+EXECUTOR = ("python3", "-I", "-S", "-B", FOLDER)
 UNWATCHED = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # what systemd itself goes on writing
 
 
@@ -56,6 +58,14 @@ class Answer:
         return Report.from_json(self.body("report"))
 
 
+def unpack_executor(folder: Path, root: Path) -> Path:
+    """Unpack the executor's archive and compile it with the Python of a root file system, as a machine keeps it; give the folder."""
+    with zipfile.ZipFile(io.BytesIO(build_payload())) as archive:
+        archive.extractall(folder)
+    run_there(root, folder, ["python3", "-m", "compileall", "-q", "/mnt"])
+    return folder
+
+
 def compile_resources(folder: Path, resources: str, host: str) -> Graphs:
     """Compile a project with one host that lists these resources (YAML)."""
     indented = "".join(f"    {line}\n" for line in resources.splitlines())
@@ -73,11 +83,9 @@ class Managed:
         self.resources: tuple[Resource, ...] = ()
 
     @staticmethod
-    def start(host: TestHost, folder: Path) -> Managed:
-        """Put the executor's archive on the host."""
-        place = host.path / ARCHIVE.lstrip("/")
-        place.parent.mkdir(parents=True)
-        place.write_bytes(build_payload())
+    def start(host: TestHost, folder: Path, executor: Path) -> Managed:
+        """Put an unpacked executor (`unpack_executor`) on the host."""
+        host.copy_in(executor, FOLDER)
         (host.path / BLOBS.lstrip("/")).mkdir()
         return Managed(host, folder)
 
@@ -121,10 +129,11 @@ class Managed:
         planned = self.plan(resources, guards=True)
         report = self.apply(resources).report
         happened = [(item.address, item.action, item.result) for item in report.changes]
-        assert happened == [(item.address, item.action, "changed") for item in planned.changes], report.to_json()
-        assert self.plan(resources, guards=True).changes == ()
-        again = self.apply(resources).report
-        assert (again.result, again.changes) == ("converged", ())
+        assert happened == [(item.address, item.action, "changed") for item in planned.changes], describe(report)
+        before = self.walk()
+        again = self.apply(resources)
+        assert (again.report.result, again.plan.changes, again.report.changes) == ("converged", (), ()), describe(again.report)
+        assert [path for path in list_changed(before, self.walk()) if not path.startswith(f"{STATE}/")] == []
         return report
 
     def rollback(self, run: str) -> Answer:

@@ -2,7 +2,8 @@
 
 `hello-tool`: a script, in three versions, one with an epoch. `hello-daemon`: a service that starts when it is installed, as Debian's do,
 and keeps in /run/hello-daemon.seen the config that it read when it started. `old-tool`, and `old-client` that depends on it.
-`broken-tool`: fails when it is configured. `new-mailer` and `other-mailer` both provide the virtual `mailer`, and conflict.
+`broken-tool`: fails when it is configured; `slow-tool` takes for ever unless /run/slow-tool.hurry is there. `lib-multi` is there for
+two architectures. `new-mailer` and `other-mailer` both provide the virtual `mailer`, and conflict.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ WantedBy=multi-user.target
 STARTS = "#!/bin/sh\nset -e\nchmod 755 /usr/sbin/hello-daemon\nsystemctl daemon-reload\nsystemctl enable --now hello-daemon\n"
 STOPS = '#!/bin/sh\nset -e\n[ "$1" = remove ] && systemctl disable --now hello-daemon\nexit 0\n'
 
+SLOW = "#!/bin/sh\ntouch /srv/slow-tool.started\n[ -e /run/slow-tool.hurry ] || sleep 300\n"
+
 
 def _tool(version: str) -> TinyPackage:
     return TinyPackage("hello-tool", version, files={"/usr/share/hello-tool/version": f"{version}\n"})
@@ -52,6 +55,10 @@ PACKAGES = (
     TinyPackage("old-tool", "3.0", files={"/usr/share/old-tool": "old\n", "/etc/old-tool.conf": "old\n"}),
     TinyPackage("old-client", "1.0", control={"Depends": "old-tool"}),
     TinyPackage("broken-tool", "1.0", scripts={"postinst": "#!/bin/sh\necho cannot configure >&2\nexit 3\n"}),
+    TinyPackage("slow-tool", "1.0", scripts={"postinst": SLOW}),
+    *(TinyPackage("lib-multi", "1.0", control={"Architecture": name, "Multi-Arch": "same"}) for name in ("amd64", "i386")),
+    *(TinyPackage(f"tool-{name}", "1.0") for name in ("a", "b", "c", "d", "e", "f")),
+    TinyPackage("needs-a", "1.0", control={"Depends": "tool-a"}),
     TinyPackage("new-mailer", "1.0", control={"Provides": "mailer", "Conflicts": "mailer"}),
     TinyPackage("other-mailer", "1.0", control={"Provides": "mailer", "Conflicts": "mailer"}),
 )

@@ -1,0 +1,194 @@
+"""Services on real hosts, through real systemd: what is independent, what cannot be, what a failure says."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gitops.model.plan import HostPlan
+from gitops.model.report import Report
+from tests.support.managed import Managed
+
+pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
+
+LOOP = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def unit(machine: Managed, name: str, text: str) -> None:
+    """Put a unit there by hand, as something else than we would."""
+    (machine.host.path / "etc/systemd/system" / name).write_text(text, encoding="utf-8")
+    machine.host.run(["systemctl", "daemon-reload"])
+
+
+def shown(machine: Managed, *argv: str) -> str:
+    return machine.host.run(argv, check=False).out.strip()
+
+
+def is_active(machine: Managed, name: str) -> str:
+    return shown(machine, "systemctl", "is-active", name)
+
+
+def is_enabled(machine: Managed, name: str) -> str:
+    return shown(machine, "systemctl", "is-enabled", name)
+
+
+def pid_of(machine: Managed, name: str) -> str:
+    return shown(machine, "systemctl", "show", "-p", "MainPID", "--value", name)
+
+
+def reasons(plan: HostPlan) -> dict[str, str]:
+    return {str(item.address): item.reason for item in plan.changes if item.action == "refused"}
+
+
+def messages(report: Report) -> dict[str, tuple[str, str]]:
+    return {str(item.address): (item.result, item.message) for item in report.changes}
+
+
+def test_running_and_enabled_are_independent(shared: Managed) -> None:
+    unit(shared, "apart.service", LOOP)
+    shared.converge("- service: apart\n  state: running\n")
+    assert (is_active(shared, "apart"), is_enabled(shared, "apart")) == ("active", "disabled")
+    shared.converge("- service: apart\n  enabled: true\n")
+    shared.converge("- service: apart\n  state: stopped\n")
+    assert (is_active(shared, "apart"), is_enabled(shared, "apart")) == ("inactive", "enabled")
+    shared.converge("- service: apart\n  enabled: false\n")
+    assert (is_active(shared, "apart"), is_enabled(shared, "apart")) == ("inactive", "disabled")
+
+
+def test_reload_keeps_the_process_and_restart_does_not(machine: Managed) -> None:
+    resources = """\
+- package: hello-daemon
+- file: /etc/hello-daemon/hello.conf
+  content: "CONTENT\\n"
+  notify: [service:hello-daemon]
+- service: hello-daemon
+  state: running
+  on_notify: reload
+"""
+    machine.converge(resources)
+    before = pid_of(machine, "hello-daemon")
+    machine.converge(resources.replace("CONTENT", "second"))
+    deadline = time.monotonic() + 10
+    while "reloaded" not in shown(machine, "cat", "/run/hello-daemon.seen"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert pid_of(machine, "hello-daemon") == before
+    machine.converge(resources.replace("CONTENT", "third").replace("on_notify: reload", "on_notify: restart"))
+    assert pid_of(machine, "hello-daemon") != before
+
+
+def test_a_unit_file_of_ours_is_loaded_before_its_service_is_started_again(shared: Managed) -> None:
+    resources = """\
+- file: /etc/systemd/system/ours.service
+  content: "[Service]\\nExecStart=/bin/sleep SECONDS\\n[Install]\\nWantedBy=multi-user.target\\n"
+  notify: [service:ours]
+- service: ours
+  state: running
+  enabled: true
+"""
+    shared.converge(resources.replace("SECONDS", "1000"))
+    run = shared.converge(resources.replace("SECONDS", "2000")).run
+    command = ["cat", f"/proc/{pid_of(shared, 'ours')}/cmdline"]
+    assert shared.host.run(command).out.split("\0")[1] == "2000"
+    assert shared.rollback(run).report.result == "reverted"
+    command = ["cat", f"/proc/{pid_of(shared, 'ours')}/cmdline"]
+    assert shared.host.run(command).out.split("\0")[1] == "1000"
+
+
+def test_rollback_of_a_new_service_stops_and_disables_it(shared: Managed) -> None:
+    unit(shared, "fresh.service", LOOP)
+    run = shared.converge("- service: fresh\n  state: running\n  enabled: true\n").run
+    assert shared.rollback(run).report.result == "reverted"
+    assert (is_active(shared, "fresh"), is_enabled(shared, "fresh")) == ("inactive", "disabled")
+
+
+def test_masked_static_oneshot_and_template_units_are_refused_with_the_reason(shared: Managed) -> None:
+    unit(shared, "hidden.service", LOOP)
+    shared.host.run(["mv", "/etc/systemd/system/hidden.service", "/lib/systemd/system/"])
+    shared.host.run(["systemctl", "mask", "hidden"])
+    unit(shared, "fixed.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    unit(shared, "once.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+    unit(shared, "many@.service", LOOP)
+    answer = shared.apply(
+        "- service: hidden\n  state: running\n- service: fixed\n  enabled: true\n- service: once\n  state: running\n"
+        '- service: many@\n  state: running\n- service: "hid*"\n  state: running\n'
+    )
+    assert answer.status == 4
+    found = reasons(answer.plan)
+    assert "masked" in found["service:hidden"]
+    assert "`static`" in found["service:fixed"]
+    assert "oneshot" in found["service:once"]
+    assert "template" in found["service:many@"]
+    assert "not a unit's name" in found["service:hid*"]
+    assert is_active(shared, "hidden") == "inactive"
+    shared.converge("- service: fixed\n  state: running\n")
+    shared.converge("- service: many@one\n  state: running\n  enabled: true\n")
+    assert (is_active(shared, "many@one"), is_enabled(shared, "many@one")) == ("active", "enabled")
+    assert shared.plan("- service: hidden\n  state: stopped\n  enabled: false\n").changes == ()
+
+
+def test_a_service_that_cannot_start_says_why_and_stops_what_needs_it(shared: Managed) -> None:
+    unit(shared, "doomed.service", "[Service]\nType=forking\nExecStart=/bin/sh -c 'echo no teapot here >&2; exit 7'\n")
+    unit(shared, "brief.service", "[Service]\nExecStart=/bin/no-such-program\n")
+    answer = shared.apply(
+        "- service: doomed\n  state: running\n- service: brief\n  state: running\n"
+        "- file: /etc/after-doomed\n  content: x\n  needs: [service:doomed]\n"
+    )
+    found = messages(answer.report)
+    assert found["service:doomed"][0] == "failed"
+    assert "no teapot here" in found["service:doomed"][1]
+    assert len(found["service:doomed"][1]) < 2000
+    assert found["service:brief"][0] == "failed"
+    assert found["file:/etc/after-doomed"] == ("skipped", "because service:doomed did not succeed")
+
+
+def test_a_service_that_is_started_again_and_again_is_not_running(shared: Managed) -> None:
+    unit(
+        shared,
+        "loop.service",
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=60\n",
+    )
+    shared.host.run(["systemctl", "start", "loop"])
+    deadline = time.monotonic() + 10
+    while shown(shared, "systemctl", "show", "-p", "SubState", "--value", "loop") != "auto-restart":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [item.action for item in shared.plan("- service: loop\n  state: running\n").changes] == ["update"]
+    shared.host.run(["systemctl", "stop", "loop"])
+
+
+def test_a_unit_that_nothing_brings_is_conditional_and_fails(shared: Managed) -> None:
+    resources = "- service: nowhere\n  state: running\n"
+    assert [(item.action, item.confidence) for item in shared.plan(resources).changes] == [("update", "conditional")]
+    assert messages(shared.apply(resources).report)["service:nowhere"][0] == "failed"
+    assert shared.plan("- service: nowhere\n  state: stopped\n  enabled: false\n").changes == ()
+
+
+def test_a_notification_never_starts_what_was_stopped(shared: Managed) -> None:
+    unit(shared, "quiet.service", LOOP)
+    resources = "- file: /etc/quiet.conf\n  content: x\n  notify: [service:quiet]\n- service: quiet\n"
+    shared.apply(resources)
+    assert is_active(shared, "quiet") == "inactive"
+
+
+def test_an_init_script_is_a_service_too(shared: Managed) -> None:
+    script = shared.host.path / "etc/init.d/oldstyle"
+    script.write_text(
+        "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: oldstyle\n# Required-Start:\n# Required-Stop:\n# Default-Start: 2 3 4 5\n"
+        "# Default-Stop: 0 1 6\n### END INIT INFO\nexit 0\n"
+    )
+    script.chmod(0o755)
+    shared.host.run(["systemctl", "daemon-reload"])
+    shared.converge("- service: oldstyle\n  enabled: true\n")
+    assert shown(shared, "sh", "-c", "ls /etc/rc3.d/S*oldstyle") != ""
+    shared.converge("- service: oldstyle\n  enabled: false\n")
+
+
+def test_other_units_go_by_their_whole_names_and_dots_are_no_type(shared: Managed) -> None:
+    unit(shared, "tick.timer", "[Timer]\nOnCalendar=yearly\n[Install]\nWantedBy=timers.target\n")
+    unit(shared, "tick.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+    unit(shared, "php8.2-fpm.service", LOOP)
+    shared.converge("- service: tick.timer\n  state: running\n  enabled: true\n- service: php8.2-fpm\n  state: running\n")
+    assert is_active(shared, "tick.timer") == "active"
+    assert is_active(shared, "php8.2-fpm.service") == "active"

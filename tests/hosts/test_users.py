@@ -1,0 +1,92 @@
+"""Users and groups on real hosts, through the real tools, looked at with getent and id."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.managed import Managed
+
+pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
+
+
+def shown(machine: Managed, *argv: str) -> str:
+    return machine.host.run(argv, check=False).out.strip()
+
+
+def test_groups_are_exact_when_declared_and_left_alone_when_not(shared: Managed) -> None:
+    shared.converge("- group: ga\n- group: gb\n- group: gc\n- user: ann\n  groups: [gb, ga]\n")
+    assert sorted(shown(shared, "id", "-nG", "ann").split()) == ["ann", "ga", "gb"]
+    shared.host.run(["usermod", "-a", "-G", "gc", "ann"])
+    assert shared.plan("- user: ann\n").changes == ()
+    shared.converge("- user: ann\n  groups: [ga]\n")
+    assert sorted(shown(shared, "id", "-nG", "ann").split()) == ["ann", "ga"]
+    shared.converge("- user: ann\n  groups: []\n")
+    assert shown(shared, "id", "-nG", "ann") == "ann"
+    shared.converge("- user: amy\n  groups: []\n")
+
+
+def test_every_attribute_can_change_and_rollback_brings_it_back(shared: Managed) -> None:
+    shared.converge("- group: team\n  gid: 5100\n- user: ben\n  uid: 5001\n  comment: Ben\n")
+    before = shown(shared, "getent", "passwd", "ben")
+    changed = "- user: ben\n  uid: 5002\n  group: team\n  home: /srv/ben\n  shell: /bin/bash\n  comment: Ben Example\n"
+    run = shared.converge(changed).run
+    assert shown(shared, "getent", "passwd", "ben") == "ben:x:5002:5100:Ben Example:/srv/ben:/bin/bash"
+    assert shared.plan(changed.replace("group: team", 'group: "5100"')).changes == ()
+    assert shared.rollback(run).report.result == "reverted"
+    assert shown(shared, "getent", "passwd", "ben") == before
+
+
+def test_a_user_has_a_home_and_a_system_user_has_not(shared: Managed) -> None:
+    shared.converge("- user: cat\n- user: catd\n  system: true\n  home: /var/lib/catd\n")
+    assert shown(shared, "stat", "-c", "%U", "/home/cat") == "cat"
+    assert shown(shared, "ls", "/home/cat/.profile") == "/home/cat/.profile"
+    assert shown(shared, "sh", "-c", "ls /var/lib/catd 2>/dev/null") == ""
+    assert int(shown(shared, "id", "-u", "catd")) < 1000
+
+
+def test_a_group_of_the_users_name_is_taken_and_survives_a_rollback(shared: Managed) -> None:
+    shared.converge("- group: dan\n  gid: 5300\n")
+    run = shared.converge("- group: dan\n  gid: 5300\n- user: dan\n").run
+    assert shown(shared, "id", "-g", "dan") == "5300"
+    assert shared.rollback(run).report.result == "reverted"
+    assert shown(shared, "getent", "passwd", "dan") == ""
+    assert shown(shared, "getent", "group", "dan") == "dan:x:5300:"
+
+
+def test_absent_keeps_the_home_and_takes_users_before_their_groups(shared: Managed) -> None:
+    shared.converge("- group: crew\n- group: eve\n- user: eve\n  group: eve\n  groups: [crew]\n")
+    absent = "- group: crew\n  state: absent\n- group: eve\n  state: absent\n- user: eve\n  state: absent\n"
+    report = shared.converge(absent)
+    order = [str(item.address) for item in report.changes]
+    assert order.index("user:eve") < order.index("group:eve")
+    assert shown(shared, "getent", "passwd", "eve") == ""
+    assert shown(shared, "getent", "group", "crew", "eve") == ""
+    assert shown(shared, "ls", "-d", "/home/eve") == "/home/eve"
+
+
+def test_rollback_of_a_removed_group_brings_its_members_back(shared: Managed) -> None:
+    shared.converge("- group: club\n  gid: 5400\n- user: fay\n  groups: [club]\n")
+    run = shared.converge("- group: club\n  state: absent\n").run
+    assert shown(shared, "getent", "group", "club") == ""
+    assert shared.rollback(run).report.result == "reverted"
+    assert shown(shared, "getent", "group", "club") == "club:x:5400:fay"
+
+
+def test_what_the_tools_refuse_is_told_and_the_rest_goes_on(shared: Managed) -> None:
+    report = shared.apply("- user: gus\n  groups: [no-such-group]\n- user: gil\n- user: gem\n  uid: 0\n").report
+    found = {str(item.address): (item.result, item.message) for item in report.changes}
+    assert found["user:gus"][0] == "failed"
+    assert "no-such-group" in found["user:gus"][1]
+    assert found["user:gem"][0] == "failed"
+    assert found["user:gil"] == ("changed", "")
+
+
+def test_names_and_texts_that_would_break_the_files_are_refused(shared: Managed) -> None:
+    before = shown(shared, "cat", "/etc/passwd")
+    answer = shared.apply(
+        '- user: "x:y"\n- user: hal\n  comment: "a:b"\n- user: "a b"\n- group: "g,h"\n- user: ida\n  groups: ["a,b"]\n'
+    )
+    assert answer.status == 4
+    assert {item.action for item in answer.plan.changes} == {"refused"}
+    assert len(answer.plan.changes) == 5
+    assert shown(shared, "cat", "/etc/passwd") == before

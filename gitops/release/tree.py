@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gitops.errors import ConfigError
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.graph import Graphs, shard_of
+
+INDEX = "index"
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,10 @@ def layout_graphs(graphs: Graphs) -> Layout:
     files: dict[str, bytes] = {}
     indexes: dict[str, dict[str, Json]] = {}
     for host, graph in graphs.hosts.items():
+        if host == INDEX:
+            raise ConfigError(
+                f"a host cannot be named `{INDEX}`", code="C109", hint="its file would be the shard's index; rename it"
+            )
         data, shard = graph.to_bytes(), shard_of(host)
         files[f"hosts/{shard}/{host}.json"] = data
         indexes.setdefault(shard, {})[host] = digest_bytes(data)

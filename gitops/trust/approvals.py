@@ -53,6 +53,11 @@ def is_in_force(approval: Approval, at: datetime) -> bool:
     return approval.issued <= at < approval.expires
 
 
+def may_approve(approval: Approval, trust: EnvironmentTrust) -> bool:
+    """Say whether an approver is one of those who count; where nobody is named, everybody is."""
+    return not trust.approvers or not {approval.approver, *approval.teams}.isdisjoint(trust.approvers)
+
+
 def check_unspent(manifests: Iterable[Manifest], spent: frozenset[str]) -> None:
     """Raise TrustError when one of these releases, oldest first, carries an approval that an earlier one carried."""
     seen = set(spent)
@@ -73,7 +78,7 @@ def check_proofs(approvals: Sequence[Approval], trust: EnvironmentTrust) -> None
 
 def find_approved(approvals: Sequence[Approval], trust: EnvironmentTrust) -> Scope:
     """Give the items that enough distinct people who count approved, per host."""
-    counted = [(_person(item.approver), item.scope.hosts) for item in approvals if _counts(item, trust)]
+    counted = [(_person(item.approver), item.scope.hosts) for item in approvals if may_approve(item, trust)]
     known: dict[tuple[tuple[str, int, int], ...], HostScope] = {}
     found: dict[str, HostScope] = {}
     for host in sorted({host for _, hosts in counted for host in hosts}):
@@ -123,10 +128,6 @@ def name_items(scope: Scope) -> str:
     rows = sorted(f"{address} on {host}" for host, item in scope.hosts.items() for address in {row[0] for row in item.intents})
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     return ", ".join(row[:120] for row in rows[:NAMED]) + more
-
-
-def _counts(approval: Approval, trust: EnvironmentTrust) -> bool:
-    return not trust.approvers or not {approval.approver, *approval.teams}.isdisjoint(trust.approvers)
 
 
 def _person(approver: str) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime
 from gitops.errors import MalformedError
 from gitops.model.codec import Json, decode_canonical, encode_canonical, format_time
 from gitops.model.fields import Fields
+from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest, read_manifest
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope
@@ -25,6 +26,7 @@ PAUSE_SCHEMA = "gitops/agent-pause/v1"
 LAST_SCHEMA = "gitops/agent-last/v1"
 CREDENTIAL_SCHEMA = "gitops/credential/v1"
 DOWNLOAD_SCHEMA = "gitops/download/v1"
+FETCH_MEMORY = 3 * DEFAULTS.release_bytes
 
 
 @dataclass(frozen=True)

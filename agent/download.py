@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import sys
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from agent.documents import DOWNLOAD_SCHEMA
+from agent.documents import DOWNLOAD_SCHEMA, FETCH_MEMORY
 from agent.quarantine import BROKEN, COMPLETE, list_entries, name_first, open_store, read_commit
 from gitops.errors import MalformedError, RemoteError, TrueupError, TrustError
 from gitops.model.codec import decode_json
@@ -36,7 +37,7 @@ from gitops.model.resource import Resource
 from gitops.source.release import list_history
 from gitops.trust.contents import find_blobs
 
-MEMORY = 3 * DEFAULTS.release_bytes
+OUT_OF_MEMORY = -4
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,14 @@ class Download:
     tip: str = ""
     ssh_command: str = ""
     seconds: int = DEFAULTS.git_seconds
+    memory: int = FETCH_MEMORY
 
 
 def main() -> int:
     """Do one request; every ending that was foreseen is an answer."""
     try:
         request = read_request(sys.stdin.buffer.read(DEFAULTS.document_bytes))
-        set_bounds(request.seconds)
+        set_bounds(request.seconds, request.memory)
         answer: dict[str, object] = {"tip": download(request)}
     except TrueupError as error:
         answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}}
@@ -80,14 +82,15 @@ def read_request(data: bytes) -> Download:
         tip=fields.text("tip"),
         ssh_command=fields.text("ssh_command"),
         seconds=fields.integer("seconds"),
+        memory=fields.integer("memory"),
     )
     fields.done()
     return found
 
 
-def set_bounds(seconds: int) -> None:
+def set_bounds(seconds: int, memory: int) -> None:
     """Bound this process for good."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (DEFAULTS.release_bytes, DEFAULTS.release_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -119,6 +122,8 @@ def download(request: Download) -> str:
     except (GitProtocolError, urllib3.exceptions.HTTPError) as error:
         raise RemoteError(_words(error), code="R110") from error
     except BROKEN as error:
+        if isinstance(error, zlib.error) and str(error).startswith(f"Error {OUT_OF_MEMORY}"):
+            raise _too_large() from None
         message = f"the remote sent what is not Git ({type(error).__name__})"
         raise RemoteError(message, code="R113") from error
     return tip

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from agent.documents import DOWNLOAD_SCHEMA
+from agent.documents import DOWNLOAD_SCHEMA, FETCH_MEMORY
 from gitops.errors import BugError, MalformedError, RemoteError, TrustError
 from gitops.model.codec import decode_json
 from gitops.model.fields import Fields
@@ -33,6 +33,7 @@ class Remote:
     ssh_command: str
     seconds: int
     environment: dict[str, str]
+    memory: int = FETCH_MEMORY
 
 
 def fetch_tip(remote: Remote, known: str) -> str:
@@ -65,6 +66,7 @@ def _download(remote: Remote, *, known: str = "", tip: str = "", depth: int = 1)
         "tip": tip,
         "ssh_command": remote.ssh_command,
         "seconds": remote.seconds,
+        "memory": remote.memory,
     }
     try:
         done = subprocess.run(

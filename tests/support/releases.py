@@ -97,8 +97,8 @@ class Publisher:
         return Approval(
             repository="acme",
             environment="production",
-            pull="1",
-            change_digest=digest_change(scope, repository="acme", environment="production", pull="1"),
+            pull=str(self.serial + 1),
+            change_digest=digest_change(scope, repository="acme", environment="production", pull=str(self.serial + 1)),
             policy_digest="0" * 64,
             scope=scope,
             approver=approver,

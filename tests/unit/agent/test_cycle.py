@@ -21,7 +21,8 @@ from gitops.model.graph import shard_of
 from gitops.model.manifest import Previous
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope, digest_change
-from gitops.signatures.keys import generate_key
+from gitops.signatures.bundle import sign_message
+from gitops.signatures.keys import SigningKey, generate_key
 from tests.support.agents import Rig
 from tests.support.releases import NOW, Publisher, expired, graphs_of, spoil_file, text_file
 
@@ -307,7 +308,7 @@ def only_intents(publisher: Publisher, *resources: Resource) -> object:
     graphs = graphs_of({"web-1": resources})
     approval = publisher.approve(graphs)
     scope = Scope({host: HostScope(item.intents) for host, item in approval.scope.hosts.items()})
-    digest = digest_change(scope, repository="acme", environment="production", pull="1")
+    digest = digest_change(scope, repository="acme", environment="production", pull=approval.pull)
     return replace(approval, scope=scope, change_digest=digest)
 
 
@@ -550,3 +551,67 @@ def test_what_is_no_longer_needed_is_forgotten(tmp_path: Path) -> None:
         assert rig.cycle().status == 0
     assert len(list((rig.machine.state.base / "releases").iterdir())) == 1
     assert len([path for path in rig.machine.state.blobs.rglob("*") if path.is_file()]) == 1
+
+
+def test_a_fresh_agent_finds_the_approvals_of_what_stands_in_older_releases(tmp_path: Path) -> None:
+    rig = Rig.make(tmp_path / "rig", required=1)
+    rig.release(MOTD, approved=True)
+    for number in range(17):
+        rig.release(MOTD, text_file("/etc/more", f"more {number}\n"), approved=True)
+    assert (rig.cycle().status, rig.read("/etc/motd"), rig.read("/etc/more")) == (0, "hello\n", "more 16\n")
+
+
+def test_a_fresh_agent_is_not_talked_into_what_nobody_approved(tmp_path: Path) -> None:
+    rig = Rig.make(tmp_path / "rig", required=1)
+    rig.release(MOTD, approved=True)
+    rig.release(MOTD, text_file("/etc/more", "more\n"))
+    cycle = rig.cycle()
+    assert cycle.stop is not None
+    assert (cycle.status, cycle.stop.code) == (6, "T107")
+    assert not rig.path("/etc").exists()
+
+
+def test_an_approval_that_was_spent_is_not_accepted_again(strict: Rig) -> None:
+    graphs = graphs_of({"web-1": [NEWER]})
+    approval = strict.publisher.approve(graphs)
+    strict.publisher.release(graphs, approvals=[approval])
+    assert strict.cycle().status == 0
+    strict.release(MOTD, approved=True)
+    assert strict.cycle().status == 0
+    strict.publisher.release(graphs, approvals=[approval])
+    cycle = strict.cycle()
+    assert cycle.stop is not None
+    assert (cycle.status, cycle.stop.code) == (6, "T107")
+    assert strict.read("/etc/motd") == "hello\n"
+
+
+def rotate(rig: Rig, signers: list[SigningKey]) -> SigningKey:
+    """Release under a new key, with the trust root that names it, signed by these; give the new key."""
+    fresh, before = generate_key(), rig.publisher.root
+    root = replace(before, version=before.version + 1, keys={fresh.public.ident: fresh.public})
+    signatures = {
+        f"trust/2.sigs/{key.public.ident}.sigstore.json": sign_message(key, root.to_bytes()) for key in (*signers, fresh)
+    }
+    rig.publisher.key = fresh
+    graphs = graphs_of({"web-1": [NEWER]})
+    rig.publisher.release(graphs, spoil=lambda files: files.update({"trust/2.json": root.to_bytes(), **signatures}))
+    return fresh
+
+
+def test_a_rotated_trust_root_is_followed_and_remembered(rig: Rig) -> None:
+    fresh = rotate(rig, [rig.publisher.key])
+    assert (rig.cycle().status, rig.read("/etc/motd")) == (0, "hello again\n")
+    assert rig.memory.root is not None
+    assert list(rig.memory.root.keys) == [fresh.public.ident]
+    rig.release(MOTD, key=generate_key(), is_remembered=False)
+    assert rig.cycle().status == 6
+    rig.release(MOTD)
+    assert rig.cycle().status == 0
+
+
+def test_a_trust_root_that_the_old_key_did_not_sign_is_refused(rig: Rig) -> None:
+    rotate(rig, [])
+    cycle = rig.cycle()
+    assert cycle.stop is not None
+    assert (cycle.status, cycle.stop.code) == (6, "T109")
+    assert rig.memory.root is None

@@ -23,6 +23,7 @@ from gitops.model.resource import Resource
 
 KEPT_RUNS = 50
 LOCK_POLL = 0.1
+PARTS = 1 << 20
 NEW_PREFIX = "new-"
 PENDING = "pending.json"
 LEDGER_CHANGE = "ledger-change.json"
@@ -38,8 +39,8 @@ class StateFolder:
             raise UsageError("no folder for the state was given", code="U033", hint="use --state DIR")
         self.base = os.path.join(base, "roots", digest_bytes(os.path.realpath(root).encode())[:16]) if root else base
         try:
-            os.makedirs(self.base, mode=0o700, exist_ok=True)
-            os.makedirs(os.path.join(self.base, "runs"), mode=0o700, exist_ok=True)
+            for folder in (base, os.path.dirname(self.base), self.base, os.path.join(self.base, "runs")):
+                os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
             raise HostError(
                 f"cannot make the state folder {self.base}: {error.strerror}", code="E240", hint="use --state DIR"
@@ -203,8 +204,9 @@ def find_state(base: str, run: str) -> StateFolder:
 
 
 def make_run_id(now: float) -> str:
-    """Give a new run's id: UTC time and six random hex digits; ids sort by time."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + "-" + os.urandom(3).hex()
+    """Give a new run's id: UTC time, then six hex digits: the part of the second, and a random one. Ids sort by time."""
+    part = f"{int(now % 1 * PARTS):05x}{os.urandom(1).hex()[0]}"
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + f"-{part}"
 
 
 def check_run_id(run: str) -> str:

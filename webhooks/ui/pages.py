@@ -12,10 +12,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 import gitops
+from gitops.render.escape import escape_line
 
 HERE = Path(__file__).parent
 HEADERS: Mapping[str, str] = {
@@ -42,6 +44,11 @@ def address_asset(name: str) -> str:
     return f"/static/{name}?v={hashlib.sha256(ASSETS[name]).hexdigest()[:12]}"
 
 
+def _show_invisible(value: object) -> object:
+    """Make control and direction characters visible in every value, so that no text can pretend to read otherwise."""
+    return escape_line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _make_templates() -> Environment:
     made = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -49,6 +56,7 @@ def _make_templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_show_invisible,
     )
     made.filters["path"] = lambda text: quote(str(text), safe="")
     made.globals["asset"] = address_asset  # pyright: ignore[reportArgumentType]  jinja types its own defaults only

@@ -1,0 +1,191 @@
+"""The `local` forge: the three sides of `webhooks.forges.port` on a bare repository, the store and the users of the settings.
+
+Git is the truth about branches and merges, whoever made them; the store keeps what Git has no place for: remarks and statuses. Its
+repository is called `local`, its pull requests are the branches `pr/<name>`, their target the branch that HEAD of the repository names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gitops.errors import UsageError
+from gitops.source.git import run_git
+from gitops.source.repository import find_ref, is_ancestor
+from webhooks.auth.users import Users
+from webhooks.forges.local.branches import PREFIX, is_name, list_heads, read_branch
+from webhooks.forges.port import Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
+from webhooks.records import PullKey, PullRecord, RemarkRecord, StatusRecord
+from webhooks.store.pulls import find_pull, list_pulls
+from webhooks.store.remarks import list_remarks, save_status
+from webhooks.store.store import Store
+
+NAME = "local"
+HEADS = "refs/heads/"
+RECENT = 50
+MOST_MERGES = 2000
+NO_REF = (1, 128)
+
+
+@dataclass(frozen=True)
+class LocalPulls:
+    """Pull requests of a bare repository."""
+
+    repository: Path
+    store: Store
+    users: Users
+    url_of: Callable[[PullKey], str]
+
+    def read_pull(self, key: PullKey) -> ForgePull | None:
+        """Give a branch's pull request, or how one that the store knows ended; None for a name nobody ever pushed."""
+        if key.repository != NAME or not is_name(key.name):
+            return None
+        branch = find_target(self.repository)
+        target = find_ref(self.repository, HEADS + branch)
+        head = find_ref(self.repository, PREFIX + key.name)
+        with self.store.read() as connection:
+            known = find_pull(connection, key)
+        if head and not (known is not None and known.head == head and target and is_ancestor(self.repository, head, target)):
+            return self._read_open(key, head, branch=branch, target=target)
+        return None if known is None else self._read_ended(known, branch)
+
+    def list_open(self, repository: str) -> tuple[ForgePull, ...]:
+        """List the branches `pr/<name>`."""
+        if repository != NAME:
+            return ()
+        found = (self.read_pull(PullKey(NAME, name)) for name in list_heads(self.repository))
+        return tuple(pull for pull in found if pull is not None and pull.state == "open")
+
+    def list_recently_closed(self, repository: str) -> tuple[ForgePull, ...]:
+        """List those that the store knows last and that have no branch, or a merged one."""
+        if repository != NAME:
+            return ()
+        with self.store.read() as connection:
+            known = list_pulls(connection, repository=NAME, limit=RECENT)
+        found = (self.read_pull(record.key) for record in known)
+        return tuple(pull for pull in found if pull is not None and pull.state != "open")
+
+    def find_remote(self, repository: str) -> Remote:  # noqa: ARG002  there is one
+        """Give the path of the bare repository."""
+        return Remote(str(self.repository))
+
+    def head_ref(self, key: PullKey) -> str:
+        """Give `refs/heads/pr/<name>`."""
+        return PREFIX + key.name
+
+    def _read_open(self, key: PullKey, head: str, *, branch: str, target: str) -> ForgePull:
+        found = read_branch(self.repository, key.name, head, target)
+        people = tuple(dict.fromkeys(self.users.of_commit(person.name, person.email) for person in found.people))
+        author = people[0] if people else ""
+        return ForgePull(key, found.title, author, head, branch, contributors=people, url=self.url_of(key))
+
+    def _read_ended(self, known: PullRecord, branch: str) -> ForgePull:
+        merged = known.merged or _find_merge(self.repository, branch, known.head)
+        return ForgePull(
+            key=known.key,
+            title=known.title,
+            author=known.author,
+            head=known.head,
+            branch=known.branch,
+            state="merged" if merged else "closed",
+            merged=merged,
+            contributors=known.contributors,
+            url=self.url_of(known.key),
+        )
+
+
+@dataclass(frozen=True)
+class LocalTalk:
+    """Remarks of users and statuses of ours, in the store. Our comment is kept with its pull request, where the service puts it."""
+
+    store: Store
+    now: Callable[[], datetime]
+
+    def find_comment(self, key: PullKey, marker: str) -> Posted | None:
+        """Give our comment, if the pull request has it."""
+        with self.store.read() as connection:
+            known = find_pull(connection, key)
+        if known is None or known.updated is None or not known.comment_ident or not known.comment.startswith(marker):
+            return None
+        return Posted(known.comment_ident, known.updated)
+
+    def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:  # noqa: ARG002  the service keeps the text
+        """Say that it can be read from now on: the page shows what the service keeps with the pull request."""
+        return Posted(ident or f"page:{key.name}", self.now())
+
+    def set_status(self, repository: str, commit: str, status: Status) -> None:
+        """Keep a status."""
+        with self.store.write() as connection:
+            save_status(
+                connection, StatusRecord(repository, commit, status.context, status.state, status.description, status.url)
+            )
+
+    def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:
+        """Give what users said."""
+        with self.store.read() as connection:
+            found = list_remarks(connection, key)
+        return tuple(_comment_of(remark) for remark in found)
+
+    def list_reviews(self, key: PullKey) -> tuple[ForgeReview, ...]:  # noqa: ARG002  approving is a remark here
+        """There are none: the approve button makes a remark with the command."""
+        return ()
+
+
+@dataclass(frozen=True)
+class LocalPeople:
+    """The users of the settings: they may all write, and are in the teams that the settings say."""
+
+    users: Users
+
+    def may_write(self, repository: str, login: str) -> bool:
+        """Say whether somebody is a user."""
+        return repository == NAME and self.users.find(login) is not None
+
+    def is_in_team(self, repository: str, team: str, login: str) -> bool:
+        """Say whether a user has a team."""
+        user = self.users.find(login)
+        return repository == NAME and user is not None and team in user.teams
+
+
+def make_local_forge(
+    repository: Path, store: Store, users: Users, *, now: Callable[[], datetime], url_of: Callable[[PullKey], str]
+) -> Forge:
+    """Put the forge on a repository; raise UsageError (exit 1) when there is none. `url_of` gives the address of a page."""
+    if run_git_here(repository) != 0:
+        raise UsageError(
+            f"{repository} is not a Git repository",
+            code="U075",
+            hint="make one with `git init --bare`, or name another with --repo",
+        )
+    return Forge(NAME, (NAME,), LocalPulls(repository, store, users, url_of), LocalTalk(store, now), LocalPeople(users))
+
+
+def run_git_here(repository: Path) -> int:
+    """Give git's status on a folder: 0 when it is a repository."""
+    if not repository.is_dir():
+        return 1
+    return run_git(repository, ["rev-parse", "--git-dir"], accept=(0, *NO_REF)).status
+
+
+def find_target(repository: Path) -> str:
+    """Name the branch that pull requests go to: what HEAD of the bare repository names, `main` when it names none."""
+    done = run_git(repository, ["symbolic-ref", "--quiet", "--short", "HEAD"], accept=(0, *NO_REF))
+    return done.output.decode("utf-8", "replace").strip() or "main"
+
+
+def _find_merge(repository: Path, branch: str, head: str) -> str:
+    """Give the commit that brought `head` into a branch: a merge commit on its first parents, or head itself (fast-forward)."""
+    if not head or not find_ref(repository, HEADS + branch):
+        return ""
+    arguments = ["log", "--first-parent", "--merges", f"--max-count={MOST_MERGES}", "--format=%H %P", HEADS + branch, "--"]
+    for row in run_git(repository, arguments).output.decode("ascii", "replace").splitlines():
+        commit, _, *others = row.split()
+        if head in others:
+            return commit
+    return head if is_ancestor(repository, head, HEADS + branch) else ""
+
+
+def _comment_of(remark: RemarkRecord) -> ForgeComment:
+    return ForgeComment(f"comment:{remark.ident}", remark.author, remark.body, remark.at)

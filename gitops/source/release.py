@@ -41,6 +41,14 @@ def open_release(repository: Path, commit: str, limits: Limits = DEFAULTS) -> Ca
     return Candidate(_Listing(objects, entries), lambda path: objects.blob(path, entries[path].ident))
 
 
+def open_signed(repository: Path, commit: str) -> Candidate:
+    """Open only what the chain's checks read: manifest, signatures, approvals; all in memory, so that a long chain keeps no files open."""
+    candidate = open_release(repository, commit)
+    paths = [path for path in candidate.listing if path == "manifest.json" or path.startswith(("signatures/", "approvals/"))]
+    contents = {path: candidate.read(path) for path in paths}
+    return Candidate({path: candidate.listing[path] for path in paths}, contents.__getitem__)
+
+
 def list_history(repository: Path, commit: str, most: int = DEFAULTS.chain_length) -> tuple[str, ...]:
     """List a release commit's first parents that the repository has, newest first, at most `most`."""
     objects = _Objects(repository, DEFAULTS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from gitops.compile.unit import Placed
+from gitops.compile.unit import EVERYTHING, Placed
 from gitops.config.reader import suggest
 from gitops.model.address import Address
 from gitops.model.diagnostic import Diagnostic
@@ -12,9 +12,11 @@ from gitops.plan.item import Preparer
 from gitops.plan.order import Edge, find_cycle, find_edges
 
 
-def check_host(host: str, placed: Sequence[Placed], preparer: Preparer) -> list[Diagnostic]:
-    """Find every mistake in what one host would get."""
-    found = [*_check_addresses(placed), *_check_references(host, placed)]
+def check_host(host: str, placed: Sequence[Placed], preparer: Preparer, lost: Collection[str] = ()) -> list[Diagnostic]:
+    """Find every mistake in what one host would get; of references to `lost` resources nothing is said."""
+    found = _check_addresses(placed)
+    if EVERYTHING not in lost:
+        found.extend(_check_references(host, placed, lost))
     unique = list({item.resource.address: item for item in placed}.values())
     found.extend(_check_owners(unique, preparer))
     edges = find_edges(preparer.prepare_all(item.resource for item in unique))
@@ -49,12 +51,12 @@ def _check_owners(placed: Sequence[Placed], preparer: Preparer) -> list[Diagnost
     return found
 
 
-def _check_references(host: str, placed: Sequence[Placed]) -> list[Diagnostic]:
+def _check_references(host: str, placed: Sequence[Placed], lost: Collection[str]) -> list[Diagnostic]:
     known = {item.resource.address for item in placed}
     found: list[Diagnostic] = []
     for item in placed:
         for address, place in item.edges.items():
-            if address not in known:
+            if address not in known and address not in lost:
                 message = f"{item.resource.address} refers to `{address}`, which {host} does not have"
                 found.append(Diagnostic("C201", message, place, hint=suggest(address, known), width=len(address)))
     return found

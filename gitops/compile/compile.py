@@ -6,16 +6,18 @@ Hosts in no environment are compiled under the empty name, with a warning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from gitops.compile.checks import check_host
-from gitops.compile.interpolate import expand_node
-from gitops.compile.params import check_schemas, fill_params
-from gitops.compile.scope import CompileError, Layer, Scope, layer_variables
-from gitops.compile.unit import Placed, Unit, UnitCompiler
+from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
+from gitops.compile.interpolate import expand_node, holds_secret
+from gitops.compile.params import Filled, check_schemas, fill_params
+from gitops.compile.scope import CompileError, Layer, Scope, fail, freeze, layer_variables
+from gitops.compile.unit import EVERYTHING, Placed, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
-from gitops.config.config import Config, Environment, HostDocument, Module, ModuleUse, ResourceNode, matches
+from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
+from gitops.config.cue import CueAnswer, CueProblem, Instance
 from gitops.config.node import Node, to_plain
 from gitops.config.reader import suggest
 from gitops.model.codec import digest_bytes
@@ -24,8 +26,6 @@ from gitops.model.graph import Block, Graphs, HostGraph
 from gitops.model.sourcetree import SourceTree
 from gitops.plan.item import Preparer
 from gitops.providers.registry import PROVIDERS
-
-ReadCueModule = Callable[[Module, Mapping[str, Node], Scope], tuple[tuple[ResourceNode, ...], list[Diagnostic]]]
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,48 @@ class Compiled:
 
 
 @dataclass
-class _Variant:
-    params: object
-    unit: Unit
+class _Sharing:
+    """The units of one name: for each set of names that one of them read, the units by the values it saw."""
+
+    by_reads: dict[tuple[str, ...], dict[tuple[str, ...], Unit]] = field(
+        default_factory=dict[tuple[str, ...], dict[tuple[str, ...], Unit]]
+    )
+
+    def find(self, scope: Scope) -> Unit | None:
+        """Give a unit that read nothing which differs here."""
+        for keys, units in self.by_reads.items():
+            found = units.get(tuple(scope.value_of(key) for key in keys))
+            if found is not None:
+                return found
+        return None
+
+    def add(self, unit: Unit) -> None:
+        """Keep a unit. Parameters are part of the name, and `each` comes from what was read."""
+        keys = tuple(sorted(key for key in unit.reads if not key.startswith(("params.", "each."))))
+        self.by_reads.setdefault(keys, {})[tuple(unit.reads[key] for key in keys)] = unit
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A module that a host uses, with its parameters as given, interpolated."""
+
+    use: ModuleUse
+    module: Module
+    given: Mapping[str, Node]
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """A host before its units are compiled: environment, variables, modules."""
+
+    host: HostDocument
+    environment: str
+    drift: str
+    layers: Mapping[str, list[Layer]]
+    values: Mapping[str, Node]
+    groups: tuple[Group, ...]
+    uses: tuple[_Use, ...]
+    is_whole: bool
 
 
 @dataclass
@@ -66,45 +105,92 @@ class _Compiling:
 
     config: Config
     tree: SourceTree
-    read_cue: ReadCueModule | None
+    cue: CueModules
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
-    variants: dict[str, list[_Variant]] = field(default_factory=dict[str, list[_Variant]])
+    shared: dict[tuple[str, str, str], _Sharing] = field(default_factory=dict[tuple[str, str, str], _Sharing])
+    filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
     blocks: dict[int, tuple[Unit, str, Block]] = field(default_factory=dict[int, tuple[Unit, str, Block]])
     checked: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
     preparer: Preparer = field(default_factory=lambda: Preparer(PROVIDERS))
 
+    def scope(self, resolved: _Resolved, params: Mapping[str, Node] | None = None) -> Scope:
+        """Make what a host sees."""
+        return Scope(resolved.host, resolved.values, self.config.project.secrets, params)
 
-def compile_config(config: Config, tree: SourceTree, *, read_cue: ReadCueModule | None = None) -> Compiled:
-    """Compile every host of a project."""
-    state = _Compiling(config, tree, read_cue)
-    for module in config.modules.values():
+
+def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | None = None) -> Compiled:
+    """Compile every host of a project; `evaluate` runs CUE (None for projects without CUE modules)."""
+    state = _Compiling(config, tree, CueModules(tree, evaluate or _refuse_cue))
+    for _, module in sorted(config.modules.items()):
         state.found.extend(check_schemas(module))
     state.found.extend(_check_selectors(config))
-    hosts = {name: _compile_host(config.hosts[name], state) for name in sorted(config.hosts)}
+    resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
+    state.cue.prepare((use.module, use.given, state.scope(item)) for item in resolved for use in item.uses if is_cue(use.module))
+    hosts = {item.host.name: _compile_host(item, state) for item in resolved}
     graphs = _collect_graphs(config, hosts, state)
     return Compiled(graphs, hosts, sort_diagnostics(state.found))
 
 
-def _compile_host(host: HostDocument, state: _Compiling) -> CompiledHost:
+def _refuse_cue(instances: Sequence[Instance]) -> list[CueAnswer]:
+    first = [Place(min(item.sources)) for item in instances]
+    return [CueAnswer(problems=(CueProblem("", "CUE is not read here", place, code="C501"),)) for place in first]
+
+
+def _resolve_host(host: HostDocument, state: _Compiling) -> _Resolved:
     environment = _find_environment(host, state)
-    drift = environment.drift if environment is not None else "heal"
     layers = layer_variables(state.config, host)
     values, problems = resolve_variables(host, layers, state.config.project.secrets)
     state.found.extend(problems)
-    units: list[Unit] = []
-    uses: list[ModuleUse] = []
-    for group in state.config.groups_of(host):
-        uses.extend(group.modules)
-        if group.resources:
-            scope = Scope(host, values, state.config.project.secrets)
-            units.append(_share(f"group/{group.name}", None, scope, state, _PlainUnit(group.resources, "", drift, group.place)))
-    uses.extend(host.modules)
-    units.extend(_compile_modules(uses, host, values, state, drift))
+    groups = state.config.groups_of(host)
+    mentioned = [use for group in groups for use in group.modules] + list(host.modules)
     scope = Scope(host, values, state.config.project.secrets)
-    own = UnitCompiler(state.tree, scope, "", drift).compile(f"host/{host.name}", host.resources, host.place)
+    uses = [_resolve_use(use, scope, state) for use in mentioned]
+    return _Resolved(
+        host=host,
+        environment=environment.name if environment else "",
+        drift=environment.drift if environment else "heal",
+        layers=layers,
+        values=values,
+        groups=groups,
+        uses=tuple(use for use in uses if use is not None),
+        is_whole=None not in uses,
+    )
+
+
+def _resolve_use(use: ModuleUse, scope: Scope, state: _Compiling) -> _Use | None:
+    module = state.config.modules.get(use.name)
+    if module is None:
+        hint = suggest(use.name, state.config.modules)
+        state.found.append(Diagnostic("C206", f"unknown module `{use.name[:60]}`", use.place, hint=hint, width=use.width))
+        return None
+    given: dict[str, Node] = {}
+    is_whole = True
+    for name, node in use.params.items():
+        try:
+            given[name] = expand_node(node, scope)
+            if holds_secret(given[name]):
+                hint = "write `${secret.NAME}` in the module, where it is needed"
+                raise fail("C403", f"parameter `{name[:60]}` holds a secret", node.place, hint=hint, width=node.width)
+        except CompileError as error:
+            state.found.append(error.diagnostic)
+            is_whole = False
+    return _Use(use, module, given) if is_whole else None
+
+
+def _compile_host(resolved: _Resolved, state: _Compiling) -> CompiledHost:
+    units: list[Unit] = []
+    for group in resolved.groups:
+        if group.resources:
+            plain = _PlainUnit(group.resources, "", resolved.drift, group.place)
+            units.append(_share(f"group/{group.name}", "", state.scope(resolved), state, plain))
+    units.extend(_compile_modules(resolved, state))
+    host = resolved.host
+    own = UnitCompiler(state.tree, state.scope(resolved), "", resolved.drift).compile(
+        f"host/{host.name}", host.resources, host.place
+    )
     state.found.extend(own.diagnostics)
-    compiled = CompiledHost(host, environment.name if environment else "", layers, tuple(units), own)
-    _check(compiled, state)
+    compiled = CompiledHost(host, resolved.environment, resolved.layers, tuple(units), own)
+    _check(compiled, state, is_whole=resolved.is_whole)
     return compiled
 
 
@@ -114,80 +200,70 @@ class _PlainUnit:
     folder: str
     drift: str
     place: Place
+    diagnostics: tuple[Diagnostic, ...] = ()
+    lost: frozenset[str] = frozenset()
 
 
-def _compile_modules(
-    uses: Sequence[ModuleUse], host: HostDocument, values: Mapping[str, Node], state: _Compiling, drift: str
-) -> list[Unit]:
+def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
     units: list[Unit] = []
-    seen: dict[str, tuple[object, ModuleUse]] = {}
-    for use in uses:
-        module = state.config.modules.get(use.name)
-        if module is None:
-            hint = suggest(use.name, state.config.modules)
-            state.found.append(Diagnostic("C206", f"unknown module `{use.name[:60]}`", use.place, hint=hint, width=use.width))
-            continue
-        params = _read_params(module, use, Scope(host, values, state.config.project.secrets), state)
-        if params is None:
-            continue
-        plain = {name: to_plain(node) for name, node in params.items()}
+    seen: dict[str, tuple[str, ModuleUse]] = {}
+    for item in resolved.uses:
+        module, use = item.module, item.use
+        scope = state.scope(resolved)
+        given = freeze({name: to_plain(node) for name, node in item.given.items()})
+        filled = _fill(item, given, scope, state)
+        state.found.extend(filled.diagnostics)
+        params = freeze({name: to_plain(node) for name, node in filled.params.items()})
         if use.name in seen:
-            first_plain, first = seen[use.name]
-            if first_plain != plain:
+            first_params, first = seen[use.name]
+            if first_params != params:
                 places = sorted((first.place, use.place))
-                message = f"module `{use.name}` is used with different parameters on {host.name}"
+                message = f"module `{use.name}` is used with different parameters on {resolved.host.name}"
                 state.found.append(
                     Diagnostic("C208", message, places[1], related=(places[0],), hint="one use, or equal parameters")
                 )
             continue
-        seen[use.name] = (plain, use)
-        scope = Scope(host, values, state.config.project.secrets, params)
-        unit = _PlainUnit(module.resources, module.folder, module.drift or drift, module.place)
-        units.append(_share(f"module/{use.name}", plain, scope, state, unit, module))
+        seen[use.name] = (params, use)
+        reads, scope = scope.reads, state.scope(resolved, filled.params)
+        scope.reads.update(reads)
+        resources = module.resources if filled.resources is None else filled.resources
+        lost = filled.lost
+        plain = _PlainUnit(resources, module.folder, module.drift or resolved.drift, module.place, lost=lost)
+        units.append(_share(f"module/{use.name}", params, scope, state, plain))
     return units
 
 
-def _read_params(module: Module, use: ModuleUse, scope: Scope, state: _Compiling) -> dict[str, Node] | None:
-    given: dict[str, Node] = {}
-    for name, node in use.params.items():
-        try:
-            given[name] = expand_node(node, scope)
-        except CompileError as error:
-            state.found.append(error.diagnostic)
-            return None
-    if module.module_cue or module.params_cue:
-        return given
-    params, problems = fill_params(module, use, given)
-    state.found.extend(problems)
-    return None if problems else params
+def _fill(item: _Use, given: str, scope: Scope, state: _Compiling) -> Filled:
+    """Give the parameters of a use with their defaults; a CUE module also gives its resources. Broken ones compile to nothing."""
+    if is_cue(item.module):
+        unit = state.cue.give(item.module, item.use, item.given, scope)
+        return Filled(unit.params, unit.diagnostics, unit.resources if not unit.lost else unit.resources or (), unit.lost)
+    key = (item.use.name, given)
+    found = state.filled.get(key)
+    if found is None or found.diagnostics:
+        found = state.filled[key] = fill_params(item.module, item.use, item.given)
+    return found
 
 
-def _share(name: str, params: object, scope: Scope, state: _Compiling, plain: _PlainUnit, module: Module | None = None) -> Unit:
+def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _PlainUnit) -> Unit:
     """Give a unit that was compiled before when all it read is equal here, else compile it."""
-    for variant in state.variants.get(name, []):
-        is_same = variant.params == params and all(
-            key.startswith(("params.", "each.")) or scope.value_of(key) == value for key, value in variant.unit.reads.items()
-        )
-        if is_same:
-            return variant.unit
-    unit = _compile_unit(name, scope, state, plain, module)
-    state.found.extend(unit.diagnostics)
-    state.variants.setdefault(name, []).append(_Variant(params, unit))
+    sharing = state.shared.setdefault((name, plain.drift, params), _Sharing())
+    unit = sharing.find(scope)
+    if unit is None:
+        unit = UnitCompiler(state.tree, scope, plain.folder, plain.drift).compile(name, plain.resources, plain.place)
+        if plain.lost:
+            unit = replace(unit, lost=unit.lost | plain.lost)
+        state.found.extend(unit.diagnostics)
+        sharing.add(unit)
     return unit
 
 
-def _compile_unit(name: str, scope: Scope, state: _Compiling, plain: _PlainUnit, module: Module | None) -> Unit:
-    resources = plain.resources
-    if module is not None and (module.module_cue or module.params_cue) and state.read_cue is not None:
-        resources, problems = state.read_cue(module, scope.params or {}, scope)
-        state.found.extend(problems)
-    return UnitCompiler(state.tree, scope, plain.folder, plain.drift).compile(name, resources, plain.place)
-
-
-def _check(compiled: CompiledHost, state: _Compiling) -> None:
+def _check(compiled: CompiledHost, state: _Compiling, *, is_whole: bool) -> None:
     key = tuple(id(unit) for unit in compiled.units)
     if compiled.own.placed or key not in state.checked:
-        state.found.extend(check_host(compiled.document.name, compiled.placed, state.preparer))
+        lost = state.config.lost.union(*(unit.lost for unit in (*compiled.units, compiled.own)))
+        lost = lost if is_whole else lost | {EVERYTHING}
+        state.found.extend(check_host(compiled.document.name, compiled.placed, state.preparer, lost))
     if not compiled.own.placed:
         state.checked.add(key)
 

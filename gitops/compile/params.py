@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from jsonschema import Draft202012Validator
@@ -10,7 +11,8 @@ from jsonschema.exceptions import SchemaError, ValidationError
 from referencing import Registry
 from referencing.exceptions import NoSuchResource, Unresolvable
 
-from gitops.config.config import Module, ModuleUse
+from gitops.compile.unit import EVERYTHING
+from gitops.config.config import Module, ModuleUse, ResourceNode
 from gitops.config.node import Node, from_plain, to_plain
 from gitops.config.reader import suggest
 from gitops.model.diagnostic import Diagnostic
@@ -47,8 +49,18 @@ def check_schemas(module: Module) -> list[Diagnostic]:
     return found
 
 
-def fill_params(module: Module, use: ModuleUse, given: Mapping[str, Node]) -> tuple[dict[str, Node], list[Diagnostic]]:
-    """Give the parameters of one use (already interpolated), and what is wrong with them."""
+@dataclass(frozen=True)
+class Filled:
+    """The parameters of one use with their defaults, what is wrong with them; from CUE also resources, and what they lack."""
+
+    params: Mapping[str, Node]
+    diagnostics: tuple[Diagnostic, ...] = ()
+    resources: tuple[ResourceNode, ...] | None = None
+    lost: frozenset[str] = frozenset()
+
+
+def fill_params(module: Module, use: ModuleUse, given: Mapping[str, Node]) -> Filled:
+    """Give the parameters of one use (already interpolated); with a mistake it has no resources."""
     found: list[Diagnostic] = []
     filled: dict[str, Node] = {}
     for name, node in given.items():
@@ -71,7 +83,9 @@ def fill_params(module: Module, use: ModuleUse, given: Mapping[str, Node]) -> tu
                 Diagnostic("C207", f"parameter `{name}` of module `{module.name}`: {problem}", node.place, width=node.width)
             )
         filled[name] = node
-    return filled, found
+    if found:
+        return Filled(filled, tuple(found), (), frozenset((EVERYTHING,)))
+    return Filled(filled)
 
 
 def _first_error(schema: object, value: object) -> str:

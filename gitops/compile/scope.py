@@ -5,6 +5,7 @@ The record decides what hosts share: a block compiled for one host serves anothe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from gitops.config.node import Node, to_plain
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.secret import SecretRef
 
+ALL = "*"
 ROOTS = ("vars", "params", "host", "secret", "each")
 
 
@@ -46,15 +48,14 @@ class Scope:
     secrets: Mapping[str, SecretRef]
     params: Mapping[str, Node] | None = None
     each: Mapping[str, Node] | None = None
-    reads: dict[str, object] = field(default_factory=dict[str, object])
+    reads: dict[str, str] = field(default_factory=dict[str, str])
 
     def look_up(self, path: tuple[str, ...]) -> Node | None:
         """Give the value of a name such as ("vars", "x", "y"), or None; ("host", "name") and labels included."""
         root, first = path[0], path[1] if len(path) > 1 else ""
-        node = self._first(root, first)
-        self.reads[f"{root}.{first}"] = None if node is None else to_plain(node)
         if root == "host":
-            return self._host(path)
+            return self._record(".".join(path), self._host(path))
+        node = self._record(f"{root}.{first}", self._first(root, first))
         for part in path[2:]:
             if node is None:
                 return None
@@ -72,11 +73,27 @@ class Scope:
         }
         return tuple(sorted(tables.get(root, {})))
 
-    def value_of(self, key: str) -> object:
+    def read_all(self, root: str) -> dict[str, object]:
+        """Give every name of a root with its plain value, and record that all were read."""
+        found = self._all(root)
+        self.reads[f"{root}.{ALL}"] = freeze(found)
+        return found
+
+    def value_of(self, key: str) -> str:
         """Give what `reads` would hold for a key such as `vars.x`; used to see whether a shared block fits."""
         root, _, first = key.partition(".")
-        node = self._first(root, first)
-        return None if node is None else to_plain(node)
+        if first == ALL:
+            return freeze(self._all(root))
+        return freeze_node(self._host(tuple(key.split("."))) if root == "host" else self._first(root, first))
+
+    def _record(self, key: str, node: Node | None) -> Node | None:
+        if key not in self.reads:
+            self.reads[key] = freeze_node(node)
+        return node
+
+    def _all(self, root: str) -> dict[str, object]:
+        found = {name: self._host(("host", name)) if root == "host" else self._first(root, name) for name in self.names(root)}
+        return {name: to_plain(node) for name, node in found.items() if node is not None}
 
     def _first(self, root: str, first: str) -> Node | None:
         if root == "vars":
@@ -99,7 +116,7 @@ class Scope:
         node = values.get(path[1]) if len(path) > 1 else None
         if node is None or len(path) <= 2:  # noqa: PLR2004  host.name
             return node
-        return node.entries.get(".".join(path[2:]))
+        return node.entries.get(".".join(path[2:]))  # labels may have dots
 
     @staticmethod
     def _child(node: Node, part: str) -> Node | None:
@@ -134,12 +151,20 @@ class Names(Mapping[str, object]):
         return to_plain(node)
 
     def __iter__(self) -> Iterator[str]:
-        for name in self._scope.names(self._root):
-            self._scope.look_up((self._root, name))
-            yield name
+        return iter(sorted(self._scope.read_all(self._root)))
 
     def __len__(self) -> int:
-        return len(self._scope.names(self._root))
+        return len(self._scope.read_all(self._root))
+
+
+def freeze(value: object) -> str:
+    """Give a text that is equal for equal plain values only (1, true and 1.0 differ; the order of keys does not matter)."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def freeze_node(node: Node | None) -> str:
+    """Freeze a node's value; what is not there differs from null."""
+    return "" if node is None else freeze(to_plain(node))
 
 
 def as_text(value: object) -> str | None:

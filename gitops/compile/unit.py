@@ -27,6 +27,7 @@ from gitops.model.sourcetree import SourceTree
 from gitops.providers.registry import PROVIDERS
 
 INLINE_BYTES = 4096
+EVERYTHING = "*"
 PATH = Attribute("path", "the managed path")
 SECRET_TYPES = ("content", "environment")
 
@@ -42,14 +43,18 @@ class Placed:
 
 @dataclass(frozen=True)
 class Unit:
-    """What a module, group or host gives one scope. `reads` maps names such as `vars.x` to the values seen."""
+    """What a module, group or host gives one scope. `reads` maps names such as `vars.x` to the frozen values seen.
+
+    `lost` are addresses of resources that have a mistake; `*` when it is not known which there would be.
+    """
 
     name: str
     placed: tuple[Placed, ...]
     diagnostics: tuple[Diagnostic, ...]
-    reads: Mapping[str, object]
+    reads: Mapping[str, str]
     blobs: Mapping[str, bytes]
     place: Place
+    lost: frozenset[str] = frozenset()
 
 
 class UnitCompiler:
@@ -63,17 +68,33 @@ class UnitCompiler:
         self._drift = default_drift
         self._blobs: dict[str, bytes] = {}
         self._diagnostics: list[Diagnostic] = []
+        self._lost: set[str] = set()
 
     def compile(self, name: str, nodes: tuple[ResourceNode, ...], place: Place) -> Unit:
         """Compile all resources; mistakes are collected in the unit."""
         placed: list[Placed] = []
         for node in nodes:
             try:
-                for scope in self._repeat(node):
-                    placed.append(self._compile_one(node, scope))
+                scopes = self._repeat(node)
             except CompileError as error:
-                self._diagnostics.append(error.diagnostic)
-        return Unit(name, tuple(placed), tuple(self._diagnostics), dict(self._scope.reads), self._blobs, place)
+                self._lose(node, None, error)
+                continue
+            for scope in scopes:
+                try:
+                    placed.append(self._compile_one(node, scope))
+                except CompileError as error:
+                    self._lose(node, scope, error)
+        reads = dict(self._scope.reads)
+        return Unit(name, tuple(placed), tuple(self._diagnostics), reads, self._blobs, place, frozenset(self._lost))
+
+    def _lose(self, node: ResourceNode, scope: Scope | None, error: CompileError) -> None:
+        """Keep a mistake, and the address that it takes away."""
+        self._diagnostics.append(error.diagnostic)
+        try:
+            name = node.name.text if scope is None else expand_text(node.name, scope).text
+        except CompileError:
+            name = ""
+        self._lost.add(EVERYTHING if not name or "${" in name else f"{node.kind}:{name}")
 
     def _repeat(self, node: ResourceNode) -> list[Scope]:
         if node.for_each is None:

@@ -107,12 +107,13 @@ class Module:
 
 @dataclass(frozen=True)
 class Config:
-    """A whole project."""
+    """A whole project. `lost` are addresses of resources that could not be read, so that nothing is said of references to them."""
 
     project: Project
     hosts: Mapping[str, HostDocument]
     groups: Mapping[str, Group]
     modules: Mapping[str, Module]
+    lost: frozenset[str] = frozenset()
 
     def environment_of(self, host: HostDocument) -> tuple[Environment, ...]:
         """Give the environments whose selector matches a host."""

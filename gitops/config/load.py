@@ -6,16 +6,19 @@ read does not hide mistakes in the others, and `broken` says which they were, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from gitops.config.config import Config, Group, HostDocument, Module, Project
-from gitops.config.documents import KINDS, read_group, read_host, read_module, read_project
+from gitops.config.cue import CueEvaluator, CueTool
+from gitops.config.cuedocuments import read_documents, read_library
+from gitops.config.documents import KINDS, NAME_HINT, read_group, read_host, read_module, read_project
 from gitops.config.node import Node, name_type
 from gitops.config.reader import Findings, suggest
 from gitops.config.yaml import YamlError, parse_yaml
 from gitops.errors import ConfigError
+from gitops.model.address import is_object_name
 from gitops.model.diagnostic import Diagnostic, Place, sort_diagnostics
 from gitops.model.limits import DEFAULTS
 from gitops.model.sourcetree import SourceTree
@@ -23,34 +26,42 @@ from gitops.model.sourcetree import SourceTree
 PROJECT_FILE = "gitops.yaml"
 DATA_FOLDERS = ("files", "templates")
 Noun = TypeVar("Noun", HostDocument, Group, Module, Project)
-CueDocuments = Callable[[SourceTree, list[str], Findings], list[tuple[str, Node]]]
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read. `is_whole` says that no file was unreadable, so that something missing is really missing."""
+    """What was read. `is_whole` says that no document is missing for a mistake in it, so that what is not there is really missing.
+
+    A config that is not whole may stand without its Project; `cue` evaluates the instances of its modules.
+    """
 
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
+    cue: CueEvaluator
     is_whole: bool = True
 
 
-def load_config(tree: SourceTree, *, read_cue: CueDocuments | None = None) -> Loaded:
-    """Read every document of the project; `read_cue` evaluates the files of plain CUE documents (None: they are reported)."""
+def load_config(tree: SourceTree, *, cue: CueTool | None = None) -> Loaded:
+    """Read every document of the project; `cue` says where the binary is and where results are kept."""
     findings = Findings()
-    documents: list[tuple[str, Node]] = []
-    broken = 0
     yaml_files, cue_files = _list_files(tree, findings)
-    for path in yaml_files:
-        try:
-            documents.extend((path, node) for node in parse_yaml(_read(tree, path), path))
-        except YamlError as error:
-            findings.add_diagnostic(error.diagnostic)
-            broken += 1
-    if cue_files and read_cue is not None:
-        documents.extend(read_cue(tree, cue_files, findings))
-    config = _collect(documents, tree, findings, is_whole=broken == 0)
-    return Loaded(config, sort_diagnostics(findings.found), broken == 0)
+    documents, is_whole = _read_yaml(tree, yaml_files, findings)
+    library = read_library(tree, cue_files, findings)
+    evaluator = CueEvaluator(cue or CueTool(), library)
+    found, is_read = read_documents(evaluator, library, findings)
+    documents.extend(found)
+    is_whole = is_whole and is_read and len(library) == len(cue_files)
+    collected = _Collected()
+    for path, node in documents:
+        _take_document(collected, path, node, tree, findings)
+    _add_cue_modules(collected, tree, findings)
+    is_whole = is_whole and collected.is_whole
+    project = _one_project(collected.projects, findings, is_whole=is_whole)
+    config = None
+    if project is not None or not is_whole:
+        nowhere = Project("", {}, {}, {}, Place(PROJECT_FILE))
+        config = Config(project or nowhere, collected.hosts, collected.groups, collected.modules, frozenset(findings.lost))
+    return Loaded(config, sort_diagnostics(findings.found), evaluator, is_whole)
 
 
 def is_document(path: str) -> bool:
@@ -95,7 +106,7 @@ def _is_project_file(path: str) -> bool:
 
 def _is_module_cue(path: str) -> bool:
     parts = path.split("/")
-    return parts[0] == "modules" and parts[-1] in ("module.cue", "params.cue")
+    return len(parts) == 3 and parts[0] == "modules" and parts[-1] in ("module.cue", "params.cue")  # noqa: PLR2004  modules/NAME/file
 
 
 def _read(tree: SourceTree, path: str) -> bytes:
@@ -108,39 +119,65 @@ def _read(tree: SourceTree, path: str) -> bytes:
         raise YamlError(Diagnostic(error.code, error.message, Place(path))) from error
 
 
-def _collect(documents: list[tuple[str, Node]], tree: SourceTree, findings: Findings, *, is_whole: bool) -> Config | None:
-    projects: dict[str, Project] = {}
-    hosts: dict[str, HostDocument] = {}
-    groups: dict[str, Group] = {}
-    modules: dict[str, Module] = {}
-    for path, node in documents:
-        kind = _kind_of(node, findings)
-        if kind == "Project":
-            _enter(projects, read_project(node, findings), "Project", findings)
-        elif kind == "Host":
-            _enter(hosts, read_host(node, findings), "Host", findings)
-        elif kind == "Group":
-            _enter(groups, read_group(node, findings), "Group", findings)
-        elif kind == "Module":
-            _enter(modules, _read_module(node, path, tree, findings), "Module", findings)
-    _add_cue_modules(modules, tree)
-    project = _one_project(projects, findings, is_whole=is_whole)
-    return None if project is None else Config(project, hosts, groups, modules)
+@dataclass
+class _Collected:
+    """The documents by kind and name; `is_whole` until one of them has no usable kind or name."""
+
+    projects: dict[str, Project] = field(default_factory=dict[str, Project])
+    hosts: dict[str, HostDocument] = field(default_factory=dict[str, HostDocument])
+    groups: dict[str, Group] = field(default_factory=dict[str, Group])
+    modules: dict[str, Module] = field(default_factory=dict[str, Module])
+    is_whole: bool = True
+
+
+def _take_document(into: _Collected, path: str, node: Node, tree: SourceTree, findings: Findings) -> None:
+    kind = _kind_of(node, findings)
+    is_entered = False
+    if kind == "Project":
+        is_entered = _enter(into.projects, read_project(node, findings), "Project", findings)
+    elif kind == "Host":
+        is_entered = _enter(into.hosts, read_host(node, findings), "Host", findings)
+    elif kind == "Group":
+        is_entered = _enter(into.groups, read_group(node, findings), "Group", findings)
+    elif kind == "Module":
+        is_entered = _enter(into.modules, _read_module(node, path, tree, findings), "Module", findings)
+    into.is_whole = into.is_whole and is_entered
+
+
+def _read_yaml(tree: SourceTree, files: list[str], findings: Findings) -> tuple[list[tuple[str, Node]], bool]:
+    documents: list[tuple[str, Node]] = []
+    is_whole = True
+    for path in files:
+        try:
+            nodes = parse_yaml(_read(tree, path), path)
+        except YamlError as error:
+            findings.add_diagnostic(error.diagnostic)
+            is_whole = False
+        else:
+            documents.extend((path, node) for node in nodes)
+    return documents, is_whole
 
 
 def _read_module(node: Node, path: str, tree: SourceTree, findings: Findings) -> Module:
     folder = path.rpartition("/")[0]
     module = read_module(node, findings, folder)
     _, params_cue = module_cue_files(tree, folder)
+    if params_cue and module.params:
+        places = (next(iter(module.params.values())).place, Place(params_cue))
+        message = f"module `{module.name}` declares its parameters twice: here and in {params_cue}"
+        findings.add_diagnostic(Diagnostic("C110", message, places[0], related=(places[1],), hint="keep one"))
     return replace(module, params_cue=params_cue)
 
 
-def _add_cue_modules(modules: dict[str, Module], tree: SourceTree) -> None:
+def _add_cue_modules(into: _Collected, tree: SourceTree, findings: Findings) -> None:
     for path in tree.paths():
         folder, _, name = path.rpartition("/")
-        if name == "module.cue" and _is_module_cue(path):
+        if name == "module.cue" and _is_module_cue(path) and tree.kind(path) in ("file", "executable"):
             module = folder.rpartition("/")[2]
-            modules.setdefault(module, Module(module, folder, {}, (), "", Place(path), module_cue=path))
+            if not is_object_name(module):
+                findings.add("C109", f"{module[:80]!r} is not a valid name of a module", Place(path), hint=NAME_HINT)
+                continue
+            _enter(into.modules, Module(module, folder, {}, (), "", Place(path), module_cue=path), "Module", findings)
 
 
 def _kind_of(node: Node, findings: Findings) -> str:
@@ -157,15 +194,17 @@ def _kind_of(node: Node, findings: Findings) -> str:
     return kind.text
 
 
-def _enter(table: dict[str, Noun], noun: Noun, kind: str, findings: Findings) -> None:
+def _enter(table: dict[str, Noun], noun: Noun, kind: str, findings: Findings) -> bool:
+    """Enter a document; say whether the name that it defines is known from now on."""
     if not noun.name:
-        return
+        return False
     first = table.get(noun.name)
     if first is None:
         table[noun.name] = noun
-        return
+        return True
     message = f"{kind} `{noun.name}` is here twice"
     findings.add_diagnostic(Diagnostic("C108", message, noun.place, related=(first.place,), hint="rename or remove one"))
+    return True
 
 
 def _one_project(projects: Mapping[str, Project], findings: Findings, *, is_whole: bool) -> Project | None:

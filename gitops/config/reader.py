@@ -17,10 +17,11 @@ T = TypeVar("T")
 
 
 class Findings:
-    """A growing list of diagnostics."""
+    """A growing list of diagnostics; `lost` are the addresses that broken resources would have had."""
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self.lost: set[str] = set()
 
     def add(self, code: str, message: str, place: Place, *, hint: str = "", width: int = 1) -> None:
         """Add an error."""

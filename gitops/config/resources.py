@@ -23,7 +23,7 @@ TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 
 def known_attributes(kind: str) -> dict[str, Attribute]:
     """Give what a kind takes in config: its Spec's attributes, and beside a content `source` and `template`."""
-    found = attributes_of(PROVIDERS[kind].spec)
+    found = dict(attributes_of(PROVIDERS[kind].spec))
     if "content" in found:
         found["source"] = found["template"] = TEXT_ATTRIBUTE
     return found
@@ -44,6 +44,7 @@ def read_resource(node: Node, findings: Findings) -> ResourceNode | None:
         return None
     kind = find_kind(node, findings)
     if kind is None:
+        findings.lost.update(f"{key}:{item.text}" for key, item in node.entries.items() if key in PROVIDERS)
         return None
     name = node.entries[kind]
     reader = MapReader(node, f"{kind}:{name.text}" if name.text else kind, findings)
@@ -67,6 +68,8 @@ def read_resource(node: Node, findings: Findings) -> ResourceNode | None:
         for_each=reader.get("for_each"),
         drift=reader.choice("drift", DRIFTS, ""),
     )
+    if not is_known:
+        findings.lost.add(f"{kind}:{name.text}")
     return resource if is_known else None
 
 

@@ -6,6 +6,7 @@ keys that are not strings, tags, and aliases beyond a bound are errors. Never re
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,24 @@ def parse_yaml(data: bytes, file: str) -> tuple[Node, ...]:
     except yaml.YAMLError as error:
         raise YamlError(Diagnostic("C701", f"not YAML: {error}", Place(file))) from error
     return tuple(node for node in composer.documents if node.value is not None)
+
+
+def decode_text(data: bytes, file: str) -> str | Diagnostic:
+    """Give the text of a file, or say at which line it is none; a BOM is dropped."""
+    if b"\0" in data:
+        before = data[: data.index(b"\0")]
+        return Diagnostic("C704", "a NUL byte in a text file", _place_after(before, file), hint="keep binary files in `files/`")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"not UTF-8: the byte 0x{data[error.start]:02x}"
+        return Diagnostic("C704", message, _place_after(data[: error.start], file), hint="save the file as UTF-8")
+
+
+def _place_after(before: bytes, file: str) -> Place:
+    """Give the place behind some bytes; the UTF-8 BOM is no column."""
+    last = before.rpartition(b"\n")[2].removeprefix(codecs.BOM_UTF8)
+    return Place(file, before.count(b"\n") + 1, len(last.decode("utf-8", "replace")) + 1)
 
 
 def resolve_scalar(text: str) -> Scalar:
@@ -207,14 +226,10 @@ def _width_of(event: Any) -> int:
 
 
 def _decode(data: bytes, file: str) -> str:
-    if b"\0" in data:
-        line = data[: data.index(b"\0")].count(b"\n") + 1
-        raise YamlError(Diagnostic("C704", "a NUL byte in a text file", Place(file, line)))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise YamlError(Diagnostic("C704", "not UTF-8", Place(file, line), hint="save the file as UTF-8")) from error
+    text = decode_text(data, file)
+    if isinstance(text, Diagnostic):
+        raise YamlError(text)
+    return text
 
 
 def _syntax_diagnostic(error: yaml.MarkedYAMLError, file: str) -> Diagnostic:

@@ -35,10 +35,21 @@ class LimitReachedError(TrueupError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Seconds on the wall clock and bytes of address space."""
+    """Seconds on the wall clock and bytes of address space; `stated` are the seconds told to people, when others."""
 
     seconds: float = DEFAULTS.compile_seconds
     memory: int = DEFAULTS.compile_memory
+    stated: float = 0
+
+    @property
+    def too_long(self) -> str:
+        """Say that the time is over."""
+        return f"compiling takes longer than {self.stated or self.seconds:g} s"
+
+    @property
+    def too_much(self) -> str:
+        """Say that the memory is used up."""
+        return f"compiling takes more than {self.memory // MIB} MiB of memory"
 
 
 @contextmanager

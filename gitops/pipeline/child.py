@@ -35,8 +35,9 @@ from gitops.source.snapshot import Snapshot, snapshot_commit
 REQUEST_SCHEMA = "gitops/compile-request/v1"
 FAILED_SCHEMA = "gitops/compile-failed/v1"
 NO_COMMIT = "C613"
+SPACE_OF_GO = 4  # cue reserves address space that it does not use; its data is bounded all the same
 ERROR_TAIL, LAST_WORDS = 2000, 200
-SHARE_OF_TIME = 0.85  # the child notices by itself, and can name the template, before it is killed
+SPARE_TIME = 0.15  # the child notices by itself, and can name the template, before it is killed
 KILLED_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.append(sys.argv[1]); from gitops.pipeline.child import main; main()"
@@ -79,7 +80,7 @@ def main() -> None:
             {"schema": FAILED_SCHEMA, "kind": kind, "code": error.code, "message": error.message, "hint": error.hint}
         )
     except MemoryError:
-        written = encode_answer(_stopped(_memory_message(bounds)))
+        written = encode_answer(_stopped(bounds.too_much))
     sys.stdout.buffer.write(written)
     sys.stdout.buffer.flush()
 
@@ -94,8 +95,7 @@ def answer_request(work: Work, bounds: Bounds) -> CompiledCommit:
         return CompiledCommit(diagnostics=(Diagnostic(error.code, error.message, Place(PROJECT_FILE), hint=error.hint),))
     if isinstance(snapshot, tuple):
         return CompiledCommit(conflicts=snapshot)
-    earlier = Bounds(bounds.seconds * SHARE_OF_TIME, bounds.memory)
-    examined = examine_tree(snapshot, bounds=earlier)
+    examined = examine_tree(snapshot, bounds=bounds)
     return describe_config(examined.config, examined.graphs, examined.environments, examined.diagnostics)
 
 
@@ -125,7 +125,7 @@ def _run_child(request: bytes, scratch: Path, bounds: Bounds) -> CompiledCommit:
         finally:
             _end_group(process)
     if output is None:
-        return _stopped(f"compiling takes longer than {bounds.seconds:g} s")
+        return _stopped(bounds.too_long)
     return _read_output(output, process.returncode, log, bounds)
 
 
@@ -175,12 +175,12 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 def _read_output(output: bytes, status: int, log: Path, bounds: Bounds) -> CompiledCommit:
     if status < 0 and -status in KILLED_SIGNALS:
-        message = f"compiling takes longer than {bounds.seconds:g} s" if -status == signal.SIGXCPU else _memory_message(bounds)
+        message = bounds.too_long if -status == signal.SIGXCPU else bounds.too_much
         return _stopped(message)
     if status != 0:
         tail = log.read_bytes()[-ERROR_TAIL:].decode("utf-8", "replace")
         if "MemoryError" in tail[-LAST_WORDS:] or "out of memory" in tail[-LAST_WORDS:]:
-            return _stopped(_memory_message(bounds))
+            return _stopped(bounds.too_much)
         raise BugError(f"the compiling child ended with status {status}: {tail}", code="B002")
     value = decode_json(output)
     if isinstance(value, dict) and value.get("schema") == FAILED_SCHEMA:
@@ -205,6 +205,7 @@ def _encode_request(work: Work, bounds: Bounds) -> bytes:
             "head": work.head,
             "target": work.target,
             "subpath": work.subpath,
+            "until": int((time.monotonic() + bounds.seconds) * 1000),
             "milliseconds": int(bounds.seconds * 1000),
             "memory": bounds.memory,
         }
@@ -215,7 +216,8 @@ def _decode_request(data: bytes) -> tuple[Work, Bounds]:
     fields = Fields(decode_json(data), "request")
     fields.schema(REQUEST_SCHEMA)
     work = Work(Path(fields.text("repository")), fields.text("head"), fields.text("target"), fields.text("subpath"))
-    bounds = Bounds(fields.integer("milliseconds") / 1000, fields.integer("memory"))
+    stated, left = fields.integer("milliseconds") / 1000, fields.integer("until") / 1000 - time.monotonic()
+    bounds = Bounds(max(0.1, left - SPARE_TIME * stated), fields.integer("memory"), stated)
     fields.done()
     if not work.head:
         raise MalformedError("request: `head` is empty", code="M014")
@@ -224,8 +226,9 @@ def _decode_request(data: bytes) -> tuple[Work, Bounds]:
 
 def _limit_process(bounds: Bounds) -> None:
     """Limit this process and its children for good: address space, CPU seconds, no core files."""
-    resource.setrlimit(resource.RLIMIT_AS, (bounds.memory, bounds.memory))
-    seconds = max(1, int(bounds.seconds) + 1)
+    resource.setrlimit(resource.RLIMIT_AS, (bounds.memory, SPACE_OF_GO * bounds.memory))
+    resource.setrlimit(resource.RLIMIT_DATA, (bounds.memory, bounds.memory))
+    seconds = max(1, int(bounds.stated) + 1)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
@@ -233,7 +236,3 @@ def _limit_process(bounds: Bounds) -> None:
 def _stopped(message: str) -> CompiledCommit:
     hint = "look for a loop, a pattern or an expansion that does not end"
     return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=hint),))
-
-
-def _memory_message(bounds: Bounds) -> str:
-    return f"compiling takes more than {bounds.memory // MIB} MiB of memory"

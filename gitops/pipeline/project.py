@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 from gitops.compile.compile import Compiled, compile_config
 from gitops.config.config import Config
+from gitops.config.cue import CueTool
 from gitops.config.load import PROJECT_FILE, load_config
 from gitops.model.diagnostic import Diagnostic, InvalidConfigError, Place, has_errors, sort_diagnostics
 from gitops.model.graph import Graphs
-from gitops.model.limits import MIB
 from gitops.model.sourcetree import SourceTree
 from gitops.pipeline.bounds import Bounds, LimitReachedError, keep_bounds
+
+FOLLOWING = ("C201", "C204", "C206", "C211", "C213", "C303", "C401")
 
 
 @dataclass(frozen=True)
@@ -43,19 +45,17 @@ class Examined:
         return {} if self.built is None else self.built.compiled.graphs
 
 
-def examine_tree(tree: SourceTree, *, bounds: Bounds | None = None) -> Examined:
+def examine_tree(tree: SourceTree, *, bounds: Bounds | None = None, cue: CueTool | None = None) -> Examined:
     """Load and compile; collect every mistake of both. What an unreadable file would define causes no follow-up errors."""
     bounds = bounds or Bounds()
     try:
         with keep_bounds(bounds):
-            return _examine(tree)
+            return _examine(tree, cue)
     except LimitReachedError as error:
-        message = f"compiling takes longer than {bounds.seconds:g} s"
         hint = "look for a loop, a pattern or an expansion that does not end"
-        return _stopped(Diagnostic("C606", message, _place_of(error, tree), hint=hint))
+        return _stopped(Diagnostic("C606", bounds.too_long, _place_of(error, tree), hint=hint))
     except MemoryError as error:
-        message = f"compiling takes more than {bounds.memory // MIB} MiB of memory"
-        return _stopped(Diagnostic("C606", message, _place_of(error, tree), hint="look for what grows without end"))
+        return _stopped(Diagnostic("C606", bounds.too_much, _place_of(error, tree), hint="look for what grows without end"))
     except RecursionError as error:
         return _stopped(Diagnostic("C606", "something is nested too deeply to compile", _place_of(error, tree)))
 
@@ -68,16 +68,22 @@ def build_tree(tree: SourceTree) -> Built:
     return examined.built
 
 
-def _examine(tree: SourceTree) -> Examined:
-    loaded = load_config(tree)
-    if loaded.config is None or not loaded.is_whole:
-        return Examined(None, loaded.diagnostics, loaded.config)
-    compiled = compile_config(loaded.config, tree)
-    found = sort_diagnostics((*loaded.diagnostics, *compiled.diagnostics))
+def _examine(tree: SourceTree, cue: CueTool | None) -> Examined:
+    loaded = load_config(tree, cue=cue)
+    if loaded.config is None:
+        return Examined(None, loaded.diagnostics)
+    compiled = compile_config(loaded.config, tree, evaluate=loaded.cue.evaluate)
+    further = [item for item in compiled.diagnostics if loaded.is_whole or not may_follow(item)]
+    found = sort_diagnostics((*loaded.diagnostics, *further))
     environments = {name: host.environment for name, host in compiled.hosts.items()}
     if has_errors(found):
         return Examined(None, found, loaded.config, environments)
     return Examined(Built(loaded.config, compiled, found), found, loaded.config, environments)
+
+
+def may_follow(item: Diagnostic) -> bool:
+    """Say whether a mistake may only follow from a document that could not be read."""
+    return item.code in FOLLOWING or (item.code == "C502" and "undefined" in item.message)
 
 
 def _stopped(diagnostic: Diagnostic) -> Examined:

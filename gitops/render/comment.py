@@ -12,21 +12,28 @@ from datetime import datetime
 
 from gitops.model.diagnostic import Diagnostic
 from gitops.model.limits import DEFAULTS
-from gitops.model.plan import Change, ChangeGroup, FleetPlan
-from gitops.render.escape import code_span, fence, plain_markdown
+from gitops.model.plan import Change, FleetPlan
+from gitops.render.cut import Cut, fold
+from gitops.render.escape import code_span, fence, link, plain_markdown
 from gitops.render.words import (
+    count_actions,
     count_words,
     describe_field,
     describe_observed,
+    describe_risk,
+    find_silent,
+    fold_names,
     name_hosts,
     sign_of,
     why_of,
-    worst_risk,
 )
 
 MARKER = "<!-- trueup:plan -->"
 STATES = ("planning", "planned", "invalid", "conflict", "failed", "merged", "closed")
 TAIL_RESERVE = 6_000
+MOST_NAMES = 20
+MOST_TEXT = 600
+SHRINK = 10
 
 
 @dataclass(frozen=True)
@@ -70,60 +77,80 @@ def render_comment(
     diagnostics: Sequence[Diagnostic] = (),
     note: str = "",
 ) -> str:
-    """Give the whole comment. `state` is one of STATES; `note` is one line said under the heading."""
-    lines = [MARKER]
-    if state == "planning":
-        lines.append(f"**Trueup** is planning {code_span(subject.head[:7])} …")
-        return "\n\n".join(lines) + "\n"
+    """Give the whole comment. `state` is one of STATES; `note` is one line of plain text said at the top.
+
+    What does not fit is left out item by item and counted; the states, numbers and approve commands always stay.
+    """
+    budget = DEFAULTS.comment_bytes - TAIL_RESERVE
+    text = ""
+    for attempt in range(SHRINK):
+        is_last = attempt == SHRINK - 1
+        text = _render(_Page(subject, now, state, 0 if is_last else budget >> attempt), sections, diagnostics, note)
+        if len(text.encode("utf-8")) <= DEFAULTS.comment_bytes:
+            break
+    return text
+
+
+@dataclass(frozen=True)
+class _Page:
+    subject: CommentSubject
+    now: datetime
+    state: str
+    budget: int
+
+
+def _render(page: _Page, sections: Sequence[Section], diagnostics: Sequence[Diagnostic], note: str) -> str:
+    lines = [MARKER, _render_state(page, diagnostics)]
     if note:
-        lines.append(note)
-    if diagnostics or state in ("invalid", "conflict", "failed"):
-        lines.append(_render_problem(subject, state, diagnostics))
-    budget = (DEFAULTS.comment_bytes - TAIL_RESERVE) // max(1, len(sections))
-    lines.extend(_render_section(section, now, budget, is_open=state == "planned") for section in sections)
-    if sections:
-        lines.append(_render_foot(subject, sections, now))
-    return "\n\n".join(lines) + "\n"
+        lines.append(plain_markdown(note[:MOST_TEXT]))
+    if diagnostics:
+        lines.append(_render_diagnostics(page, diagnostics))
+    if page.state != "planning":
+        share = page.budget // max(1, len(sections))
+        lines.extend(_render_section(page, section, share) for section in sections)
+        if sections:
+            lines.append(_render_foot(page, sections))
+    return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def _render_problem(subject: CommentSubject, state: str, diagnostics: Sequence[Diagnostic]) -> str:
-    if state == "conflict":
-        return (
-            f"**Trueup** — {code_span(subject.head[:7])} does not merge with {code_span(subject.target_branch)}. "
-            "Nothing was planned; merge or rebase, then push."
-        )
-    errors = [item for item in diagnostics if item.severity == "error"]
-    if not errors:
-        return (
-            "**Trueup** — planning failed. Comment `/gitops plan` to try again." if state == "failed" else _warnings(diagnostics)
-        )
-    rows = [_diagnostic_row(item) for item in diagnostics[:50]]
-    more = f"\n\n… and {len(diagnostics) - 50} more" if len(diagnostics) > 50 else ""  # noqa: PLR2004  rows shown
-    return (
-        f"**Trueup** — {count_words(len(errors), 'error')} in the config of {code_span(subject.head[:7])}. Nothing was planned.\n\n"
-        "| place | | what |\n|---|---|---|\n" + "\n".join(rows) + more
-    )
+def _render_state(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
+    head, branch = code_span(page.subject.head[:7]), code_span(page.subject.target_branch[:MOST_TEXT])
+    errors = sum(1 for item in diagnostics if item.severity == "error")
+    words = {
+        "planning": f"is planning {head} … What was here before no longer counts; this comment will say what comes of it.",
+        "planned": "",
+        "invalid": f"— {count_words(errors, 'error')} in the config of {head}. Nothing was planned; correct them and push.",
+        "conflict": f"— {head} does not merge with {branch}. Nothing was planned; merge or rebase, then push.",
+        "failed": f"— planning {head} failed, which is not this pull request's fault. Comment `/gitops plan` to try again.",
+        "merged": f"— merged into {branch}. What follows is what was planned last; the release says what was done.",
+        "closed": "— closed without merging. Nothing of what follows will be applied.",
+    }[page.state]
+    return f"**Trueup** {words}" if words else ""
 
 
-def _warnings(diagnostics: Sequence[Diagnostic]) -> str:
-    rows = [_diagnostic_row(item) for item in diagnostics[:20]]
-    head = f"<details><summary>{count_words(len(diagnostics), 'warning')}</summary>\n\n| place | | what |\n|---|---|---|\n"
-    return head + "\n".join(rows) + "\n\n</details>"
+def _render_diagnostics(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
+    ordered = sorted(diagnostics, key=lambda item: item.severity != "error")
+    rows = Cut(page.budget // 2)
+    for item in ordered:
+        hint = f" ({plain_markdown(item.hint[:MOST_TEXT])})" if item.hint else ""
+        message = plain_markdown(item.message[:MOST_TEXT])
+        rows.add(f"| {item.severity} {code_span(item.code)} | {code_span(str(item.place))} | {message}{hint} |")
+    table = "| | place | what |\n|---|---|---|\n" + "\n".join(rows.kept) if rows.kept else ""
+    more = f"… and {rows.left_out} more: run `gitops validate`" if rows.left_out else ""
+    body = "\n\n".join(part for part in (table, more) if part)
+    if any(item.severity == "error" for item in diagnostics):
+        return body
+    return fold(count_words(len(diagnostics), "warning"), body)
 
 
-def _diagnostic_row(item: Diagnostic) -> str:
-    hint = f" ({plain_markdown(item.hint)})" if item.hint else ""
-    return f"| {code_span(str(item.place))} | {item.code} | {plain_markdown(item.message)}{hint} |"
-
-
-def _render_section(section: Section, now: datetime, budget: int, *, is_open: bool) -> str:
+def _render_section(page: _Page, section: Section, budget: int) -> str:
     plan = section.plan
     parts = [_headline(plan)]
+    parts.append(_render_table(plan, budget // 2))
+    parts.append(fold("diffs", _render_diffs(plan, budget // 3)))
     if plan.has_changes:
-        parts.append(_render_tables(plan, budget // 3))
-        parts.append(_fold("diffs", _render_diffs(plan, budget // 2)))
-        parts.append(_fold("hosts", _render_hosts(plan, now, budget // 8)))
-        if is_open:
+        parts.append(fold("hosts", _render_hosts(plan, page.now, budget // 8)))
+        if page.state == "planned":
             parts.append(_render_approval(section))
     return "\n\n".join(part for part in parts if part)
 
@@ -132,102 +159,97 @@ def _headline(plan: FleetPlan) -> str:
     name = plain_markdown(plan.subject.environment)
     summary = plan.summary()
     if not plan.has_changes:
-        return f"**Trueup · {name}** — nothing changes on {count_words(plan.hosts, 'host')}."
+        return f"**Trueup · {name}** — nothing changes on {count_words(plan.hosts, 'host')}, and nothing needs an approval."
+    if not plan.groups:
+        return (
+            f"**Trueup · {name}** — no effect today, but {count_words(len(plan.scope.hosts), 'host')} will be wanted otherwise."
+        )
     changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
-    return (
-        f"**Trueup · {name}** — {changes} on {count_words(summary['changed_hosts'], 'host')} · risk **{worst_risk(plan.groups)}**"
-    )
+    counted = ", ".join(f"{count} × {action}" for action, count in count_actions(plan.groups))
+    numbers = f"{changes} on {count_words(summary['changed_hosts'], 'host')}" + (f" ({counted})" if counted else "")
+    return f"**Trueup · {name}** — {numbers} · risk **{describe_risk(plan.groups)}**"
 
 
-def _render_tables(plan: FleetPlan, budget: int) -> str:
-    rows: list[str] = []
-    used = left_out = 0
+def _render_table(plan: FleetPlan, budget: int) -> str:
+    rows = Cut(budget)
     for group in plan.groups:
-        for row in _group_rows(group):
-            used += len(row.encode("utf-8")) + 1
-            if used > budget:
-                left_out += 1
-            else:
-                rows.append(row)
-    more = f"\n\n… and {count_words(left_out, 'more line')}, all of them in the whole plan" if left_out else ""
-    return "| | resource | hosts | action | why |\n|---|---|---|---|---|\n" + "\n".join(rows) + more if rows else ""
-
-
-def _group_rows(group: ChangeGroup) -> list[str]:
-    hosts = code_span(name_hosts(group.hosts))
-    rows = [
-        f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | {change.action} | {_why(change)} |"
-        for change in group.changes
-    ]
-    rows.extend(
-        f"| · | {code_span(address)} | {hosts} | none | no longer managed, stays as it is |" for address in group.unmanaged
-    )
-    return rows
+        hosts = code_span(name_hosts(group.hosts))
+        for change in group.changes:
+            rows.add(f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | {change.action} | {_why(change)} |")
+        for address in group.unmanaged:
+            rows.add(f"| · | {code_span(address)} | {hosts} | none | no longer managed, stays as it is |")
+    for names, addresses in find_silent(plan):
+        for address in addresses:
+            rows.add(
+                f"| = | {code_span(address)} | {code_span(name_hosts(names))} | none | wanted otherwise, nothing to do today |"
+            )
+    for group in plan.reported:
+        for change in group.changes:
+            hosts = code_span(name_hosts(group.hosts))
+            rows.add(
+                f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | none | differs, only reported{_fields(change)} |"
+            )
+    if not rows.kept and not rows.left_out:
+        return ""
+    head = "| | resource | hosts | action | why |\n|---|---|---|---|---|\n" + "\n".join(rows.kept) if rows.kept else ""
+    more = f"… and {count_words(rows.left_out, 'more line')}, all of them in the whole plan" if rows.left_out else ""
+    return "\n\n".join(part for part in (head, more) if part)
 
 
 def _why(change: Change) -> str:
-    fields = "; ".join(describe_field(field) for field in change.fields if field.name != "content")
-    return plain_markdown(why_of(change)) + (f" ({plain_markdown(fields)})" if fields else "")
+    return plain_markdown(why_of(change)[:MOST_TEXT]) + _fields(change)
+
+
+def _fields(change: Change) -> str:
+    words = "; ".join(describe_field(field) for field in change.fields if field.name != "content" or not change.diff)
+    return f" ({plain_markdown(words[:MOST_TEXT])})" if words else ""
 
 
 def _render_diffs(plan: FleetPlan, budget: int) -> str:
-    shown: list[str] = []
-    used = left_out = 0
+    shown = Cut(budget)
     for group in plan.groups:
         for change in group.changes:
-            if not change.diff:
-                continue
-            block = f"{code_span(change.address)} on {code_span(name_hosts(group.hosts))}\n" + fence(
-                "\n".join(change.diff), "diff"
-            )
-            used += len(block.encode("utf-8")) + 2
-            if used > budget:
-                left_out += 1
-            else:
-                shown.append(block)
-    if left_out:
-        shown.append(f"… and {count_words(left_out, 'more diff')}, all of them in the whole plan")
-    return "\n\n".join(shown)
+            if change.diff:
+                head = f"{code_span(change.address)} on {code_span(name_hosts(group.hosts))}"
+                shown.add(f"{head}\n\n" + fence("\n".join(change.diff), "diff"))
+    if shown.left_out:
+        return "\n\n".join([*shown.kept, f"… and {count_words(shown.left_out, 'more diff')}, all of them in the whole plan"])
+    return "\n\n".join(shown.kept)
 
 
 def _render_hosts(plan: FleetPlan, now: datetime, budget: int) -> str:
-    lines: list[str] = []
-    used = 0
+    lines = Cut(budget)
     for number, group in enumerate(plan.groups, start=1):
-        names = ", ".join(group.hosts)
-        if used + len(names) > budget:
-            names = name_hosts(group.hosts)
-        used += len(names)
-        lines.append(f"- group {number}: {code_span(names)}")
-    return "\n".join([*lines, "", plain_markdown(describe_observed(plan, now))])
+        names = ", ".join(fold_names(group.hosts))
+        lines.add(f"- group {number}, {count_words(len(group.hosts), 'host')}: {code_span(names)}")
+    if lines.left_out:
+        lines.kept.append(f"- … and {count_words(lines.left_out, 'more group')}")
+    return "\n".join([*lines.kept, "", plain_markdown(describe_observed(plan, now))])
 
 
 def _render_approval(section: Section) -> str:
     plan, approvals = section.plan, section.approvals
     lines: list[str] = []
     if approvals.required:
-        given = ", ".join(code_span(name) for name in approvals.given) or "none yet"
+        given = ", ".join(code_span(name[:MOST_TEXT]) for name in approvals.given[:MOST_NAMES]) or "none yet"
         lines.append(f"Approvals: {len(approvals.given)} of {approvals.required} ({given}).")
-    lines.extend(f"No longer counts: {plain_markdown(reason)}." for reason in approvals.lost)
-    if approvals.is_enough:
-        lines.append(
-            "Approved: merge, and it is released."
-            if approvals.required
-            else "No approval is required: merge, and it is released."
-        )
+    lines.extend(f"No longer counts: {plain_markdown(reason[:MOST_TEXT])}." for reason in approvals.lost[:MOST_NAMES])
+    if not approvals.required:
+        lines.append("No approval is required: merge, and it is released. To say yes to exactly this anyway:")
+    elif approvals.is_enough:
+        lines.append("Approved: merge, and it is released. Others may still approve exactly this:")
     else:
         lines.append("To approve exactly this (lost if it grows, kept if a rebase leaves it equal):")
-        lines.append(fence(f"/gitops approve {plan.change_digest}"))
+    lines.append(fence(f"/gitops approve {plan.change_digest}"))
     return "\n\n".join(lines)
 
 
-def _render_foot(subject: CommentSubject, sections: Sequence[Section], now: datetime) -> str:
-    head, branch, target = (code_span(text) for text in (subject.head[:7], subject.target_branch, subject.target[:7]))
-    merge = f"Planned for the merge of {head} into {branch} at {target}"
-    seen = plain_markdown(describe_observed(sections[0].plan, now))
-    whole = f" [The whole plan]({subject.url})." if subject.url else ""
-    return f"<sub>{merge}; {seen}.{whole}</sub>"
-
-
-def _fold(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>" if body else ""
+def _render_foot(page: _Page, sections: Sequence[Section]) -> str:
+    subject = page.subject
+    head, branch, target = (code_span(text[:MOST_TEXT]) for text in (subject.head[:7], subject.target_branch, subject.target[:7]))
+    ages = [(at, host) for section in sections for host, at in section.plan.ages.items() if at is not None]
+    never = [host for section in sections for host, at in section.plan.ages.items() if at is None]
+    seen = FleetPlan(sections[0].plan.subject, ages={**{host: at for at, host in sorted(ages)}, **dict.fromkeys(never)})
+    words = [f"Planned for the merge of {head} into {branch} at {target}; {plain_markdown(describe_observed(seen, page.now))}."]
+    whole = link("The whole plan", subject.url)
+    return f"<sub>{' '.join([*words, f'{whole}.'] if whole else words)}</sub>"

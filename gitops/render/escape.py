@@ -1,16 +1,23 @@
 """Escape what came from outside: terminals obey control characters, Markdown obeys almost everything.
 
 Names, paths, reasons and diffs come from repositories and hosts that an attacker may write. In a terminal control and
-bidirectional characters become visible; in Markdown mentions, links, tables and fences are neutralised (DESIGN §4).
+bidirectional characters become visible; in Markdown mentions, references, links, tables and fences are neutralised (DESIGN §4).
+Forges also look at the *rendered* text for mentions, issue numbers and addresses, so that an entity or a backslash is not enough:
+a zero-width space breaks these.
 """
 
 from __future__ import annotations
 
 import re
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~@&:/])")
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!~@&:/=$^\"'])")
+_REFERENCE = re.compile(r"(?i)(?:(?<=@)|(?<=#)|(?<=://)|(?<=www)(?=\.)|(?<=\bGH-)(?=\d)|(?<=!)(?=\d))")
 _FENCE = re.compile(r"`{3,}")
+_TICKS = re.compile(r"`+")
+BREAK = "\u200b"
 
 
 def escape_terminal(text: str) -> str:
@@ -24,28 +31,38 @@ def escape_line(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """Give Markdown code that holds exactly this text, in a table cell too; nothing in it links, mentions or ends it early."""
-    shown = escape_terminal(text).replace("|", "\\|") if "`" not in text else ""
-    if shown:
+    """Give Markdown code that shows exactly this text, in a table cell too; nothing in it links, mentions or ends it early."""
+    shown = escape_terminal(text).replace("\t", " ")
+    if (
+        "|" in shown or not shown.strip(" ") or shown[0] == " " or shown[-1] == " "
+    ):  # what code would strip, or a table would split
+        return f"<code>{plain_markdown(text)}</code>"
+    longest = max((len(run) for run in _TICKS.findall(shown)), default=0)
+    if not longest:
         return f"`{shown}`"
-    return (
-        "<code>"
-        + escape_html(escape_terminal(text)).replace("|", "&#124;").replace("`", "&#96;").replace("@", "&#64;")
-        + "</code>"
-    )
+    marks = "`" * (longest + 1)
+    return f"{marks} {shown} {marks}"
 
 
 def plain_markdown(text: str) -> str:
     """Give text that Markdown shows as it is: every character with a meaning escaped, mentions and links dead."""
-    shown = escape_terminal(text)
-    return _MARKDOWN.sub(lambda found: "&#64;\u200b" if found[1] == "@" else "\\" + found[1], shown)
+    shown = _REFERENCE.sub(BREAK, escape_terminal(text).replace("\t", " "))
+    return _MARKDOWN.sub(r"\\\1", shown).replace("|", "&#124;")
 
 
 def fence(text: str, language: str = "") -> str:
-    """Give a fenced block whose fence is longer than any in the text."""
-    longest = max((len(run) for run in _FENCE.findall(text)), default=2)
+    """Give a fenced block whose fence is longer than any in the text; invisible characters are shown."""
+    shown = "\n".join(escape_line(line) for line in text.split("\n"))
+    longest = max((len(run) for run in _FENCE.findall(shown)), default=2)
     marks = "`" * (longest + 1 if longest > 2 else 3)  # noqa: PLR2004  a fence has at least three marks
-    return f"{marks}{language}\n{text}\n{marks}"
+    return f"{marks}{language}\n{shown}\n{marks}"
+
+
+def link(words: str, url: str) -> str:
+    """Give a link of our own; nothing for what is not a plain web address."""
+    if not re.fullmatch(r"https?://[^\s<>\"'`\\|()\[\]]+", url):
+        return ""
+    return f"[{words}]({url})"
 
 
 def escape_html(text: str) -> str:
@@ -57,4 +74,6 @@ def escape_html(text: str) -> str:
 
 def _show(found: re.Match[str]) -> str:
     code = ord(found[0])
+    if code > 0xFFFF:  # noqa: PLR2004  beyond four hex digits
+        return f"\\U{code:08x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004  one byte

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan
+from gitops.render.colour import paint, paint_diff
 from gitops.render.escape import escape_line, escape_terminal
 from gitops.render.words import (
     count_actions,
@@ -16,22 +17,23 @@ from gitops.render.words import (
     describe_age,
     describe_field,
     describe_observed,
+    describe_risk,
+    find_silent,
     name_hosts,
     sign_of,
     why_of,
-    worst_risk,
 )
 
-COLOURS = {"+": "32", "~": "33", "±": "31", "-": "31", "!": "31;1", "?": "35", "»": "36", "↻": "36", "✗": "31;1"}
-ADDRESS_WIDTH = 46
+ADDRESS_WIDTH = 44
 
 
 def render_fleet_plan(plan: FleetPlan, *, now: datetime, colour: bool = False, next_command: str = "") -> str:
     """Give the whole text of a fleet plan, ending in a newline."""
     lines = [_heading(plan, now), ""]
     for group in plan.groups:
-        lines.extend(_render_group(group, colour=colour))
-        lines.append("")
+        lines.extend([*_render_group(group, colour=colour), ""])
+    lines.extend(_render_silent(plan))
+    lines.extend(_render_reported(plan.reported, colour=colour))
     lines.append(_summary(plan))
     if plan.has_changes:
         lines.append(f"Change {plan.change_digest[:12]}…" + (f"  Next: {next_command}" if next_command else ""))
@@ -41,17 +43,13 @@ def render_fleet_plan(plan: FleetPlan, *, now: datetime, colour: bool = False, n
 def render_host_plan(plan: HostPlan, *, now: datetime, colour: bool = False) -> str:
     """Give the text of one machine's plan, ending in a newline."""
     seen = "never observed" if plan.observed is None else f"observed {describe_age(plan.observed, now)} ago"
-    lines = [f"{plan.host}   {seen}", ""]
+    lines = [f"{escape_terminal(plan.host)}   {seen}", ""]
+    group = ChangeGroup((plan.host,), plan.changes, plan.unmanaged)
     if plan.changes or plan.unmanaged:
-        group = ChangeGroup((plan.host,), plan.changes, plan.unmanaged)
-        lines.extend([*_render_group(group, colour=colour), ""])
+        lines.extend([*_render_group(group, colour=colour)[1:], ""])
     if plan.reported:
-        lines.append("differs, but is only reported (drift: report)")
-        for change in plan.reported:
-            lines.extend(_render_change(change, colour=colour))
-        lines.append("")
-    group = ChangeGroup((plan.host,), plan.changes)
-    lines.append(_count(group.changes, plan.unchanged, worst_risk([group])))
+        lines.extend(_render_reported((ChangeGroup((plan.host,), plan.reported),), colour=colour))
+    lines.append(_count([group], plan.unchanged))
     return "\n".join(lines) + "\n"
 
 
@@ -59,43 +57,80 @@ def _heading(plan: FleetPlan, now: datetime) -> str:
     subject = plan.subject
     change = ""
     if subject.base or subject.head:
-        change = f"{subject.base[:7] or 'nothing released'} → {subject.head[:7] or 'work tree'}   "
-    return f"{subject.environment}   {change}{count_words(plan.hosts, 'host')}, {describe_observed(plan, now)}"
+        base, head = subject.base[:7] or "nothing released", subject.head[:7] or "work tree"
+        change = f"{escape_terminal(base)} → {escape_terminal(head)}   "
+    name = escape_terminal(subject.environment) or "no environment"
+    return f"{name}   {change}{count_words(plan.hosts, 'host')}, {escape_terminal(describe_observed(plan, now))}"
 
 
 def _render_group(group: ChangeGroup, *, colour: bool) -> list[str]:
     lines = [f"on {escape_terminal(name_hosts(group.hosts))}"]
     for change in group.changes:
         lines.extend(_render_change(change, colour=colour))
-    lines.extend(f"  · {escape_terminal(address)}   no longer managed, stays as it is" for address in group.unmanaged)
+    lines.extend(
+        f"  · {escape_terminal(address):<{ADDRESS_WIDTH}} no longer managed, stays as it is" for address in group.unmanaged
+    )
     return lines
 
 
 def _render_change(change: Change, *, colour: bool) -> list[str]:
     sign = sign_of(change)
-    head = f"{sign} {escape_terminal(change.address):<{ADDRESS_WIDTH}}"
-    if colour:
-        head = f"\x1b[{COLOURS[sign]}m{head}\x1b[0m"
-    lines = [f"  {head} {change.action}: {escape_terminal(why_of(change))}"]
+    head = paint(f"{sign} {escape_terminal(change.address):<{ADDRESS_WIDTH}}", sign, colour=colour)
+    action = "" if change.action == "refused" else f"{change.action}: "
+    lines = [f"  {head} {action}{escape_terminal(why_of(change))}"]
     lines.extend(
         f"      {escape_terminal(describe_field(field))}" for field in change.fields if not change.diff or field.name != "content"
     )
-    lines.extend(f"      {escape_line(line)}" for line in change.diff)
+    lines.extend(f"      {paint_diff(escape_line(line), colour=colour)}" for line in change.diff)
+    return lines
+
+
+def _render_silent(plan: FleetPlan) -> list[str]:
+    lines: list[str] = []
+    for hosts, addresses in find_silent(plan):
+        lines.append(f"wanted otherwise, with nothing to do today, on {escape_terminal(name_hosts(hosts))}")
+        lines.extend([*(f"  = {escape_terminal(address)}" for address in addresses), ""])
+    return lines
+
+
+def _render_reported(groups: Sequence[ChangeGroup], *, colour: bool) -> list[str]:
+    lines: list[str] = []
+    for group in groups:
+        lines.append(f"differs and is only reported (drift: report) on {escape_terminal(name_hosts(group.hosts))}")
+        for change in group.changes:
+            lines.extend(_render_change(change, colour=colour))
+        lines.append("")
     return lines
 
 
 def _summary(plan: FleetPlan) -> str:
     if not plan.has_changes:
         return f"Nothing to change on {count_words(plan.hosts, 'host')} ({count_words(plan.unchanged, 'resource')} as they should be)."
-    actions = ", ".join(f"{count} × {action}" for action, count in count_actions(plan.groups))
-    unmanaged = sum(len(group.hosts) * len(group.unmanaged) for group in plan.groups)
-    if unmanaged:
-        actions = ", ".join(part for part in (actions, f"{unmanaged} × no longer managed") if part)
-    return f"{actions or 'no effect on any host'} · {plan.unchanged} unchanged · risk: {worst_risk(plan.groups)}"
+    return _count(plan.groups, plan.unchanged)
 
 
-def _count(changes: Sequence[Change], unchanged: int, risk: str) -> str:
-    if not changes:
+def _count(groups: Sequence[ChangeGroup], unchanged: int) -> str:
+    """Give `411 × update, 1 × run = 412 changes · 1 conflict · 9 unchanged · risk: high (…)`; the numbers add up."""
+    counted = count_actions(groups)
+    kept = sum(len(group.hosts) * len(group.unmanaged) for group in groups)
+    if not counted and not kept:
         return f"Nothing to change ({count_words(unchanged, 'resource')} as they should be)."
-    counted = count_actions([ChangeGroup(("",), tuple(changes))])
-    return ", ".join(f"{count} × {action}" for action, count in counted) + f" · {unchanged} unchanged · risk: {risk}"
+    total = sum(count for _, count in counted)
+    actions = ", ".join(f"{count} × {action}" for action, count in counted)
+    parts = (
+        [actions + (f" = {count_words(total, 'change')}" if len(counted) > 1 else "")] if counted else ["no effect on any host"]
+    )
+    parts.extend(_marks(groups))
+    if kept:
+        parts.append(f"{kept} no longer managed")
+    return " · ".join([*parts, f"{unchanged} unchanged", f"risk: {describe_risk(groups)}"])
+
+
+def _marks(groups: Sequence[ChangeGroup]) -> list[str]:
+    marks = {"in conflict": 0, "opaque": 0, "never observed": 0}
+    for group in groups:
+        for change in group.changes:
+            marks["in conflict"] += len(group.hosts) * (change.classification == "conflict" and change.action != "refused")
+            marks["opaque"] += len(group.hosts) * (change.confidence == "opaque")
+            marks["never observed"] += len(group.hosts) * change.is_upper_bound
+    return [f"{count} {word}" for word, count in marks.items() if count]

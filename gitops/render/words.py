@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
@@ -18,6 +19,7 @@ SIGNS: Mapping[str, str] = {
     "refused": "✗",
 }
 RISK_ORDER = ("low", "medium", "high")
+_NUMBER = re.compile(r"(.*?)([0-9]{1,12})([^0-9]*)\Z", re.DOTALL)
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -42,8 +44,6 @@ def why_of(change: Change) -> str:
     }[change.classification]
     if change.confidence == "opaque":
         words = "opaque: no check, runs every time"
-    if change.is_upper_bound:
-        return f"{words}; never observed: at most this"
     return f"{words}; {change.reason}" if change.reason else words
 
 
@@ -96,11 +96,42 @@ def describe_observed(plan: FleetPlan, now: datetime) -> str:
 
 
 def name_hosts(hosts: Sequence[str], most: int = 3) -> str:
-    """Give up to three names, or the first and the last with their count."""
-    ordered = sorted(hosts)
-    if len(ordered) <= most:
-        return ", ".join(ordered)
-    return f"{ordered[0]} … {ordered[-1]} ({len(ordered)} hosts)"
+    """Give the names, runs of numbers folded (`web-001…web-411`), at most so many; their count when not every name is there."""
+    folded = fold_names(hosts)
+    words = ", ".join(folded[:most]) + (f" and {len(folded) - most} more" if len(folded) > most else "")
+    return words if len(folded) == len(hosts) <= most else f"{words} ({len(hosts)} hosts)"
+
+
+def fold_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Fold names that differ only in a number that counts up: `a-1, a-2, a-3, b` becomes `a-1…a-3, b`."""
+    runs: list[list[str]] = []
+    for name in sorted(names, key=_number_key):
+        if runs and _follows(runs[-1][-1], name):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    folded: list[str] = []
+    for run in runs:
+        folded.extend(run if len(run) < 3 else [f"{run[0]}…{run[-1]}"])  # noqa: PLR2004  two names are shorter
+    return tuple(folded)
+
+
+def _split_number(name: str) -> tuple[str, str, str]:
+    found = _NUMBER.match(name)
+    return (found[1], found[2], found[3]) if found else (name, "", "")
+
+
+def _number_key(name: str) -> tuple[str, str, int, str]:
+    before, digits, after = _split_number(name)
+    return before, after, int(digits or -1), name
+
+
+def _follows(first: str, second: str) -> bool:
+    one, other = _split_number(first), _split_number(second)
+    if not one[1] or not other[1] or (one[0], one[2]) != (other[0], other[2]):
+        return False
+    is_padded = one[1].startswith("0") or other[1].startswith("0")
+    return int(other[1]) == int(one[1]) + 1 and (len(one[1]) == len(other[1]) or not is_padded)
 
 
 def count_actions(groups: Iterable[ChangeGroup]) -> tuple[tuple[str, int], ...]:
@@ -116,6 +147,40 @@ def worst_risk(groups: Iterable[ChangeGroup]) -> str:
     """Give the highest risk of all changes; `low` when there are none."""
     risks = [RISK_ORDER.index(change.risk) for group in groups for change in group.changes]
     return RISK_ORDER[max(risks, default=0)]
+
+
+def risk_reason(groups: Sequence[ChangeGroup]) -> str:
+    """Say what makes a high risk high, the worst first; empty when it is not high."""
+    high = [change for group in groups for change in group.changes if change.risk == "high"]
+    reasons = [
+        (any(change.action == "remove" for change in high), "something is removed"),
+        (any(change.action == "replace" for change in high), "something is replaced"),
+        (any(change.classification == "conflict" for change in high), "changes made by hand are overwritten"),
+        (any(change.confidence == "opaque" for change in high), "a command runs unchecked"),
+    ]
+    words = [reason for is_so, reason in reasons if is_so]
+    return ", ".join(words) or ("it could lock people out" if high else "")
+
+
+def describe_risk(groups: Sequence[ChangeGroup]) -> str:
+    """Give `high (something is removed)`, `low`."""
+    reason = risk_reason(groups)
+    return worst_risk(groups) + (f" ({reason})" if reason else "")
+
+
+def find_silent(plan: FleetPlan) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
+    """Give (hosts, addresses) of what is wanted otherwise without a line of its own: the hosts are so already, or it waits there."""
+    shown: dict[str, set[str]] = {}
+    for group in plan.groups:
+        known = {str(change.address) for change in group.changes} | {str(address) for address in group.unmanaged}
+        for host in group.hosts:
+            shown[host] = known
+    found: dict[tuple[str, ...], list[str]] = {}
+    for host, scope in plan.scope.hosts.items():
+        silent = tuple(sorted({str(address) for address, _ in scope.intents} - shown.get(host, set())))
+        if silent:
+            found.setdefault(silent, []).append(host)
+    return tuple(sorted((tuple(sorted(hosts)), addresses) for addresses, hosts in found.items()))
 
 
 def count_words(count: int, noun: str) -> str:

@@ -48,6 +48,7 @@ class ReleaseOrder:
     own). `project` is the logical name that trust roots pin, and that `approvals` and `plan` must name. `environment` is the config's.
     `is_forced` issues again what is released, for a fresh expiry. `root` verifies the tip (default: the signing keys alone);
     `trust_files` are put below `trust/` (`1.json`, `2.json`, `2.sigs/…`). `subpath` is where the project lies in the source commit.
+    `access` is the environment (credentials) of the git processes that talk to `url`.
     """
 
     repository: Path
@@ -70,6 +71,7 @@ class ReleaseOrder:
     subpath: str = ""
     compiler: str = __version__
     rollback_of: int = 0
+    access: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def make_release(order: ReleaseOrder, *, pause: Pause) -> Released:
     Raise HeldError (exit 3) when approvals are missing, TrustError (6) when the tip cannot be verified, RemoteError (7).
     """
     _check_order(order)
-    place = Place(order.repository, order.environment.release, order.url)
+    place = Place(order.repository, order.environment.release, order.url, order.access)
     for attempt in range(DEFAULTS.retries):
         # 1. What is released now, verified before it is built on.
         tip = _read_tip(order, place)
@@ -111,7 +113,7 @@ def make_release(order: ReleaseOrder, *, pause: Pause) -> Released:
 def roll_back(order: ReleaseOrder, serial: int, *, pause: Pause) -> Released:
     """Release the content of an old serial again, under a new one; approved like any change. The order's own graphs play no part."""
     _check_order(order)
-    tip = _read_tip(order, Place(order.repository, order.environment.release, order.url))
+    tip = _read_tip(order, Place(order.repository, order.environment.release, order.url, order.access))
     chain = None if tip is None else read_chain(order.repository, tip, until=serial)
     if chain is None or serial not in chain:
         raise UsageError(f"there is no release {serial} before the current one", code="U090", hint="`git log` lists them")

@@ -7,7 +7,7 @@ loses a race is told so and builds again. Never merges, never forces, runs no ho
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -29,11 +29,15 @@ Sign = Callable[[bytes], str]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a branch is published: a remote, or with an empty `url` the repository itself."""
+    """Where a branch is published: a remote, or with an empty `url` the repository itself.
+
+    `access` goes into the environment of the git processes that talk to the remote: credentials, which never stand in arguments.
+    """
 
     repository: Path
     branch: str
     url: str = ""
+    access: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     @property
     def ref(self) -> str:
@@ -68,7 +72,7 @@ def fetch_tip(place: Place) -> str:
     tip = _ask_tip(place)
     if tip:
         arguments = ["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--end-of-options", place.url, place.ref]
-        run_git(place.repository, arguments)
+        run_git(place.repository, arguments, environment=place.access)
         run_git(place.repository, ["cat-file", "-e", tip])
     return tip
 
@@ -82,7 +86,8 @@ def push_commit(place: Place, commit: str, *, old: str) -> bool:
     if not place.url:
         return _swap_ref(place, commit, old)
     arguments = ["push", "-q", "--porcelain", "--no-verify", f"--force-with-lease={place.ref}:{old}"]
-    done = run_git(place.repository, [*arguments, "--end-of-options", place.url, f"{commit}:{place.ref}"], accept=(0, REFUSED))
+    target = ["--end-of-options", place.url, f"{commit}:{place.ref}"]
+    done = run_git(place.repository, [*arguments, *target], environment=place.access, accept=(0, REFUSED))
     tip = _ask_tip(place)
     if tip == commit:
         return True
@@ -140,7 +145,7 @@ def _swap_ref(place: Place, commit: str, old: str) -> bool:
 
 
 def _ask_tip(place: Place) -> str:
-    done = run_git(place.repository, ["ls-remote", "--end-of-options", place.url, place.ref])
+    done = run_git(place.repository, ["ls-remote", "--end-of-options", place.url, place.ref], environment=place.access)
     for row in done.output.decode("utf-8", "replace").splitlines():
         ident, _, name = row.partition("\t")
         if name == place.ref:

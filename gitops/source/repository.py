@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,13 +133,19 @@ def is_ancestor(repository: Path, older: str, newer: str) -> bool:
     return done.status == 0
 
 
-def update_mirror(url: str, mirror: Path, refs: Sequence[str] = ("+refs/*:refs/*",)) -> None:
-    """Make or refresh a bare mirror of a remote; raise RemoteError when it cannot be reached."""
+def update_mirror(
+    url: str, mirror: Path, refs: Sequence[str] = ("+refs/*:refs/*",), *, access: Mapping[str, str] | None = None
+) -> None:
+    """Make or refresh a bare mirror of a remote; raise RemoteError when it cannot be reached.
+
+    `access` goes into the environment of the git that talks to it: credentials, which never stand in arguments.
+    """
     if not (mirror / "HEAD").exists():
         mirror.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(mirror, ignore_errors=True)
         run_git(mirror.parent, ["init", "-q", "--bare", str(mirror)])
-    run_git(mirror, ["fetch", "-q", "--prune", "--no-write-fetch-head", "--end-of-options", url, *refs])
+    arguments = ["fetch", "-q", "--prune", "--no-write-fetch-head", "--end-of-options", url, *refs]
+    run_git(mirror, arguments, environment=access)
 
 
 def read_project(repository: Path, revision: str, subpath: str = "") -> Snapshot:

@@ -70,7 +70,8 @@ class PullRecord:
 
     `contributors` are all who opened, committed or pushed any of it, only ever added to; `branch` is the target branch, `target` its
     commit when this was planned. `planning` is one of PLANNING_STATES; `diagnostics` and `conflicts` say why there is no plan; `note` is
-    what the comment says under its heading; `comment` the posted text, `comment_ident` the forge's name of it.
+    what the comment says under its heading; `comment` the posted text, `comment_ident` the forge's name of it. `is_settled`: nothing more
+    will happen to it (closed, or merged and released).
     """
 
     key: PullKey
@@ -90,6 +91,7 @@ class PullRecord:
     note: str = ""
     comment: str = ""
     comment_ident: str = ""
+    is_settled: bool = False
     updated: datetime | None = None
 
 

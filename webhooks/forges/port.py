@@ -58,10 +58,11 @@ class ForgeReview:
 
 @dataclass(frozen=True)
 class Posted:
-    """A comment of ours: the forge's name of it, and when it last changed by the forge's clock."""
+    """A comment of ours: the forge's name of it, when it last changed by the forge's clock, and what it says."""
 
     ident: str
     at: datetime
+    body: str = ""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,12 @@ def list_pulls(
     return tuple(_unpack(row) for row in rows)
 
 
+def list_unsettled(connection: Connection, repository: str) -> tuple[PullRecord, ...]:
+    """List the pull requests of a repository to which something may still happen."""
+    query = select(pulls).where(pulls.c.repository == repository, pulls.c.is_settled.is_(False)).order_by(pulls.c.name)
+    return tuple(_unpack(row) for row in connection.execute(query))
+
+
 def count_pulls(connection: Connection, *, state: str = "", repository: str = "") -> int:
     """Count them."""
     return connection.execute(_narrow(select(func.count()).select_from(pulls), state, repository)).scalar_one()
@@ -70,6 +76,7 @@ def _pack(record: PullRecord) -> dict[str, Any]:
         "note": record.note,
         "comment": record.comment,
         "comment_ident": record.comment_ident,
+        "is_settled": record.is_settled,
         "updated": pack_time(record.updated),
     }
 
@@ -93,5 +100,6 @@ def _unpack(row: Row[Any]) -> PullRecord:
         note=row.note,
         comment=row.comment,
         comment_ident=row.comment_ident,
+        is_settled=row.is_settled,
         updated=unpack_time(row.updated),
     )

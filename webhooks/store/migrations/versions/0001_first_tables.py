@@ -74,6 +74,7 @@ def _make_pulls() -> None:
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("comment", sa.Text, nullable=False),
         sa.Column("comment_ident", sa.Text, nullable=False),
+        sa.Column("is_settled", sa.Boolean, nullable=False),
         sa.Column("updated", sa.Text),
     )
     op.create_index("pulls_state", "pulls", ["state", "repository"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from gitops.errors import TrueupError
+from gitops.errors import TrueupError, UsageError
 from gitops.model.codec import Json
 from gitops.model.diagnostic import Diagnostic, InvalidConfigError
 from gitops.model.sourcetree import SourceTree
@@ -76,15 +76,26 @@ def wants_colour(*, error: bool = False) -> bool:
 
 
 def read_file(path: Path, limit: int) -> bytes:
-    """Read a file named on the command line, at most `limit` bytes; a click error says what is wrong."""
+    """Read a file named on the command line, at most `limit` bytes; a usage error says what is wrong."""
     try:
         with path.open("rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:
-        raise click.ClickException(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="U045") from error
     if len(data) > limit:
-        raise click.ClickException(f"{path} is larger than {limit} bytes")
+        raise UsageError(f"{path} is larger than {limit} bytes", code="U045")
     return data
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that is not there yet; one that is stays as it is."""
+    try:
+        with path.open("xb") as stream:
+            stream.write(data)
+    except FileExistsError:
+        raise UsageError(f"{path} exists", code="U043", hint="name a new file") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", code="U044") from error
 
 
 def _no_line(_file: str, _line: int) -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from gitops.cli.output import format_option, print_json, wants_colour
+from gitops.cli.baseline import find_baseline
+from gitops.cli.output import format_option, print_json, print_message, wants_colour, write_new
 from gitops.cli.project import (
     Opened,
     cache_folder,
@@ -24,7 +26,7 @@ from gitops.cli.project import (
 )
 from gitops.errors import UsageError
 from gitops.model.address import Address, parse_address
-from gitops.model.graph import Graphs
+from gitops.model.codec import encode_canonical
 from gitops.model.observation import Observation
 from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
 from gitops.pipeline.local import LocalRun, plan_here
@@ -35,14 +37,24 @@ from gitops.render.text import render_fleet_plan, render_host_plan
 CHANGES, REFUSED = 2, 4
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What was asked for on the command line, beyond the project itself."""
+
+    hosts: tuple[str, ...]
+    only: tuple[Address, ...]
+    out: Path | None
+    format_name: str
+
+
 @click.command()
 @click.option("--rev", default="", help="A revision instead of the work tree.")
-@click.option("--base", default="", help="Compare with this revision instead of the environment's source branch.")
+@click.option("--base", default="", help="Compare with this revision instead of the release branch.")
 @click.option("--env", "environment", default="", help="The environment; the only one by default.")
 @click.option("--host", "hosts", multiple=True, metavar="SEL", help="Host name, glob or label=value; may be repeated.")
 @click.option("--only", multiple=True, metavar="ADDRESS", help="Only this resource and what it needs.")
 @click.option("--observations", type=click.Path(path_type=Path), help="What was observed (a file).")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the plan into this file.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the plan into this new file.")
 @click.option("--local", "is_local", is_flag=True, help="Observe this machine now.")
 @click.option("--live", "is_live", is_flag=True, help="Observe the hosts now, over their connection.")
 @click.option("--guards", is_flag=True, help="With --local: run `unless` and `onlyif`.")
@@ -65,64 +77,72 @@ def command(
     state: Path | None,
     format_name: str,
 ) -> int:
-    """Show what would change. Exit 0: nothing, 2: changes, 4: an item is refused."""
+    """Show what would change. Exit 0: nothing, 2: changes, 4: an item is refused (with --local)."""
     if is_live:
-        raise UsageError("`connection: ssh` is not there yet", code="U060", hint="use --local on the machine, or an agent")
-    addresses = tuple(parse_address(item) for item in only)
-    opened = open_project(directory, rev)
+        raise UsageError(
+            "planning live over SSH is not there yet", code="U060", hint="use --local on the machine, or --observations FILE"
+        )
+    asked = _Asked(hosts, tuple(parse_address(item) for item in only), out, format_name)
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists", code="U043", hint="name a new file")
     if is_local:
+        if base or observations is not None:
+            raise UsageError("--local observes now: it takes no --base or --observations", code="U061")
         run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables())
-        return _plan_local(opened, hosts, addresses, run=run, guards=guards, format_name=format_name)
+        return _plan_local(open_project(directory, rev), asked, run=run, environment=environment, guards=guards)
+    if guards or root is not None or state is not None:
+        raise UsageError("--guards, --root and --state need --local", code="U061")
     seen = read_observations(observations) if observations is not None else {}
-    plan = _plan_fleet(directory, opened, base, environment, (hosts, addresses, seen))
-    if out is not None:
-        if out.exists():
-            raise UsageError(f"{out} exists", code="U043", hint="name a new file")
-        out.write_bytes(plan.to_bytes())
-    _print_fleet(plan, format_name, out)
-    return CHANGES if plan.has_changes else 0
+    opened = open_project(directory, rev)
+    return _plan_fleet(directory, opened, asked, base=base, environment=environment, seen=seen)
 
 
 def _plan_fleet(
-    directory: Path,
-    opened: Opened,
-    base: str,
-    environment: str,
-    what: tuple[tuple[str, ...], tuple[Address, ...], dict[str, Observation]],
-) -> FleetPlan:
-    hosts, only, seen = what
+    directory: Path, opened: Opened, asked: _Asked, *, base: str, environment: str, seen: dict[str, Observation]
+) -> int:
     graphs = one_environment(opened.built, environment)
-    released: Graphs | None = None
-    if base:
-        released = open_project(directory, base).built.compiled.graphs.get(graphs.environment)
-    selected = select_hosts(opened.built.config.hosts, hosts) if hosts else None
-    subject = PlanSubject(opened.built.config.project.name, graphs.environment, base=base, head=opened.snapshot.commit)
-    inputs = FleetInputs(graphs, released, seen, only_hosts=selected, only=only)
-    return plan_fleet(subject, inputs, providers=PROVIDERS)
+    baseline = find_baseline(directory, opened, graphs.environment, revision=base)
+    known = tuple(baseline.graphs.hosts) if baseline.graphs is not None else ()
+    selected = select_hosts(opened.built.config.hosts, asked.hosts, leaving=known) if asked.hosts else None
+    project = opened.built.config.project.name
+    subject = PlanSubject(project, graphs.environment, base=baseline.commit, head=opened.snapshot.commit)
+    inputs = FleetInputs(graphs, baseline.graphs, seen, only_hosts=selected, only=asked.only)
+    plan = plan_fleet(subject, inputs, providers=PROVIDERS)
+    _write(asked.out, plan.to_bytes())
+    _print_fleet(plan, asked)
+    return CHANGES if plan.has_changes else 0
 
 
-def _print_fleet(plan: FleetPlan, format_name: str, out: Path | None) -> None:
-    if format_name == "json":
+def _print_fleet(plan: FleetPlan, asked: _Asked) -> None:
+    if asked.format_name == "json":
         print_json({**plan.to_json(), "content_digest": plan.content_digest})
         return
-    next_command = f"gitops apply {out}" if out is not None else "gitops plan --out PLAN_FILE"
+    next_command = "open a pull request, or gitops release" if asked.out is not None else "gitops plan --out PLAN_FILE"
     click.echo(render_fleet_plan(plan, now=datetime.now(UTC), colour=wants_colour(), next_command=next_command), nl=False)
 
 
-def _plan_local(
-    opened: Opened, hosts: tuple[str, ...], only: tuple[Address, ...], *, run: LocalRun, guards: bool, format_name: str
-) -> int:
-    if len(hosts) != 1:
+def _plan_local(opened: Opened, asked: _Asked, *, run: LocalRun, environment: str, guards: bool) -> int:
+    if len(asked.hosts) != 1:
         raise UsageError(
             "--local needs exactly one --host NAME", code="U061", hint="the name that this machine has in the config"
         )
-    _, graphs = find_host(opened.built, hosts[0])
+    host = asked.hosts[0]
+    _, graphs = find_host(opened.built, host)
+    if environment and graphs.environment != environment:
+        raise UsageError(f"{host} is in the environment `{graphs.environment}`, not in `{environment}`", code="U022")
     with tempfile.TemporaryDirectory(prefix="gitops-blobs-") as blobs:
-        plan = plan_here(hosts[0], graphs, run, blobs=Path(blobs), only=only, guards=guards)
-    print_host_plan(plan, format_name)
+        plan = plan_here(host, graphs, run, blobs=Path(blobs), only=asked.only, guards=guards)
+    _write(asked.out, encode_canonical(plan.to_json()))
+    print_host_plan(plan, asked.format_name)
     if plan.is_refused:
         return REFUSED
     return CHANGES if plan.changes else 0
+
+
+def _write(out: Path | None, data: bytes) -> None:
+    if out is not None:
+        write_new(out, data)
+        print_message(f"The plan is in {out}.")
 
 
 def print_host_plan(plan: HostPlan, format_name: str) -> None:

@@ -77,13 +77,18 @@ def find_host(built: Built, name: str) -> tuple[HostDocument, Graphs]:
     return host, built.compiled.graphs[built.compiled.hosts[name].environment]
 
 
-def select_hosts(hosts: Mapping[str, HostDocument], selectors: Iterable[str]) -> tuple[str, ...]:
-    """Give the hosts of SEL: names and globs add, `label=value` narrows; no selector is every host."""
+def select_hosts(hosts: Mapping[str, HostDocument], selectors: Iterable[str], *, leaving: Iterable[str] = ()) -> tuple[str, ...]:
+    """Give the hosts of SEL: names and globs add, `label=value` narrows; no selector is every host.
+
+    `leaving` are hosts that are no longer declared: they have a name, but no labels.
+    """
     wanted = list(selectors)
     names = [item for item in wanted if "=" not in item]
     labels = [item.partition("=") for item in wanted if "=" in item]
-    found = {name for name in hosts if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)}
-    found = {name for name in found if all(hosts[name].labels.get(label) == value for label, _, value in labels)}
+    found = {name for name in {*hosts, *leaving} if not names or any(fnmatch.fnmatchcase(name, pattern) for pattern in names)}
+    found = {
+        name for name in found if all(name in hosts and hosts[name].labels.get(label) == value for label, _, value in labels)
+    }
     if wanted and not found:
         raise UsageError(
             f"no host matches {' '.join(wanted)}", code="U024", hint="`gitops compile --format json` lists the hosts"
@@ -92,15 +97,20 @@ def select_hosts(hosts: Mapping[str, HostDocument], selectors: Iterable[str]) ->
 
 
 def read_observations(path: Path) -> dict[str, Observation]:
-    """Read a file of observations: one document, or `{observations: [...]}`."""
+    """Read a file of observations: one document, or `{observations: [...]}`; the newest of a host counts."""
     value = decode_json(read_file(path, DEFAULTS.event_bytes))
     if isinstance(value, dict) and "observations" in value:
         fields = Fields(value, "observations")
+        if fields.has("schema"):
+            fields.schema("gitops/observations/v1")
         found = [Observation.from_json(item) for item in fields.items("observations")]
         fields.done()
     else:
         found = [Observation.from_json(value)]
-    return {item.host: item for item in found}
+    newest: dict[str, Observation] = {}
+    for item in sorted(found, key=lambda one: one.at):
+        newest[item.host] = item
+    return newest
 
 
 def state_folder(given: Path | None) -> Path:

@@ -21,9 +21,9 @@ FAMILIES = {
 INITS = {"systemd": "systemd", "openrc-init": "openrc", "init": "sysvinit", "runit": "runit", "launchd": "launchd"}
 
 
-def read_facts() -> Facts:
-    """Give every fact of `gitops.model.facts` but those that this machine does not have."""
-    release = _read_release()
+def read_facts(root: str = "") -> Facts:
+    """Give every fact of `gitops.model.facts`, empty where this machine has none; `root` is where tests put its files."""
+    release = _read_release(root)
     system = os.uname()
     return {
         "os.family": _find_family(release),
@@ -32,7 +32,7 @@ def read_facts() -> Facts:
         "os.codename": release.get("VERSION_CODENAME", ""),
         "arch": system.machine,
         "kernel": system.sysname.lower(),
-        "init": INITS.get(_read_line("/proc/1/comm"), "unknown"),
+        "init": INITS.get(_read(f"{root}/proc/1/comm").strip(), "unknown"),
         "hostname": system.nodename,
     }
 
@@ -44,17 +44,15 @@ def _find_family(release: Dict[str, str]) -> str:
     return release.get("ID", "")
 
 
-def _read_release() -> Dict[str, str]:
+def _read_release(root: str) -> Dict[str, str]:
+    """Read os-release(5): the file in /etc, else the one that the distribution ships."""
     found: Dict[str, str] = {}
-    for line in _read("/etc/os-release").splitlines():
+    text = _read(f"{root}/etc/os-release") or _read(f"{root}/usr/lib/os-release")
+    for line in text.splitlines():
         name, sign, value = line.partition("=")
         if sign:
             found[name] = value.strip().strip("\"'")
     return found
-
-
-def _read_line(path: str) -> str:
-    return _read(path).strip()
 
 
 def _read(path: str) -> str:

@@ -122,6 +122,14 @@ class Journal:
             sync_folder(self._images)
 
 
+def has_entries(folder: str) -> bool:
+    """Say whether a run's journal holds anything that could be undone."""
+    try:
+        return os.path.getsize(os.path.join(folder, JOURNAL)) > 0
+    except OSError:
+        return False
+
+
 def read_journal(folder: str) -> Tuple[Entry, ...]:
     """Give a run's entries in order; what follows a line that a crash cut short was never acted on and is left out."""
     path = os.path.join(folder, JOURNAL)

@@ -134,9 +134,13 @@ def run_rollback(request: Request, emit: Emit) -> int:
     described: List[Json] = [describe_undo(entry, state.read_left(undone), here) for entry in plan_undo(entries)]
     here.close()
     emit(Event("runs", {"undo": described, "run": undone, "host": meta.get("host"), "root": root}))
-    if request.dry_run or not entries:
+    if request.dry_run:
         return CHANGES if entries else 0
     identity = _RunIdentity(make_run_id(time.time()), _now())
+    if not entries:
+        nothing = Report(identity.run, str(meta.get("host")), "converged", identity.started, _now(), reason="nothing to undo")
+        emit(Event("report", nothing.to_json()))
+        return 0
     lock = Lock(state.base, identity.run, request.lock_timeout)
     try:
         _recover(state)

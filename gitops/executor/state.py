@@ -15,7 +15,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cas
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
 from gitops.executor.durable import sync_folder, write_durably
-from gitops.executor.journal import JOURNAL, MEMORY_FOLDER
+from gitops.executor.journal import MEMORY_FOLDER, has_entries
 from gitops.model.address import Address
 from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
 from gitops.model.fields import Fields
@@ -77,7 +77,7 @@ class StateFolder:
         """Write a run's report and drop the oldest runs beyond those kept; runs that changed nothing do not push out those that did."""
         write_durably(os.path.join(self.run_folder(run), "report.json"), encode_canonical(dict(report)))
         others = [old for old in self.list_runs() if old != run]
-        with_journal = [old for old in others if os.path.exists(os.path.join(self.run_folder(old), JOURNAL))]
+        with_journal = [old for old in others if has_entries(self.run_folder(old))]
         without = [old for old in others if old not in set(with_journal)]
         for old in (*with_journal[: 1 - KEPT_RUNS], *without[: 1 - KEPT_RUNS]):
             self._drop_run(old)

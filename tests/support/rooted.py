@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -99,6 +101,24 @@ class Rooted:
     def mode(self, path: str) -> str:
         return f"{stat.S_IMODE((self.root / path.lstrip('/')).lstat().st_mode):04o}"
 
+    def make_tree(self, tree: Mapping[str, Mapping[str, str]]) -> None:
+        """Make what a case file describes: `{file, mode}`, `{directory: mode}`, `{symlink: target}` by path."""
+        for path, thing in sorted(tree.items()):
+            real = self.root / path[1:]
+            if "directory" in thing:
+                real.mkdir()
+            elif "symlink" in thing:
+                real.symlink_to(thing["symlink"])
+            else:
+                real.write_text(thing["file"], encoding="utf-8")
+        for path, thing in sorted(tree.items()):
+            if "symlink" not in thing:
+                (self.root / path[1:]).chmod(int(thing.get("directory") or thing["mode"], 8))
+
+    def target(self, path: str) -> str:
+        """Give a link's target as it is written."""
+        return os.readlink(self.root / path[1:])  # noqa: PTH115  pathlib would tidy it
+
     def names(self, path: str) -> list[str]:
         """List a directory."""
         return sorted(item.name for item in (self.root / path.lstrip("/")).iterdir())
@@ -109,6 +129,15 @@ class Rooted:
 
     def temps(self) -> list[str]:
         return [path for path in self.tree() if "/.gitops-" in path]
+
+
+@contextmanager
+def quick_folder(otherwise: Path) -> Generator[Path]:
+    """Give a folder in memory where there is one: flushing costs nothing there."""
+    memory = Path("/dev/shm")
+    is_there = memory.is_dir() and os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(prefix="gitops-test-", dir=memory if is_there else otherwise) as folder:
+        yield Path(folder)
 
 
 def describe_tree(root: Path, *, is_exact: bool = False) -> Iterator[tuple[str, tuple[object, ...]]]:
@@ -125,7 +154,7 @@ def describe_tree(root: Path, *, is_exact: bool = False) -> Iterator[tuple[str, 
 def _inside(path: Path, info: os.stat_result) -> bytes:
     if stat.S_ISREG(info.st_mode):
         return path.read_bytes()
-    return os.fsencode(path.readlink()) if stat.S_ISLNK(info.st_mode) else b""
+    return os.fsencode(os.readlink(path)) if stat.S_ISLNK(info.st_mode) else b""  # noqa: PTH115  pathlib would tidy it
 
 
 def file(path: str, content: Json = None, **more: Any) -> Resource:

@@ -109,11 +109,11 @@ class LocalTalk:
             known = find_pull(connection, key)
         if known is None or known.updated is None or not known.comment_ident or not known.comment.startswith(marker):
             return None
-        return Posted(known.comment_ident, known.updated)
+        return Posted(known.comment_ident, known.updated, known.comment)
 
-    def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:  # noqa: ARG002  the service keeps the text
+    def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:
         """Say that it can be read from now on: the page shows what the service keeps with the pull request."""
-        return Posted(ident or f"page:{key.name}", self.now())
+        return Posted(ident or f"page:{key.name}", self.now(), body)
 
     def set_status(self, repository: str, commit: str, status: Status) -> None:
         """Keep a status."""

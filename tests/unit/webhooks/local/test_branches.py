@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,41 +14,21 @@ from tests.support.project import Repository
 from webhooks.forges.local.branches import Person, is_name, list_heads, read_branch
 from webhooks.forges.local.merge import MergeRequest, list_conflicts, merge_branch
 
+Push = Callable[..., str]
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 BOB = Person("bob", "bob@example.org")
 EVE = {"GIT_AUTHOR_NAME": "Eve", "GIT_AUTHOR_EMAIL": "eve@example.org"}
-
-
-@pytest.fixture
-def bare(tmp_path: Path) -> Path:
-    made = Repository.make(tmp_path / "work")
-    made.git("clone", "-q", "--bare", str(made.path), str(tmp_path / "bare.git"))
-    made.git("remote", "add", "origin", str(tmp_path / "bare.git"))
-    return tmp_path / "bare.git"
-
-
-@pytest.fixture
-def work(bare: Path) -> Repository:
-    return Repository(bare.parent / "work")
-
-
-def push(work: Repository, name: str, files: dict[str, str], message: str, env: dict[str, str] | None = None) -> str:
-    work.git("checkout", "-q", "-B", f"pr/{name}", "main")
-    head = work.commit(files, message, env=env)
-    work.git("push", "-q", "-f", "origin", f"pr/{name}")
-    work.git("checkout", "-q", "main")
-    return head
 
 
 def ask(bare: Path, name: str) -> MergeRequest:
     return MergeRequest(name, list_heads(bare)[name], "main", find_ref(bare, "refs/heads/main"), "title")
 
 
-def test_a_pushed_branch_opens_a_push_updates_a_deletion_closes(bare: Path, work: Repository) -> None:
+def test_a_pushed_branch_opens_a_push_updates_a_deletion_closes(bare: Path, work: Repository, push: Push) -> None:
     assert list_heads(bare) == {}
-    first = push(work, "motd", {"a": "1"}, "one")
+    first = push("motd", {"a": "1"}, "one")
     assert list_heads(bare) == {"motd": first}
-    second = push(work, "motd", {"a": "2"}, "two")
+    second = push("motd", {"a": "2"}, "two")
     assert list_heads(bare) == {"motd": second}
     work.git("push", "-q", "origin", ":pr/motd")
     assert list_heads(bare) == {}
@@ -58,12 +39,12 @@ def test_a_name_that_would_not_fit_a_page_is_none(name: str) -> None:
     assert not is_name(name)
 
 
-def test_a_folder_of_branches_is_left_out(bare: Path, work: Repository) -> None:
+def test_a_folder_of_branches_is_left_out(bare: Path, work: Repository, push: Push) -> None:
     work.git("push", "-q", "origin", "main:refs/heads/pr/deep/name")
     assert list_heads(bare) == {}
 
 
-def test_title_is_the_newest_subject_and_everybody_named_is_an_author(bare: Path, work: Repository) -> None:
+def test_title_is_the_newest_subject_and_everybody_named_is_an_author(bare: Path, work: Repository, push: Push) -> None:
     work.git("checkout", "-q", "-b", "pr/motd")
     work.commit({"a": "1"}, "older")
     head = work.commit({"a": "2"}, "newest\n\nwith a body\x01", env=EVE)
@@ -74,15 +55,15 @@ def test_title_is_the_newest_subject_and_everybody_named_is_an_author(bare: Path
     assert branch.people == (Person("Eve", "eve@example.org"), Person("Alice", "alice@example.org"))
 
 
-def test_a_branch_without_commits_of_its_own_is_called_by_its_name(bare: Path, work: Repository) -> None:
+def test_a_branch_without_commits_of_its_own_is_called_by_its_name(bare: Path, work: Repository, push: Push) -> None:
     work.git("push", "-q", "origin", "main:refs/heads/pr/same")
     main = find_ref(bare, "refs/heads/main")
     assert read_branch(bare, "same", main, main).title == "same"
     assert len(read_branch(bare, "same", main, "").commits) == 1
 
 
-def test_a_merge_is_a_real_merge_commit_and_ends_the_branch(bare: Path, work: Repository) -> None:
-    head = push(work, "motd", {"a": "1"}, "one")
+def test_a_merge_is_a_real_merge_commit_and_ends_the_branch(bare: Path, work: Repository, push: Push) -> None:
+    head = push("motd", {"a": "1"}, "one")
     before = find_ref(bare, "refs/heads/main")
     commit = merge_branch(bare, ask(bare, "motd"), by=BOB, now=NOW)
     assert find_ref(bare, "refs/heads/main") == commit
@@ -96,8 +77,8 @@ def test_a_merge_is_a_real_merge_commit_and_ends_the_branch(bare: Path, work: Re
     work.git("fsck", "--strict")
 
 
-def test_a_conflict_names_the_paths_and_changes_nothing(bare: Path, work: Repository) -> None:
-    push(work, "motd", {"gitops.yaml": "mine\n"}, "one")
+def test_a_conflict_names_the_paths_and_changes_nothing(bare: Path, work: Repository, push: Push) -> None:
+    push("motd", {"gitops.yaml": "mine\n"}, "one")
     work.commit({"gitops.yaml": "theirs\n"}, "two")
     work.git("push", "-q", "origin", "main")
     asked = ask(bare, "motd")
@@ -109,10 +90,10 @@ def test_a_conflict_names_the_paths_and_changes_nothing(bare: Path, work: Reposi
     assert list_heads(bare) == {"motd": asked.head}
 
 
-def test_what_moved_since_it_was_seen_is_not_merged(bare: Path, work: Repository) -> None:
-    push(work, "motd", {"a": "1"}, "one")
+def test_what_moved_since_it_was_seen_is_not_merged(bare: Path, work: Repository, push: Push) -> None:
+    push("motd", {"a": "1"}, "one")
     seen = ask(bare, "motd")
-    push(work, "motd", {"a": "evil"}, "two")
+    push("motd", {"a": "evil"}, "two")
     with pytest.raises(HeldError, match="moved while you looked"):
         merge_branch(bare, seen, by=BOB, now=NOW)
     seen = ask(bare, "motd")
@@ -123,14 +104,14 @@ def test_what_moved_since_it_was_seen_is_not_merged(bare: Path, work: Repository
     assert find_ref(bare, "refs/heads/main") == work.git("rev-parse", "main")
 
 
-def test_nothing_to_merge_says_so(bare: Path, work: Repository) -> None:
+def test_nothing_to_merge_says_so(bare: Path, work: Repository, push: Push) -> None:
     work.git("push", "-q", "origin", "main:refs/heads/pr/same")
     with pytest.raises(HeldError, match="already has everything"):
         merge_branch(bare, ask(bare, "same"), by=BOB, now=NOW)
 
 
-def test_hooks_of_the_repository_do_not_run_in_a_merge(bare: Path, work: Repository) -> None:
-    push(work, "motd", {"a": "1"}, "one")
+def test_hooks_of_the_repository_do_not_run_in_a_merge(bare: Path, work: Repository, push: Push) -> None:
+    push("motd", {"a": "1"}, "one")
     hook = bare / "hooks" / "reference-transaction"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")

@@ -64,9 +64,7 @@ def test_what_came_from_outside_is_text(browser: Browser, path: str) -> None:
     assert "\u202e" not in page
 
 
-@pytest.mark.parametrize(
-    "path", ["/pulls/local/none", "/pulls/other/repo/7", "/hosts/none", "/runs/web-001/none"]
-)
+@pytest.mark.parametrize("path", ["/pulls/local/none", "/pulls/other/repo/7", "/hosts/none", "/runs/web-001/none"])
 def test_what_is_not_there_is_a_page_that_says_so(browser: Browser, path: str) -> None:
     answer = browser.get(path)
     assert answer.status_code == 404

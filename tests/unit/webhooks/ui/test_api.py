@@ -1,0 +1,77 @@
+"""The API of the local forge: the same two acts, for programs with a user's name and password."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+
+from tests.support.browser import Browser
+from tests.support.desk import HEAD, TARGET, FakeReviews, make_desk
+from tests.support.people import PASSWORD
+from tests.support.plans import fleet_plan
+from webhooks.ui.api import make_local_api
+
+DIGEST = fleet_plan().change_digest
+BOB = ("bob", PASSWORD)
+APPROVE, MERGE, REFRESH = "/api/v1/pulls/site-8080/approve", "/api/v1/pulls/site-8080/merge", "/api/v1/pulls/refresh"
+
+
+@pytest.fixture
+def reviews() -> FakeReviews:
+    return FakeReviews()
+
+
+@pytest.fixture
+def program(tmp_path: Path, reviews: FakeReviews) -> Browser:
+    return Browser(Starlette(routes=make_local_api(make_desk(tmp_path, reviews=reviews))))
+
+
+def test_approve_merge_and_refresh(program: Browser, reviews: FakeReviews) -> None:
+    assert program.post_json(APPROVE, {"change_digest": DIGEST}, user=BOB).json() == {"result": "approved"}
+    assert program.post_json(MERGE, {"head": HEAD}, user=BOB).json() == {"result": "merged", "commit": TARGET}
+    assert program.post_json(REFRESH, {}, user=BOB).status_code == 202
+    assert reviews.asked == [("approve", "site-8080", "bob", DIGEST), ("merge", "site-8080", "bob", HEAD), ("refresh",)]
+
+
+def test_an_undecided_approval_is_202(program: Browser, reviews: FakeReviews, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviews, "approve", lambda _key, _user, _digest: "asked")
+    assert program.post_json(APPROVE, {"change_digest": DIGEST}, user=BOB).status_code == 202
+
+
+@pytest.mark.parametrize("path", [APPROVE, MERGE, REFRESH])
+def test_nobody_is_asked_who_they_are(program: Browser, reviews: FakeReviews, path: str) -> None:
+    answer = program.post_json(path, {"change_digest": DIGEST})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+    assert program.post_json(path, {}, user=("bob", "wrong")).json()["error"]["code"] == "A401"
+    assert program.send("POST", path, data={}, auth=BOB).status_code == 415
+    assert reviews.asked == []
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"change_digest": DIGEST[:12]}, {"change_digest": 7}, {"change_digest": DIGEST, "more": 1}, [], "text", None]
+)
+def test_a_body_that_is_not_the_document_is_422(program: Browser, reviews: FakeReviews, body: object) -> None:
+    answer = program.post_json(APPROVE, body, user=BOB)
+    assert answer.status_code == 422
+    assert set(answer.json()["error"]) == {"code", "message", "hint"}
+    assert reviews.asked == []
+
+
+def test_a_body_is_bounded(program: Browser) -> None:
+    assert program.post_json(APPROVE, {"change_digest": "x" * 70_000}, user=BOB).status_code == 413
+
+
+def test_what_may_not_be_done_is_409_with_the_reason(program: Browser, reviews: FakeReviews) -> None:
+    reviews.refusal = "main moved meanwhile"
+    for path, body in ((APPROVE, {"change_digest": DIGEST}), (MERGE, {"head": HEAD})):
+        answer = program.post_json(path, body, user=BOB)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (409, "main moved meanwhile")
+
+
+def test_without_a_local_forge_there_is_nothing(tmp_path: Path) -> None:
+    desk = replace(make_desk(tmp_path), reviews=None)
+    assert Browser(Starlette(routes=make_local_api(desk))).post_json(APPROVE, {}, user=BOB).status_code == 404

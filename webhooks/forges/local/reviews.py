@@ -1,0 +1,122 @@
+"""Reviews: what users of the settings do to pull requests of the `local` forge: approve a plan, merge what was approved.
+
+Approving writes a remark with the command, which counts by the rules of every forge (`webhooks.approvals`). Merging is refused unless
+(1) there is a plan of this very head and target, (2) the user saw this head, (3) every environment that changes has its quorum; then Git
+merges by compare-and-swap. The release checks approvals once more. What may not be done is HeldError (exit 3) that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from gitops.errors import HeldError
+from webhooks.auth.users import User
+from webhooks.forges.local.branches import Person
+from webhooks.forges.local.merge import MergeRequest, merge_branch
+from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, RemarkRecord
+from webhooks.store.approvals import list_approvals_of
+from webhooks.store.plans import list_current_plans
+from webhooks.store.pulls import find_pull
+from webhooks.store.remarks import add_remark
+from webhooks.store.store import Store
+
+APPROVED, ASKED = "approved", "asked"
+PATIENCE, PAUSE = 100, 0.05
+
+
+@dataclass(frozen=True)
+class LocalReviews:
+    """`touch` has the service read a pull request again, `look` all branches; `sleep` waits while it decides."""
+
+    repository: Path
+    store: Store
+    now: Callable[[], datetime]
+    touch: Callable[[PullKey], None]
+    look: Callable[[], None]
+    sleep: Callable[[float], None]
+
+    def approve(self, key: PullKey, user: User, change_digest: str) -> str:
+        """Write the remark and give `approved`, or `asked` when it is not decided within five seconds."""
+        with self.store.write() as connection:
+            pull = _need_open(find_pull(connection, key), key)
+            plans = list_current_plans(connection, key)
+            _check_approval(pull, plans, user, change_digest)
+            earlier = list_approvals_of(connection, key)
+            if any(_is_same(item, user, change_digest) for item in earlier):
+                return APPROVED
+            remark = RemarkRecord(0, key, user.name, f"/gitops approve {change_digest}", self.now())
+            ident = add_remark(connection, remark)
+        self.touch(key)
+        for _ in range(PATIENCE):
+            decided = self._find_approval(key, f"comment:{ident}")
+            if decided is not None and decided.state == "refused":
+                raise HeldError(f"it does not count: {decided.reason}", code="H045")
+            if decided is not None:
+                return APPROVED
+            self.sleep(PAUSE)
+        return ASKED
+
+    def merge(self, key: PullKey, user: User, head: str) -> str:
+        """Merge and give the new commit's id."""
+        with self.store.read() as connection:
+            pull = _need_open(find_pull(connection, key), key)
+            plans = list_current_plans(connection, key)
+            approvals = list_approvals_of(connection, key)
+        _check_merge(pull, plans, approvals, head)
+        request = MergeRequest(key.name, head, pull.branch, pull.target, pull.title)
+        email = user.emails[0] if user.emails else f"{user.name}@users.invalid"
+        try:
+            commit = merge_branch(self.repository, request, by=Person(user.name, email), now=self.now())
+        finally:
+            # What moved is planned again, what was merged is released.
+            self.look()
+            self.touch(key)
+        return commit
+
+    def refresh(self) -> None:
+        """Look at the branches now."""
+        self.look()
+
+    def _find_approval(self, key: PullKey, reference: str) -> ApprovalRecord | None:
+        with self.store.read() as connection:
+            found = list_approvals_of(connection, key)
+        return next((item for item in found if item.reference == reference), None)
+
+
+def _need_open(pull: PullRecord | None, key: PullKey) -> PullRecord:
+    if pull is None:
+        raise HeldError(f"there is no pull request {key.name}", code="H046", hint=f"push a branch pr/{key.name}")
+    if pull.state != "open":
+        raise HeldError(f"pr/{key.name} is {pull.state}", code="H046")
+    return pull
+
+
+def _check_approval(pull: PullRecord, plans: tuple[PlanRecord, ...], user: User, change_digest: str) -> None:
+    if all(plan.change_digest != change_digest for plan in plans):
+        raise HeldError("the plan changed since you looked at it", code="H047", hint="read the new one, then approve that")
+    if user.name == pull.author or user.name in pull.contributors:
+        raise HeldError("you wrote some of it: somebody else has to approve", code="H045")
+
+
+def _is_same(item: ApprovalRecord, user: User, change_digest: str) -> bool:
+    return item.login == user.name and item.change_digest == change_digest and item.state == "counted"
+
+
+def _check_merge(pull: PullRecord, plans: tuple[PlanRecord, ...], approvals: tuple[ApprovalRecord, ...], head: str) -> None:
+    if pull.head != head:
+        raise HeldError(
+            f"pr/{pull.key.name} moved while you looked at it", code="H041", hint="look at the new plan, then merge that"
+        )
+    if pull.planning != "planned" or pull.planned_head != head:
+        raise HeldError("there is no plan of this commit yet", code="H048", hint="wait for it, or mend what it says is wrong")
+    for plan in plans:
+        given = {item.login for item in approvals if item.environment == plan.environment and item.state == "counted"}
+        if len(given) < plan.required and plan.plan.has_changes:
+            raise HeldError(
+                f"{plan.environment} has {len(given)} of {plan.required} approvals",
+                code="H049",
+                hint="have the plan approved first",
+            )

@@ -7,6 +7,7 @@ a bug, written to a log file, exit 70.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -18,7 +19,7 @@ import click
 from gitops import __version__
 from gitops.cli.output import print_error
 from gitops.cli.verbs import VERBS
-from gitops.errors import TrueupError
+from gitops.errors import TrueupError, UsageError
 from gitops.model.codec import digest_bytes
 
 BUG_EXIT = 70
@@ -58,17 +59,21 @@ def gitops(context: click.Context, directory: Path) -> None:
 
 
 def main() -> None:
-    """Run the command line and end the process."""
+    """Run the command line and end the process; what the terminal's encoding lacks is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
     """Run one verb and give its exit status; never raises but for the interpreter's own exits."""
     try:
-        status: Any = gitops.main(arguments, prog_name="gitops", standalone_mode=False)
+        with gitops.make_context("gitops", arguments) as context:
+            status: Any = gitops.invoke(context)
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("interrupted", err=True)
         return INTERRUPTED_EXIT
     except click.ClickException as error:
@@ -78,11 +83,25 @@ def run(arguments: list[str]) -> int:
         print_error(error)
         return error.exit_status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE_EXIT
+        return _let_go_of_pipe()
+    except OSError as error:
+        print_error(UsageError(_describe_failure(error), code="U046"))
+        return 1
     except Exception:
         return _report_bug()
     return status if isinstance(status, int) else 0
+
+
+def _let_go_of_pipe() -> int:
+    """Point standard output to nowhere, so that the interpreter's last flush does not fail as well."""
+    if sys.stdout is sys.__stdout__:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return CLOSED_PIPE_EXIT
+
+
+def _describe_failure(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
 
 
 def _report_bug() -> int:

@@ -1,14 +1,13 @@
 """The API of the `local` forge for programs: what the pages' buttons do, with HTTP Basic authorization of a user of the settings.
 
 `POST /api/v1/pulls/{name}/approve` `{"change_digest": "<64 hex>"}` → 200 `{"result": "approved"}` or 202 `{"result": "asked"}`;
-`POST /api/v1/pulls/{name}/merge` `{"head": "<commit>"}` → 200 `{"commit": …}`; `POST /api/v1/pulls/refresh` `{}` → 202. What may not be done
-now is 409 with the reason. Errors are `{"error": {"code", "message", "hint"}}`. Cookies do not count here.
+`POST /api/v1/pulls/{name}/merge` `{"head": "<commit>"}` → 200 `{"commit": …}`; `POST /api/v1/pulls/refresh` `{}` → 202. What may not be
+done now is 409 with the reason. Errors are `{"error": {"code", "message", "hint"}}`. Cookies do not count here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from gitops.errors import HeldError, MalformedError
-from gitops.model.codec import Json, decode_json, is_digest
+from gitops.model.codec import decode_json, is_digest
 from gitops.model.fields import Fields
 from webhooks.auth.gate import Refused, authenticate
 from webhooks.records import PullKey
@@ -85,7 +84,7 @@ async def _read_body(request: Request) -> Fields:
         data += chunk
         if len(data) > BODY_BYTES:
             raise Refused(413, "A413", f"a body has at most {BODY_BYTES} bytes")
-    return Fields(cast("Json", decode_json(bytes(data))), "body")
+    return Fields(decode_json(bytes(data)), "body")
 
 
 def _key_of(request: Request) -> PullKey:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 ROOMS = ("executor", "plan", "providers", "model")
-LEFT_OUT = ("fleet.py", "textdiff.py")
+LEFT_OUT = ("fleet.py", "graphdiff.py", "textdiff.py")
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MAIN = b'"""Start the executor."""\n\nimport sys\n\nfrom gitops.executor.__main__ import main\n\nsys.exit(main())\n'
 PACKAGE = b'"""The machine side of Trueup."""\n'

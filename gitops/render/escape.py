@@ -14,7 +14,7 @@ _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!~@&:/=$^\"'])")
-_REFERENCE = re.compile(r"(?i)(?:(?<=@)|(?<=#)|(?<=://)|(?<=www)(?=\.)|(?<=\bGH-)(?=\d)|(?<=!)(?=\d))")
+_REFERENCE = re.compile(r"(?i)(?:(?<=@)|(?<=#)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=GH-)(?=\d)|(?<=!)(?=\d))")
 _FENCE = re.compile(r"`{3,}")
 _TICKS = re.compile(r"`+")
 BREAK = "\u200b"

@@ -12,10 +12,17 @@ from typing import Any
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --force-color-profile=srgb --hide-scrollbars"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-color-profile=srgb",
+    "--hide-scrollbars",
+]
 
 
 @contextmanager
@@ -66,8 +73,13 @@ def watch_page(browser: Browser, base: str, *, width: int = 1280, scheme: str = 
         if not request.url.startswith(base):
             watched.wrong.append(f"foreign request: {request.url}")
 
+    def note_failure(request: Request) -> None:
+        # Leaving a page while its icon loads aborts that; nothing is wrong then.
+        if request.failure != "net::ERR_ABORTED":
+            watched.wrong.append(f"failed: {request.url} {request.failure}")
+
     watched.page.on("console", note_console)
     watched.page.on("pageerror", lambda error: watched.wrong.append(f"error: {error}"))
-    watched.page.on("requestfailed", lambda request: watched.wrong.append(f"failed: {request.url}"))
+    watched.page.on("requestfailed", note_failure)
     watched.page.on("request", note_request)
     return watched

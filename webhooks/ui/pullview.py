@@ -203,7 +203,7 @@ def view_notes(pull: PullRecord, releases: Sequence[ReleaseRecord]) -> tuple[Not
     """Give the boxes above the plan."""
     notes: list[Note] = []
     if pull.note and pull.state == "open":
-        notes.append(Note("Note", "calm", pull.note.replace("*", "").replace("`", "")))
+        notes.append(Note("", "calm", pull.note.replace("*", "").replace("`", "")))
     if pull.planning == "conflict":
         text = f"Nothing was planned. Merge {pull.branch} into the branch, or rebase it, then push."
         notes.append(Note(f"This does not merge with {pull.branch}", "bad", text, pull.conflicts[:50]))

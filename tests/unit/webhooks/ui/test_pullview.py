@@ -117,7 +117,7 @@ def test_only_web_addresses_become_links() -> None:
 def test_notes_say_what_to_do() -> None:
     conflict = replace(PULL, planning="conflict", conflicts=("gitops.yaml",), note="Base **moved**")
     notes = view_notes(conflict, [ReleaseRecord("local", "production", HEAD, "released", NOW, serial=4)])
-    assert [note.heading for note in notes] == ["Note", "This does not merge with main", "Released: production 4"]
+    assert [note.heading for note in notes] == ["", "This does not merge with main", "Released: production 4"]
     assert notes[0].text == "Base moved"
     assert notes[1].items == ("gitops.yaml",)
     assert view_notes(replace(PULL, planning="failed"), ())[0].tone == "bad"

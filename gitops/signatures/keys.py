@@ -115,8 +115,13 @@ def describe_key(public: PublicKey) -> TrustedKey:
 
 
 def load_key(key: TrustedKey) -> PublicKey:
-    """Give the usable key; raise ValueError when the bytes are not of the type."""
+    """Give the usable key; raise ValueError when the bytes are not of the type, or not in the one form that `describe_key` writes.
+
+    A point has more than one encoding; if each had an id of its own, one key could count twice towards a threshold.
+    """
     public = load_der_public_key(bytes.fromhex(key.spki))
+    if public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).hex() != key.spki:
+        raise ValueError("the key is not in its canonical form")
     if key.type == "ed25519" and isinstance(public, ed25519.Ed25519PublicKey):
         return public
     if key.type == "p256" and isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name == "secp256r1":

@@ -73,16 +73,16 @@ def _document(kind: str, spec: str, *, labels: bool = False, key: str = "spec?")
 
 def _resource(kind: str, drift: str) -> str:
     lines = [f"\t{kind}!: string & strings.MinRunes(1)"]
+    if "content" in known_attributes(kind):
+        lines.append("\t{content?: string} | {source!: string} | {template!: string}")
     for name, item in known_attributes(kind).items():
+        if name in CONTENT:
+            continue
         lines.append(f"\t// {item.doc}")
         lines.append(f"\t{name}{'!' if item.is_required else '?'}: {_type(item)}")
     lines.extend(["\tneeds?: [...string]", "\tnotify?: [...string]", "\twhen?: #When", f"\tdrift?: {drift}"])
     lines.append("\tfor_each?: #Reference | [...] | {...}")
-    only_one = ""
-    if "content" in known_attributes(kind):
-        cases = ", ".join(f"{{{name}!: _, ...}}" for name in CONTENT)
-        only_one = f"\n#Resource_{kind}: matchN(<=1, [{cases}])\n"
-    return f"// {PROVIDERS[kind].summary}\n#Resource_{kind}: {{\n" + "\n".join(lines) + "\n}\n" + only_one
+    return f"// {PROVIDERS[kind].summary}\n#Resource_{kind}: {{\n" + "\n".join(lines) + "\n}\n"
 
 
 def _type(item: Attribute) -> str:

@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let golden files be written anew: look at their diff before committing it."""
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew from what the program says now")
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Point HOME, XDG folders and the machine's state to a fresh folder."""

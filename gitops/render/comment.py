@@ -119,7 +119,7 @@ def _render_state(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
     words = {
         "planning": f"is planning {head} … What was here before no longer counts; this comment will say what comes of it.",
         "planned": "",
-        "invalid": f"— {count_words(errors, 'error')} in the config of {head}. Nothing was planned; correct them and push.",
+        "invalid": f"— {count_words(errors, 'error')} in the config of {head}. Nothing was planned; correct the config and push.",
         "conflict": f"— {head} does not merge with {branch}. Nothing was planned; merge or rebase, then push.",
         "failed": f"— planning {head} failed, which is not this pull request's fault. Comment `/gitops plan` to try again.",
         "merged": f"— merged into {branch}. What follows is what was planned last; the release says what was done.",

@@ -13,7 +13,8 @@ import re
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!~@&:/=$^\"'])")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>~&$])")
+_AT_START = re.compile(r"(?:(\s*)([-+=#!])|(\s*\d+)([.)]))")
 _REFERENCE = re.compile(r"(?i)(?:(?<=@)|(?<=#)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=GH-)(?=\d)|(?<=!)(?=\d))")
 _FENCE = re.compile(r"`{3,}")
 _TICKS = re.compile(r"`+")
@@ -47,7 +48,11 @@ def code_span(text: str) -> str:
 def plain_markdown(text: str) -> str:
     """Give text that Markdown shows as it is: every character with a meaning escaped, mentions and links dead."""
     shown = _REFERENCE.sub(BREAK, escape_terminal(text).replace("\t", " "))
-    return _MARKDOWN.sub(r"\\\1", shown).replace("|", "&#124;")
+    shown = _MARKDOWN.sub(r"\\\1", shown).replace("|", "&#124;")
+    start = _AT_START.match(shown)  # what would begin a list, a heading or a rule
+    if start is None:
+        return shown
+    return f"{start[1] or start[3] or ''}\\{start[2] or start[4]}{shown[start.end() :]}"
 
 
 def fence(text: str, language: str = "") -> str:

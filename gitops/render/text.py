@@ -73,11 +73,11 @@ def _render_group(group: ChangeGroup, *, colour: bool) -> list[str]:
     return lines
 
 
-def _render_change(change: Change, *, colour: bool) -> list[str]:
+def _render_change(change: Change, *, colour: bool, words: str = "") -> list[str]:
     sign = sign_of(change)
     head = paint(f"{sign} {escape_terminal(change.address):<{ADDRESS_WIDTH}}", sign, colour=colour)
     action = "" if change.action == "refused" else f"{change.action}: "
-    lines = [f"  {head} {action}{escape_terminal(why_of(change))}"]
+    lines = [f"  {head} {words or action + escape_terminal(why_of(change))}"]
     lines.extend(
         f"      {escape_terminal(describe_field(field))}" for field in change.fields if not change.diff or field.name != "content"
     )
@@ -98,7 +98,7 @@ def _render_reported(groups: Sequence[ChangeGroup], *, colour: bool) -> list[str
     for group in groups:
         lines.append(f"differs and is only reported (drift: report) on {escape_terminal(name_hosts(group.hosts))}")
         for change in group.changes:
-            lines.extend(_render_change(change, colour=colour))
+            lines.extend(_render_change(change, colour=colour, words="stays as it is"))
         lines.append("")
     return lines
 

@@ -42,6 +42,8 @@ def why_of(change: Change) -> str:
         "corrective": "changed on the host, will be put back",
         "conflict": "changed by hand and here",
     }[change.classification]
+    if change.action in ("restart", "reload") and change.reason.startswith("because"):
+        return f"{change.reason}, to heal" if change.classification == "corrective" else change.reason
     if change.confidence == "opaque":
         words = "opaque: no check, runs every time"
     return f"{words}; {change.reason}" if change.reason else words
@@ -59,7 +61,7 @@ def describe_value(value: object) -> str:
     if isinstance(value, dict):
         table: dict[str, object] = dict(value)  # pyright: ignore[reportUnknownArgumentType]  a JSON object of any values
         if "digest" in table and "size" in table:
-            return f"{table['size']} bytes ({str(table['digest'])[:8] or 'none'})"
+            return f"{table['size']} bytes ({str(table['digest'] or 'none')[:8]})"
         return ", ".join(f"{key}={describe_value(item)}" for key, item in sorted(table.items()))
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -80,9 +80,7 @@ def test_plain_text_is_dead_and_shows_what_it_holds(text: str) -> None:
 def test_code_is_dead_and_shows_what_it_holds(text: str) -> None:
     made = code_span(text)
     assert_dead(f"before {made} after", allowed_html=("<code>", "</code>"))
-    assert shown_text(f"x{made}x").strip("\n").replace(BREAK, "") == f"x{escape_terminal(text)}x".replace(
-        "\t", " "
-    )
+    assert shown_text(f"x{made}x").strip("\n").replace(BREAK, "") == f"x{escape_terminal(text)}x".replace("\t", " ")
 
 
 @given(attacks, attacks)

@@ -63,6 +63,8 @@ class Tree:
             group=self.accounts.group_name(info.st_gid),
             size=info.st_size,
             target=target,
+            uid=info.st_uid,
+            gid=info.st_gid,
         )
 
     def open_file(self, path: str) -> int:

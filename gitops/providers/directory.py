@@ -98,7 +98,7 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     def _observe_one(self, spec: DirectorySpec, host: Host) -> State:
         found = host.inspect(spec.path)
-        state = describe_path(found)
+        state = describe_path(found, spec.owner, spec.group)
         if found.type != "directory" or (spec.state == "present" and not spec.purge):
             return state
         try:

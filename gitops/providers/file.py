@@ -117,7 +117,7 @@ class FileProvider(Provider[FileSpec]):
 
     def _observe_one(self, spec: FileSpec, host: Host) -> State:
         found = host.inspect(spec.path)
-        state = describe_path(found)
+        state = describe_path(found, spec.owner, spec.group)
         if found.type != "file":
             return state
         if spec.is_secret:
@@ -171,13 +171,15 @@ class FileProvider(Provider[FileSpec]):
             host.set_metadata(step.spec.path, step.spec.metadata)
 
 
-def describe_path(found: PathState) -> Dict[str, Json]:
-    """Give the state keys that all paths share."""
+def describe_path(found: PathState, owner: Optional[str] = None, group: Optional[str] = None) -> Dict[str, Json]:
+    """Give the state keys that all paths share; who is declared by number is described by number."""
     if found.type == "unsafe":
         return {"type": "unsafe", "reason": found.reason}
     if found.type == "absent":
         return {"type": "absent", "parents": list(found.parents)}
-    state: Dict[str, Json] = {"type": found.type, "mode": found.mode, "owner": found.owner, "group": found.group}
+    state: Dict[str, Json] = {"type": found.type, "mode": found.mode}
+    state["owner"] = owner if owner == str(found.uid) else found.owner
+    state["group"] = group if group == str(found.gid) else found.group
     if found.type == "symlink":
         state["target"] = found.target
     return state

@@ -16,7 +16,8 @@ from gitops.model.codec import Json
 class PathState:
     """What is at a path: `type` is absent, file, directory, symlink, other or unsafe (then `reason` says why).
 
-    `parents` are missing directories above it, outermost first.
+    `parents` are missing directories above it, outermost first. `owner` and `group` are names where there are any, `uid` and `gid` their
+    numbers.
     """
 
     type: str
@@ -27,6 +28,8 @@ class PathState:
     target: str = ""
     parents: Tuple[str, ...] = ()
     reason: str = ""
+    uid: int = -1
+    gid: int = -1
 
 
 @dataclass(frozen=True)

@@ -94,12 +94,15 @@ class PackageProvider(Provider[PackageSpec]):
     def observe(self, specs: Sequence[PackageSpec], host: Host) -> Mapping[str, State]:
         """State: `installed` version or empty, `broken`, `held`; where it matters `candidate`, `offered`, `brings_down`.
 
-        On a machine without apt: `manager` is `none`.
+        `trouble` is why nothing can be said of this machine's packages.
         """
         if host.inspect(PROGRAM).type == "absent":
-            return {spec.name: {"installed": "", "manager": "none"} for spec in specs}
+            return _tell_trouble(specs, "there is no apt on this machine")
         good = [spec for spec in specs if not find_mistake(spec)]
-        database = read_database(host.run([*QUERY, *(spec.name for spec in good)]).output)
+        listed = host.run([*QUERY, *(spec.name for spec in good)])
+        database = read_database(listed.output)
+        if not database.architecture:  # not even dpkg itself: to take that for "nothing is installed" would be a lie
+            return _tell_trouble(specs, f"dpkg-query ended with {listed.status}: {listed.output.strip()[-OUTPUT_SHOWN:]}")
         states = {spec.name: _describe(database.find(spec.name)) for spec in specs}
         asked = [spec for spec in good if _needs_offer(spec, states[spec.name])]
         if asked:
@@ -115,7 +118,7 @@ class PackageProvider(Provider[PackageSpec]):
 
     def diff(self, spec: PackageSpec, state: State) -> Optional[Difference]:
         """Compare versions; a change of a package on hold is refused."""
-        reason = find_mistake(spec) or ("there is no apt on this machine" if state.get("manager") == "none" else "")
+        reason = find_mistake(spec) or str(state.get("trouble") or "")
         if reason:
             return Difference("refused", reason=reason)
         found = self._find_difference(spec, state)
@@ -226,6 +229,10 @@ def read_offers(output: str) -> Dict[str, Offer]:
 def ask_offers(names: Sequence[str], host: Host, options: Sequence[str] = ()) -> Dict[str, Offer]:
     """Ask apt what it could install."""
     return read_offers(host.run(["apt-cache", *options, "policy", "--", *names]).output)
+
+
+def _tell_trouble(specs: Sequence[PackageSpec], trouble: str) -> Mapping[str, State]:
+    return {spec.name: {"installed": "", "trouble": trouble} for spec in specs}
 
 
 def _describe(found: Installed) -> Dict[str, Json]:

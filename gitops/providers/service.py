@@ -58,11 +58,17 @@ class ServiceProvider(Provider[ServiceSpec]):
     summary = "a service (systemd)"
 
     def observe(self, specs: Sequence[ServiceSpec], host: Host) -> Mapping[str, State]:
-        """State: `exists`, `running`, `enabled`; where it is so `masked`, `fixed` (systemd's word), `oneshot`, or `init: other`."""
+        """State: `exists`, `running`, `enabled`; where it is so `masked`, `fixed` (systemd's word), `oneshot`.
+
+        `trouble` is why nothing can be said of this machine's services.
+        """
         if host.inspect(BOOTED).type != "directory":
-            return {spec.name: {"exists": False, "running": False, "enabled": False, "init": "other"} for spec in specs}
+            return _tell_trouble(specs, "systemd does not run this machine")
         good = [spec for spec in specs if not find_mistake(spec)]
-        shown = dict(zip((spec.name for spec in good), _show([spec.unit for spec in good], host)))
+        try:
+            shown = dict(zip((spec.name for spec in good), _show([spec.unit for spec in good], host)))
+        except HostError as error:
+            return _tell_trouble(specs, error.message)
         states: Dict[str, State] = {}
         for spec in specs:
             state = make_state(shown.get(spec.name, {}))
@@ -73,7 +79,7 @@ class ServiceProvider(Provider[ServiceSpec]):
 
     def diff(self, spec: ServiceSpec, state: State) -> Optional[Difference]:
         """Compare what is declared; starting also does what a notification would ask."""
-        mistake = find_mistake(spec) or ("systemd does not run this machine" if state.get("init") == "other" else "")
+        mistake = find_mistake(spec) or str(state.get("trouble") or "")
         if mistake:
             return Difference("refused", reason=mistake)
         is_running = None if spec.state is None else spec.state == "running"
@@ -153,6 +159,10 @@ def make_state(shown: Mapping[str, str]) -> Dict[str, Json]:
     if shown.get("Type") == "oneshot" and shown.get("RemainAfterExit") == "no":
         state["oneshot"] = True
     return state
+
+
+def _tell_trouble(specs: Sequence[ServiceSpec], trouble: str) -> Mapping[str, State]:
+    return {spec.name: {"exists": False, "running": False, "enabled": False, "trouble": trouble} for spec in specs}
 
 
 def _find_obstacle(name: str, after: Json, state: State) -> str:

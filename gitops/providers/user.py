@@ -2,8 +2,9 @@
 
 `groups` are the supplementary groups exactly: membership in others is taken away; undeclared, it is left alone. A new user gets a
 group of its own name (one that is there already is taken) and, unless it is a system user, its home with the skeleton. Changing
-`uid` gives the files below the home to the new number and no others; changing `home` moves nothing. `absent` keeps the home, and
-the private group of that name goes, as userdel does; so does undoing a new user. An account that comes from elsewhere (LDAP, SSSD) is refused and left alone.
+`uid` gives the files below the home to the new number and no others; changing `home` moves nothing. `absent`, and undoing a new
+user, keep the home; the private group of that name goes, as userdel does. An account that comes from elsewhere (LDAP, SSSD) is
+refused and left alone.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ def find_mistake(spec: UserSpec) -> str:
     for group in (*((spec.group,) if spec.group is not None else ()), *(spec.groups or ())):
         if not GROUP_NAME.match(group):
             return f"`{group[:80]}` is not a group's name"
+    if any(group.isdigit() for group in spec.groups or ()):
+        return "`groups` takes names, not numbers"
     for text in (spec.comment, spec.home, spec.shell):
         if text is not None and UNSAFE.search(text):
             return "`comment`, `home` and `shell` cannot hold colons or control characters"

@@ -172,3 +172,13 @@ def test_a_transaction_cut_off_by_a_power_failure_is_finished_by_the_next_run(ma
     assert [item.before for item in change.fields] == ["half-configured"]
     machine.converge(wanted)
     assert version_of(machine, "slow-tool") == "1.0 installed"
+
+
+def test_another_run_of_apt_is_waited_for(shared: Managed) -> None:
+    hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(2)"
+    other = shared.host.start(["python3", "-c", hold])
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    assert shared.apply("- package: tool-c\n").report.result == "changed"
+    assert other.wait(10) == 0
+    other.communicate()

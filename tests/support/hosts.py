@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.cgroups import end_all, find_cgroup2, find_leader
-from tests.support.roots import get_root, get_roots
+from tests.support.roots import CACHE, get_root, get_roots, locked
 from tests.support.tools import run_checked
 
 TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2", "dpkg-scanpackages": "dpkg-dev"}
@@ -238,7 +238,8 @@ def open_rig() -> Generator[Rig]:
     assert os.geteuid() == 0, "test hosts need root"
     assert not missing, f"test hosts need these Debian packages: {' '.join(missing)} (scripts/test-packages installs them)"
     cgroups = find_cgroup2()
-    remove_stale(cgroups)
+    with locked(CACHE / "stale.lock"):
+        remove_stale(cgroups)
     group = cgroups / f"{NAME}-{os.getpid()}"
     folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-{os.getpid()}-"))
     try:

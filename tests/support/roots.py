@@ -39,7 +39,7 @@ def get_root(suite: str, cache: Path = CACHE) -> Path:
     if root.is_dir():
         return root
     cache.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with _locked(cache / f"{suite}.lock"):
+    with locked(cache / f"{suite}.lock"):
         if not root.is_dir():
             _make_root(suite, root)
     return root
@@ -92,7 +92,9 @@ def _make_neutral(root: Path) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Generator[None]:
+def locked(path: Path) -> Generator[None]:
+    """Hold a lock that other processes wait for."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     with path.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

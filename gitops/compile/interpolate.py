@@ -17,7 +17,7 @@ from gitops.model.diagnostic import Place
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH = re.compile(r"[a-z]+(\.[^.{}$\s]+)+\Z")
 UNKNOWN_CODES = {"vars": "C204", "params": "C205", "secret": "C401", "each": "C215", "host": "C204"}
-Piece = str | Node
+Piece = str | tuple[Node, Place]
 
 
 def expand_node(node: Node, scope: Scope) -> Node:
@@ -34,16 +34,18 @@ def expand_node(node: Node, scope: Scope) -> Node:
 def expand_text(node: Node, scope: Scope) -> Node:
     """Expand one string."""
     pieces = _split(node, scope)
-    if len(pieces) == 1 and isinstance(pieces[0], Node):
-        only = pieces[0]
+    if len(pieces) == 1 and not isinstance(pieces[0], str):
+        only = pieces[0][0]
         return Node(only.value, node.place, node.width, only.keys)
     parts: list[Node] = []
     text = ""
     for piece in pieces:
         if isinstance(piece, str):
             text += piece
-        elif is_secret_text(piece):
-            for part in piece.entries["parts"].items:
+            continue
+        value, place = piece
+        if is_secret_text(value):
+            for part in value.entries["parts"].items:
                 if isinstance(part.value, str):
                     text += part.value
                 else:
@@ -51,9 +53,9 @@ def expand_text(node: Node, scope: Scope) -> Node:
                     parts.append(part)
                     text = ""
         else:
-            shown = as_text(piece.value)
+            shown = as_text(value.value)
             if shown is None:
-                raise fail("C217", f"{name_type(piece)} cannot stand inside text", node.place, hint="name one value of it")
+                raise fail("C217", f"{name_type(value)} cannot stand inside text", place, hint="name one value of it")
             text += shown
     if not parts:
         return Node(text, node.place, node.width)
@@ -86,7 +88,7 @@ def _split(node: Node, scope: Scope) -> list[Piece]:
         place = _place_at(node, found.start())
         if not found[2]:
             raise fail("C216", "`${` without its `}`", place, hint="write `$${` for a plain `${`")
-        pieces.append(_resolve(found[1], place, scope))
+        pieces.append((_resolve(found[1], place, scope), place))
     if position < len(text):
         pieces.append(text[position:])
     return pieces

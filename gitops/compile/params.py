@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
+from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
@@ -35,11 +36,9 @@ def check_schemas(module: Module) -> list[Diagnostic]:
         except SchemaError as error:
             found.append(Diagnostic("C218", f"the schema of `{name}` is not valid: {error.message[:200]}", node.place))
             continue
-        outside = _find_outside(node)
-        if outside is not None:
-            found.append(
-                Diagnostic("C218", f"`$ref` of `{name}` leaves the document", outside.place, hint="only #/… is followed")
-            )
+        problem = _check_references(name, node, schema)
+        if problem is not None:
+            found.append(problem)
             continue
         default = node.entries.get("default")
         if default is not None:
@@ -97,9 +96,31 @@ def _first_error(schema: object, value: object) -> str:
     return errors[0].message[:200] if errors else ""
 
 
-def _find_outside(node: Node) -> Node | None:
+def _check_references(name: str, node: Node, schema: object) -> Diagnostic | None:
+    """Find a reference that leaves the document or leads nowhere; a schema may not name itself something else either."""
     for item in node.walk():
-        reference = item.entries.get("$ref")
-        if reference is not None and not reference.text.startswith("#"):
-            return reference
+        for key in ("$ref", "$dynamicRef", "$id"):
+            found = item.entries.get(key)
+            if found is None or not isinstance(found.value, str):
+                continue
+            if key == "$id" or not found.text.startswith("#"):
+                message, hint = f"`{key}` of `{name}` leaves the document", "only `$ref: #/…` within the parameter is followed"
+                return Diagnostic("C218", message, found.place, hint=hint, width=found.width)
+            if not _leads_somewhere(found.text, schema):
+                message = f"`{key}` of `{name}` leads nowhere: {found.text[:80]}"
+                return Diagnostic("C218", message, found.place, width=found.width)
     return None
+
+
+def _leads_somewhere(reference: str, schema: object) -> bool:
+    if not reference.startswith("#/"):
+        return reference == "#"
+    for part in reference[2:].split("/"):
+        key = unquote(part).replace("~1", "/").replace("~0", "~")
+        if isinstance(schema, dict) and key in schema:
+            schema = cast("dict[str, object]", schema)[key]
+        elif isinstance(schema, list) and key.isdigit() and int(key) < len(cast("list[object]", schema)):
+            schema = cast("list[object]", schema)[int(key)]
+        else:
+            return False
+    return True

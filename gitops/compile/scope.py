@@ -137,8 +137,11 @@ def layer_variables(config: Config, host: HostDocument) -> dict[str, list[Layer]
     return layers
 
 
-class Names(Mapping[str, object]):
-    """A root as templates see it: reading a name records it; reading them all records all."""
+class Names:
+    """A root as templates see it: reading a name records it; reading them all records all.
+
+    A name goes before a method of a map, so that a parameter may be called `items`.
+    """
 
     def __init__(self, scope: Scope, root: str) -> None:
         self._scope = scope
@@ -150,8 +153,19 @@ class Names(Mapping[str, object]):
             raise KeyError(key)
         return to_plain(node)
 
+    def __getattr__(self, name: str) -> object:
+        node = None if name.startswith("_") else self._scope.look_up((self._root, name))
+        if node is not None:
+            return to_plain(node)
+        if name in ("items", "keys", "values", "get"):
+            return getattr(self._scope.read_all(self._root), name)
+        raise AttributeError(name)
+
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._scope.read_all(self._root)))
+        return iter(self._scope.read_all(self._root))
+
+    def __contains__(self, name: str) -> bool:
+        return self._scope.look_up((self._root, str(name))) is not None
 
     def __len__(self) -> int:
         return len(self._scope.read_all(self._root))

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -41,18 +41,18 @@ class SecretMark:
     __mul__ = __contains__ = __getitem__ = __format__ = __call__ = __hash__ = __gt__ = __int__ = __float__ = __html__ = _refuse  # type: ignore[assignment]
 
 
-class Secrets(Mapping[str, object]):
+class Secrets:
     """The root `secret`; records which were placed."""
 
-    def __init__(self, refs: Mapping[str, SecretRef]) -> None:
+    def __init__(self, refs: Mapping[str, SecretRef], placed: list[SecretRef]) -> None:
         self._refs = refs
-        self.placed: list[SecretRef] = []
+        self._placed = placed
 
     def __getitem__(self, key: str) -> object:
         if key not in self._refs:
             raise UnknownSecretError(key)
-        self.placed.append(self._refs[key])
-        return SecretMark(f"{MARK}{len(self.placed) - 1}{MARK}")
+        self._placed.append(self._refs[key])
+        return SecretMark(f"{MARK}{len(self._placed) - 1}{MARK}")
 
     def __iter__(self) -> Iterator[str]:
         raise TransformedSecretError
@@ -61,8 +61,8 @@ class Secrets(Mapping[str, object]):
         raise TransformedSecretError
 
 
-class UnknownSecretError(KeyError):
-    """A template names a secret that nobody declared."""
+class UnknownSecretError(Exception):
+    """A template names a secret that nobody declared. No LookupError: Jinja would make it an undefined value."""
 
 
 def _finalize(value: Any) -> Any:
@@ -75,6 +75,10 @@ def _finalize(value: Any) -> Any:
     return value
 
 
+def _load_nothing(name: str) -> NoReturn:
+    raise SecurityError(f"templates read no other templates: {name[:60]!r}")
+
+
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -82,20 +86,22 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
     finalize=_finalize,
     autoescape=False,
     cache_size=0,
+    loader=FunctionLoader(_load_nothing),
 )
 _ENVIRONMENT.globals = {name: _ENVIRONMENT.globals[name] for name in ("range", "dict", "namespace")}
 
 
 def render_template(source: str, path: str, scope: Scope) -> Text:
     """Render a template of the project; raise CompileError with the template's own line."""
-    if MARK in source:
-        raise fail("C704", "a NUL byte in a template", Place(path))
-    secrets = Secrets(scope.secrets)
+    placed: list[SecretRef] = []
+    secrets = Secrets(scope.secrets, placed)
     context = {root: Names(scope, root) for root in ("vars", "params", "host", "each")}
     try:
         code = _ENVIRONMENT.compile(source, path, path)
         template = _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
         rendered = _render_bounded(template, {**context, "secret": secrets}, path)
+    except RecursionError as error:
+        raise fail("C306", "the template is nested too deeply, or calls itself", _find_line(error, path)) from error
     except TemplateSyntaxError as error:
         raise fail("C302", f"template syntax: {error.message}", Place(path, error.lineno)) from error
     except (
@@ -108,7 +114,7 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
         LookupError,
     ) as error:
         raise _explain(error, path, scope) from error
-    return _read_marks(rendered, secrets.placed, path)
+    return _read_marks(rendered, placed, path)
 
 
 def _render_bounded(template: Any, context: Mapping[str, object], path: str) -> str:
@@ -123,8 +129,7 @@ def _render_bounded(template: Any, context: Mapping[str, object], path: str) -> 
 
 
 def _explain(error: Exception, path: str, scope: Scope) -> CompileError:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path and frame.lineno]
-    place = Place(path, lines[-1] if lines else 1)
+    place = _find_line(error, path)
     if isinstance(error, TransformedSecretError):
         return fail(
             "C404", "a secret may be placed, not transformed or compared", place, hint="write {{ secret.NAME }} and nothing more"
@@ -141,6 +146,11 @@ def _explain(error: Exception, path: str, scope: Scope) -> CompileError:
             "C303", f"undefined in the template: {error.message}", place, hint="templates see vars, params, host and secret"
         )
     return fail("C304", f"the template failed: {type(error).__name__}: {str(error)[:200]}", place)
+
+
+def _find_line(error: BaseException, path: str) -> Place:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path and frame.lineno]
+    return Place(path, lines[-1] if lines else 1)
 
 
 def _read_marks(rendered: str, placed: list[SecretRef], path: str) -> Text:

@@ -15,6 +15,7 @@ from gitops.compile.template import render_template
 from gitops.config.config import ResourceNode
 from gitops.config.node import Node, name_type, to_json
 from gitops.config.resources import check_values, known_attributes
+from gitops.config.yaml import decode_text
 from gitops.errors import ConfigError, MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.attribute import Attribute, check_attributes, decode_value
@@ -100,9 +101,12 @@ class UnitCompiler:
         if node.for_each is None:
             return [self._scope]
         over = expand_node(node.for_each, self._scope)
+        if holds_secret(over):
+            hint = "write `${secret.NAME}` in the content, where it is needed"
+            raise fail("C403", "`for_each` holds a secret", node.for_each.place, hint=hint)
         if isinstance(over.value, tuple):
             pairs = [(Node(number, over.place), item) for number, item in enumerate(over.items)]
-        elif isinstance(over.value, dict) and not holds_secret(over):
+        elif isinstance(over.value, dict):
             pairs = [(Node(key, over.place), item) for key, item in over.entries.items()]
         else:
             raise fail("C215", f"`for_each` is {name_type(over)}, expected a list or a map", node.for_each.place)
@@ -212,11 +216,12 @@ class UnitCompiler:
 
     def _decode_template(self, path: str) -> str:
         try:
-            return self._tree.read(path).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise fail("C704", "the template is not UTF-8", Place(path)) from error
+            text = decode_text(self._tree.read(path), path)
         except ConfigError as error:
             raise fail(error.code, error.message, Place(path)) from error
+        if isinstance(text, Diagnostic):
+            raise CompileError(text)
+        return text
 
     def _read_edges(self, nodes: tuple[Node, ...], scope: Scope) -> dict[Address, Place]:
         found: dict[Address, Place] = {}

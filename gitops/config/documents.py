@@ -15,6 +15,7 @@ from gitops.model.secret import SOURCES, SecretRef
 API_VERSION = "gitops/v1"
 KINDS = ("Project", "Host", "Group", "Module")
 CONNECTIONS = ("agent", "ssh", "local")
+RESERVED = ("index",)
 NAME_HINT = "lower-case letters, digits, `.` and `-`, at most 63"
 
 
@@ -47,7 +48,10 @@ def read_project(node: Node, findings: Findings) -> Project:
 
 def read_host(node: Node, findings: Findings) -> HostDocument:
     """Read a Host document."""
-    _, spec, name, labels = _open(node, "Host", findings)
+    document, spec, name, labels = _open(node, "Host", findings)
+    if name in RESERVED:
+        place = document.node.entries["metadata"].entries["name"].place
+        findings.add("C109", f"a host cannot be named `{name}`: its file in a release would be the shard's index", place)
     host = HostDocument(
         name=name,
         labels=labels,

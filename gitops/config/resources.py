@@ -18,6 +18,7 @@ from gitops.providers.registry import PROVIDERS
 
 COMMON = ("needs", "notify", "when", "for_each", "drift")
 CONTENT = ("content", "source", "template")
+UNLESS_ABSENT = {"symlink": "target"}
 TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 
 
@@ -104,6 +105,9 @@ def check_values(
         except ValueError as error:
             found.append(Diagnostic("C105", f"{what}: `{key}`: {error}", node.place, width=node.width))
     missing = [key for key, item in known.items() if item.is_required and key not in attributes]
+    state = attributes.get("state")
+    if kind in UNLESS_ABSENT and UNLESS_ABSENT[kind] not in attributes and (state is None or state.value == "present"):
+        missing.append(UNLESS_ABSENT[kind])
     found.extend(
         Diagnostic("C106", f"{what}: `{key}` is missing, expected {describe_type(known[key])}", place) for key in missing
     )

@@ -51,7 +51,7 @@ def parse_yaml(data: bytes, file: str) -> tuple[Node, ...]:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             composer.take(event)
     except yaml.MarkedYAMLError as error:
-        raise YamlError(_syntax_diagnostic(error, file)) from error
+        raise YamlError(_syntax_diagnostic(error, file, text)) from error
     except yaml.YAMLError as error:
         raise YamlError(Diagnostic("C701", f"not YAML: {error}", Place(file))) from error
     return tuple(node for node in composer.documents if node.value is not None)
@@ -59,6 +59,8 @@ def parse_yaml(data: bytes, file: str) -> tuple[Node, ...]:
 
 def decode_text(data: bytes, file: str) -> str | Diagnostic:
     """Give the text of a file, or say at which line it is none; a BOM is dropped."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return Diagnostic("C704", "not UTF-8: the file is UTF-16", Place(file), hint="save the file as UTF-8")
     if b"\0" in data:
         before = data[: data.index(b"\0")]
         return Diagnostic("C704", "a NUL byte in a text file", _place_after(before, file), hint="keep binary files in `files/`")
@@ -232,11 +234,19 @@ def _decode(data: bytes, file: str) -> str:
     return text
 
 
-def _syntax_diagnostic(error: yaml.MarkedYAMLError, file: str) -> Diagnostic:
+def _syntax_diagnostic(error: yaml.MarkedYAMLError, file: str, text: str) -> Diagnostic:
     mark = error.problem_mark or error.context_mark
     place = Place(file) if mark is None else Place(file, mark.line + 1, mark.column + 1)
     problem = str(error.problem or "not YAML")
     hint = str(error.context or "")
-    if "\\t" in repr(problem) or "'\\t'" in problem:
+    if "nesting depth" in problem:
+        return Diagnostic("C605", f"nested deeper than {DEFAULTS.document_depth} levels", place)
+    if _is_tab(text, place):
         problem, hint = "a tab in the indentation", "indent with blanks"
     return Diagnostic("C701", f"YAML syntax: {problem}", place, hint=hint)
+
+
+def _is_tab(text: str, place: Place) -> bool:
+    lines = text.split("\n", place.line)
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    return "\t" in line[: place.column] and not line[: place.column].strip()

@@ -13,12 +13,14 @@ from gitops.compile.compile import Compiled, compile_config
 from gitops.config.config import Config
 from gitops.config.cue import CueTool
 from gitops.config.load import PROJECT_FILE, load_config
+from gitops.config.node import Node
 from gitops.model.diagnostic import Diagnostic, InvalidConfigError, Place, has_errors, sort_diagnostics
 from gitops.model.graph import Graphs
 from gitops.model.sourcetree import SourceTree
 from gitops.pipeline.bounds import Bounds, LimitReachedError, keep_bounds
 
-FOLLOWING = ("C201", "C204", "C206", "C211", "C213", "C303", "C401")
+# Codes of mistakes that may only follow from a missing document, with words that tell them from others of the code.
+FOLLOWING = {"C201": " refers to ", "C204": "", "C206": "", "C211": "", "C213": "", "C303": "", "C401": "", "C502": "undefined"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def _examine(tree: SourceTree, cue: CueTool | None) -> Examined:
 
 def may_follow(item: Diagnostic) -> bool:
     """Say whether a mistake may only follow from a document that could not be read."""
-    return item.code in FOLLOWING or (item.code == "C502" and "undefined" in item.message)
+    words = FOLLOWING.get(item.code)
+    return words is not None and words in item.message
 
 
 def _stopped(diagnostic: Diagnostic) -> Examined:
@@ -91,7 +94,13 @@ def _stopped(diagnostic: Diagnostic) -> Examined:
 
 
 def _place_of(error: BaseException, tree: SourceTree) -> Place:
-    """Give the line of a template of the tree that was running, else the project file."""
+    """Give the line of a template that was running, else the value that was worked on, else the project file."""
     paths = set(tree.paths())
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in paths]
-    return Place(frames[-1].filename, frames[-1].lineno or 1) if frames else Place(PROJECT_FILE)
+    place = Place(PROJECT_FILE)
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        worked_on = frame.f_locals.get("node")
+        if isinstance(worked_on, Node):
+            place = worked_on.place
+        if frame.f_code.co_filename in paths:
+            place = Place(frame.f_code.co_filename, line or 1)
+    return place

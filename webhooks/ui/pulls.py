@@ -122,7 +122,7 @@ def _render_pull(desk: Desk, request: Request, visitor: Visitor, message: str, t
         releases = list_releases_of(connection, key.repository, key.name)
     parts = [_part(pull, standing, visitor, desk, request) for standing in standings]
     head = head_pull(pull, standings, now)
-    is_planning = head.state == "planning" or (pull.state == "merged" and not releases and desk.reviews is not None)
+    is_planning = head.state == "planning" or (pull.state == "merged" and not releases and not pull.is_settled)
     values = {
         "title": f"{head.title} ({head.name})",
         "section": "Pulls",
@@ -155,7 +155,7 @@ def _standings(connection: Connection, pull: PullRecord) -> list[Standing]:
     if not plans:
         return []
     approvals = list_approvals_of(connection, pull.key)
-    return [stand(plan, approvals) for plan in plans]
+    return [stand(plan, approvals, is_merged=pull.state == "merged") for plan in plans]
 
 
 def _view_row(pull: PullRecord, standings: list[Standing], desk: Desk) -> Mapping[str, object]:

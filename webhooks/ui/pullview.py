@@ -131,11 +131,13 @@ class Event:
     order: int = field(default=0)
 
 
-def stand(plan: PlanRecord, approvals: Sequence[ApprovalRecord]) -> Standing:
-    """Sort one environment's approvals into those that count and those that no longer do."""
+def stand(plan: PlanRecord, approvals: Sequence[ApprovalRecord], *, is_merged: bool = False) -> Standing:
+    """Sort one environment's approvals into those that count and those that do not; once merged, spent ones are shown as well."""
     mine = [item for item in approvals if item.environment == plan.environment]
-    given = dict.fromkeys(item.login for item in mine if item.state == "counted")
-    lost = dict.fromkeys(f"{item.login}: {item.reason}" for item in mine if item.state == "lost" and item.login not in given)
+    good = ("counted", "spent") if is_merged else ("counted",)
+    given = dict.fromkeys(item.login for item in mine if item.state in good)
+    bad = [item for item in mine if item.state in ("lost", "refused") and item.login not in given]
+    lost = dict.fromkeys(f"{item.login}: {item.reason}" for item in bad)
     return Standing(plan, brief_plan(plan), tuple(given), tuple(lost))
 
 
@@ -263,7 +265,7 @@ def _state_of(pull: PullRecord, standings: Sequence[Standing]) -> tuple[str, str
 
 def _why_not_approve(pull: PullRecord, standing: Standing, user: User | None) -> str:
     record = standing.plan
-    if pull.state != "open":
+    if pull.state == "closed" or pull.is_settled:
         return f"This pull request is {pull.state}."
     if not record.required:
         return "No approval is required here."

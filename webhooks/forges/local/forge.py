@@ -7,7 +7,7 @@ repository is called `local`, its pull requests are the branches `pr/<name>`, th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -47,9 +47,12 @@ class LocalPulls:
         head = find_ref(self.repository, PREFIX + key.name)
         with self.store.read() as connection:
             known = find_pull(connection, key)
+            said = list_remarks(connection, key)
+        # What is said is the only thing that changes beside the head.
+        version = f"remark:{said[-1].ident if said else 0}"
         if head and not (known is not None and known.head == head and target and is_ancestor(self.repository, head, target)):
-            return self._read_open(key, head, branch=branch, target=target)
-        return None if known is None else self._read_ended(known, branch)
+            return replace(self._read_open(key, head, branch=branch, target=target), version=version)
+        return None if known is None else replace(self._read_ended(known, branch), version=version)
 
     def list_open(self, repository: str) -> tuple[ForgePull, ...]:
         """List the branches `pr/<name>`."""

@@ -41,7 +41,7 @@ class LocalReviews:
     def approve(self, key: PullKey, user: User, change_digest: str) -> str:
         """Write the remark and give `approved`, or `asked` when it is not decided within five seconds."""
         with self.store.write() as connection:
-            pull = _need_open(find_pull(connection, key), key)
+            pull = _need_unsettled(find_pull(connection, key), key)
             plans = list_current_plans(connection, key)
             _check_approval(pull, plans, user, change_digest)
             earlier = list_approvals_of(connection, key)
@@ -62,7 +62,7 @@ class LocalReviews:
     def merge(self, key: PullKey, user: User, head: str) -> str:
         """Merge and give the new commit's id."""
         with self.store.read() as connection:
-            pull = _need_open(find_pull(connection, key), key)
+            pull = _need_unsettled(find_pull(connection, key), key)
             plans = list_current_plans(connection, key)
             approvals = list_approvals_of(connection, key)
         _check_merge(pull, plans, approvals, head)
@@ -86,10 +86,11 @@ class LocalReviews:
         return next((item for item in found if item.reference == reference), None)
 
 
-def _need_open(pull: PullRecord | None, key: PullKey) -> PullRecord:
+def _need_unsettled(pull: PullRecord | None, key: PullKey) -> PullRecord:
+    """What is merged but held can still be approved; what is over cannot."""
     if pull is None:
         raise HeldError(f"there is no pull request {key.name}", code="H046", hint=f"push a branch pr/{key.name}")
-    if pull.state != "open":
+    if pull.state == "closed" or pull.is_settled:
         raise HeldError(f"pr/{key.name} is {pull.state}", code="H046")
     return pull
 
@@ -106,6 +107,8 @@ def _is_same(item: ApprovalRecord, user: User, change_digest: str) -> bool:
 
 
 def _check_merge(pull: PullRecord, plans: tuple[PlanRecord, ...], approvals: tuple[ApprovalRecord, ...], head: str) -> None:
+    if pull.state != "open":
+        raise HeldError(f"pr/{pull.key.name} is {pull.state}", code="H046")
     if pull.head != head:
         raise HeldError(
             f"pr/{pull.key.name} moved while you looked at it", code="H041", hint="look at the new plan, then merge that"

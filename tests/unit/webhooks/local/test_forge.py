@@ -142,6 +142,15 @@ def test_remarks_are_comments_and_statuses_are_kept(forge: Forge, store: Store) 
         ]
 
 
+def test_the_version_changes_with_what_is_said(forge: Forge, store: Store, push: Push) -> None:
+    push("motd", {"a": "1"})
+    before = forge.pulls.list_open("local")[0].version
+    assert forge.pulls.list_open("local")[0].version == before != ""
+    with store.write() as connection:
+        add_remark(connection, RemarkRecord(0, KEY, "bob", "hello", NOW))
+    assert forge.pulls.list_open("local")[0].version != before
+
+
 def test_our_comment_is_found_where_the_service_keeps_it(forge: Forge, store: Store, push: Push) -> None:
     push("motd", {"a": "1"})
     record = remember(store, forge)
@@ -305,6 +314,18 @@ def test_what_changes_nothing_needs_no_approval(reviews: LocalReviews, planned: 
     with store.write() as connection:
         add_plan(connection, plan_of(nothing, planned))
     assert reviews.merge(KEY, CAROL, planned.head)
+
+
+def test_a_held_release_can_still_be_approved_and_a_settled_one_not(
+    reviews: LocalReviews, planned: PullRecord, store: Store
+) -> None:
+    with store.write() as connection:
+        save_pull(connection, replace(planned, state="merged"))
+    assert reviews.approve(KEY, BOB, PLAN.change_digest) == "approved"
+    with store.write() as connection:
+        save_pull(connection, replace(planned, state="merged", is_settled=True))
+    with pytest.raises(HeldError, match="is merged"):
+        reviews.approve(KEY, make_user("erin", "sre"), PLAN.change_digest)
 
 
 def test_an_unknown_pull_is_held(reviews: LocalReviews) -> None:

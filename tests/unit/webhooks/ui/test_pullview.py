@@ -68,7 +68,10 @@ def test_an_approval_counts_once_and_what_is_lost_says_why() -> None:
         plan_record(),
         (approval("bob"), approval("bob"), approval("carol", "lost", "may no longer approve"), approval("eve", "refused")),
     )
-    assert (found.given, found.lost) == (("bob",), ("carol: may no longer approve",))
+    assert (found.given, found.lost) == (("bob",), ("carol: may no longer approve", "eve: "))
+    spent = (approval("bob", "spent"),)
+    assert stand(plan_record(), spent).given == ()
+    assert stand(plan_record(), spent, is_merged=True).given == ("bob",)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,9 @@ def test_no_button_for_the_same_approval_twice_a_closed_pull_an_unpublished_plan
         return view_part(pull, stand(record, approvals), BOB, NOW, None).why_not
 
     assert why(PULL, plan_record(), approval("bob")) == "You have approved this plan."
-    assert why(replace(PULL, state="merged"), plan_record()) == "This pull request is merged."
+    assert why(replace(PULL, state="merged", is_settled=True), plan_record()) == "This pull request is merged."
+    assert why(replace(PULL, state="merged"), plan_record()) == "", "a held release can still be approved"
+    assert why(replace(PULL, state="closed"), plan_record()) == "This pull request is closed."
     assert why(PULL, replace(plan_record(), published=None)).startswith("The plan is not published")
     assert why(PULL, plan_record(required=0)) == "No approval is required here."
     assert why(replace(PULL, key=PullKey("acme/config", "7")), plan_record()) == ""

@@ -7,6 +7,7 @@ are written beside their place, flushed and renamed; the memory is written after
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ class AgentState:
         """Make the folders, private."""
         try:
             for folder in (self.machine, self.base, self.base / "releases", self.blobs, self.spool):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _make_folder(folder)
         except OSError as error:
             raise HostError(
                 f"cannot make the state folder {self.base}: {error.strerror}", code="E270", hint="use --state DIR"
@@ -115,7 +116,7 @@ class AgentState:
         for digest in sorted(find_blobs(staged.resources or ())):
             path = self.blobs / digest[:2] / digest
             if not path.exists():
-                path.parent.mkdir(mode=0o700, exist_ok=True)
+                _make_folder(path.parent)
                 write_durably(str(path), read_content(digest))
         data = staged.to_bytes()
         document = digest_bytes(data)
@@ -177,3 +178,15 @@ class AgentState:
             return None
         except MalformedError as error:
             raise TrustError(f"the agent's state is corrupt: {path}: {error.message}", code="T111", hint=AGAIN) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a private folder that is still there after a power loss: its name is flushed in its parent."""
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -182,7 +182,7 @@ def test_resume_tries_a_failed_release_at_once(tmp_path: Path, publisher: Publis
 
 def test_status_in_words_and_its_warnings(tmp_path: Path, publisher: Publisher) -> None:
     enroll(tmp_path, publisher, publisher.url)
-    assert "none yet" in call("agent", "status", "--state", tmp_path / "state").out
+    assert "last cycle  none yet" in call("agent", "status", "--state", tmp_path / "state").out
     publisher.release(graphs_of({HOST: [MOTD]}), change=lambda manifest: replace(manifest, expires=NOW + timedelta(days=5)))
     assert run_once(tmp_path, "--format", "text")[0] == 0
     done = call("agent", "status", "--state", tmp_path / "state")
@@ -277,6 +277,21 @@ def test_told_to_stop_the_daemon_finishes_what_it_does(tmp_path: Path) -> None:
     assert b"changed  release 1" in out
     assert rig.memory.good is not None
     assert b"SIGTERM ends it" in err
+
+
+def test_the_daemon_says_that_its_state_is_lost_and_goes_on_saying(tmp_path: Path) -> None:
+    rig = Rig.make(tmp_path / "rig")
+    (rig.machine.state.base / "memory.json").write_bytes(b"{}")
+    child = spawn(tmp_path, "--interval", "1s")
+    assert child.stderr is not None
+    errors = 0
+    for line in iter(child.stderr.readline, b""):
+        errors += b"error[T111]" in line
+        if errors == 2:
+            break
+    child.terminate()
+    child.communicate(timeout=30)
+    assert (errors, child.returncode) == (2, 0)
 
 
 def open_descriptors() -> int:

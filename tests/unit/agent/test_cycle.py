@@ -15,13 +15,13 @@ from agent.enrolled import open_enrolled
 from agent.loop import Cycle, run_cycle
 from agent.settings import Settings
 from gitops.errors import HeldError, TrustError
-from gitops.executor.state import Lock
+from gitops.executor.state import Lock, StateFolder
 from gitops.model.codec import digest_bytes
 from gitops.model.graph import shard_of
 from gitops.model.manifest import Previous
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope, digest_change
-from gitops.signatures.bundle import sign_message
+from gitops.signatures.bundle import sign_manifest, sign_message
 from gitops.signatures.keys import SigningKey, generate_key
 from tests.support.agents import Rig
 from tests.support.releases import NOW, Publisher, expired, graphs_of, spoil_file, text_file
@@ -615,3 +615,42 @@ def test_a_trust_root_that_the_old_key_did_not_sign_is_refused(rig: Rig) -> None
     assert cycle.stop is not None
     assert (cycle.status, cycle.stop.code) == (6, "T109")
     assert rig.memory.root is None
+
+
+def test_a_signed_manifest_that_is_not_canonical_is_refused(rig: Rig) -> None:
+    files, manifest = rig.publisher.make(graphs_of({"web-1": [NEWER]}))
+    data = manifest.to_bytes() + b"\n"
+    files["manifest.json"] = data
+    files[f"signatures/{rig.publisher.key.public.ident}.sigstore.json"] = sign_manifest(rig.publisher.key, data)
+    rig.publisher.commit(files)
+    cycle = rig.cycle()
+    assert cycle.stop is not None
+    assert (cycle.status, cycle.stop.code) == (6, "T102")
+
+
+def test_too_long_a_gap_is_not_walked(rig: Rig) -> None:
+    rig.release(NEWER, change=lambda manifest: replace(manifest, serial=2000, previous=Previous(1999, "0" * 64)))
+    cycle = rig.cycle()
+    assert cycle.stop is not None
+    assert (cycle.status, cycle.stop.code) == (6, "T104")
+    assert "releases were missed" in cycle.stop.message
+
+
+def test_a_command_that_failed_is_named_in_the_reason(tmp_path: Path) -> None:
+    rig = Rig.make(tmp_path / "rig")
+    rig.path("/etc/motd").mkdir(parents=True)
+    rig.release(MOTD)
+    assert "file:/etc/motd" in rig.cycle().report.reason
+
+
+def test_a_machine_under_its_lock_by_an_operator_is_held_and_said(rig: Rig) -> None:
+    """`gitops apply --local` holds the executor's lock: the agent's cycle ends held and comes again."""
+    folder = StateFolder(str(rig.machine.state.machine), rig.machine.root)
+    lock = Lock(folder.base, "20261124T150000Z-abcdef", 0)
+    try:
+        cycle = rig.cycle()
+    finally:
+        lock.release()
+    assert (cycle.status, cycle.report.result) == (3, "held")
+    assert "20261124T150000Z-abcdef" in cycle.report.reason
+    assert rig.cycle().status == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from agent.download import Download, download, read_request
 from agent.fetch import Remote, fetch_chain, fetch_tip, show_url
-from agent.quarantine import MOST_PACKS, list_entries, open_store
+from agent.quarantine import MOST_PACKS, list_entries, open_store, read_commit
 from agent.settings import SSH_COMMAND
 from gitops.errors import MalformedError, RemoteError, TrustError
 from gitops.model.codec import digest_bytes, encode_canonical
@@ -51,7 +52,8 @@ def server(publisher: Publisher) -> Iterator[GitServer]:
 
 
 def remote_of(tmp_path: Path, url: str, *, ssh: str = SSH_COMMAND, seconds: int = 60) -> Remote:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **coverage}
     return Remote(url, BRANCH, "web-1", tmp_path / "quarantine", ssh, seconds, environment)
 
 
@@ -268,6 +270,35 @@ def test_a_branch_that_points_to_no_commit_is_refused(tmp_path: Path, publisher:
     (publisher.bare / "refs" / "heads" / "release" / "production").write_text(f"{blob}\n")
     with pytest.raises((TrustError, RemoteError)):
         fetch_tip(remote_of(tmp_path, publisher.url), "")
+
+
+def test_garbage_in_a_pack_is_exit_7(tmp_path: Path, publisher: Publisher) -> None:
+    for path in (publisher.bare / "objects").rglob("*"):
+        if path.is_file() and len(path.name) == 38:
+            path.chmod(0o600)
+            path.write_bytes(b"garbage")
+    with pytest.raises((RemoteError, TrustError)):
+        fetch_tip(remote_of(tmp_path, publisher.url), "")
+
+
+def test_a_tree_that_is_a_file_is_refused(tmp_path: Path, publisher: Publisher) -> None:
+    with open_store(tmp_path / "quarantine") as repo:
+        fetch_tip(remote_of(tmp_path, publisher.url), "")
+        tip = publisher.work.git("rev-parse", "HEAD")
+        blob = list_entries(repo, read_commit(repo, tip).tree)["manifest.json"][1]
+        with pytest.raises(TrustError, match="is not one"):
+            list_entries(repo, blob)
+        with pytest.raises(TrustError, match="not to a commit"):
+            read_commit(repo, blob.decode())
+        with pytest.raises(TrustError, match="cannot be read"):
+            read_commit(repo, "0" * 40)
+
+
+def test_a_store_that_was_removed_while_open_is_made_again(tmp_path: Path, publisher: Publisher) -> None:
+    remote = remote_of(tmp_path, publisher.url)
+    fetch_tip(remote, "")
+    shutil.rmtree(remote.store)
+    assert fetch_tip(remote, "") == publisher.work.git("rev-parse", "HEAD")
 
 
 def test_the_child_refuses_a_request_that_is_not_one() -> None:

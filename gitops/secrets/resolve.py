@@ -36,10 +36,20 @@ def resolve_secrets(
 
 def _read(ref: SecretRef, environment: Mapping[str, str]) -> str | None:
     if ref.source == "env":
-        return environment.get(ref.key)
+        value = environment.get(ref.key)
+        return value if value is None or _is_text(value) else None
     try:
         with Path(ref.key).open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
         return data.decode("utf-8").rstrip("\n") if len(data) <= MAX_BYTES else None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _is_text(value: str) -> bool:
+    """Say whether a variable holds UTF-8 (Python gives other bytes as surrogates, which no document can carry)."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -82,8 +82,14 @@ def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python
 
 def executor_command(folder: Path, python: str = sys.executable) -> list[str]:
     """Give the command that runs the unpacked executor: isolated, and started by hand, since `runpy` alone costs 4 ms."""
-    program = f"import sys; sys.path.insert(0, {str(folder)!r}); from gitops.executor.__main__ import main; sys.exit(main())"
-    return [python, "-I", "-S", "-B", "-c", program]
+    steps = (
+        "import sys",
+        "sys.version_info < (3, 9) and sys.exit('gitops: the executor needs Python 3.9 or newer')",
+        f"sys.path.insert(0, {str(folder)!r})",
+        "from gitops.executor.__main__ import main",
+        "sys.exit(main())",
+    )
+    return [python, "-I", "-S", "-B", "-c", "; ".join(steps)]
 
 
 def unpack_payload(archive: bytes, cache: Path) -> Path:
@@ -136,8 +142,10 @@ def _put(fresh: Path, folder: Path, members: dict[str, bytes]) -> Path:
         except OSError:
             if _is_whole(folder, members):
                 return folder
+            aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=UNFINISHED))
             with contextlib.suppress(OSError):
-                folder.rename(Path(tempfile.mkdtemp(dir=folder.parent, prefix=UNFINISHED)) / "damaged")
+                folder.rename(aside / "damaged")
+            shutil.rmtree(aside, ignore_errors=True)
         else:
             return folder
     raise HostError(f"cannot put the executor into {folder}", code="E263", hint="remove the folder")

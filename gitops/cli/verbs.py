@@ -31,5 +31,5 @@ VERBS: Mapping[str, Verb] = {
     "token": Verb("gitops.cli.token", "Make a one-time enrolment token for a host."),
     "serve": Verb("gitops.cli.serve", "Run the service: webhooks, API and pages."),
     "schema": Verb("gitops.cli.schema", "Print a JSON Schema."),
-    "demo": Verb("gitops.cli.demo", "Run the whole loop in a temporary directory."),
+    "demo": Verb("gitops.cli.demo.command", "Run the whole loop in a temporary directory."),
 }

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from agent.documents import DOWNLOAD_SCHEMA, FETCH_MEMORY
 from gitops.errors import BugError, MalformedError, RemoteError, TrustError
@@ -103,4 +103,6 @@ def _read_answer(data: bytes, url: str) -> str:
 
 def _hide(text: str, url: str) -> str:
     password = urlsplit(url).password if "://" in url else None
-    return text.replace(url, show_url(url)).replace(password, "…") if password else text
+    if not password:
+        return text
+    return text.replace(url, show_url(url)).replace(password, "…").replace(unquote(password), "…")

@@ -175,6 +175,19 @@ def test_a_server_in_trouble_is_exit_7(tmp_path: Path, server: GitServer) -> Non
         fetch_tip(remote_of(tmp_path, f"{server.url}/acme.git"), "")
 
 
+def test_a_repository_behind_a_password_is_fetched_with_it_only(tmp_path: Path, publisher: Publisher, server: GitServer) -> None:
+    server.login = "bot:s3cret/word"
+    address = server.url.removeprefix("http://")
+    with pytest.raises(RemoteError) as caught:
+        fetch_tip(remote_of(tmp_path, f"{server.url}/acme.git"), "")
+    assert "401" in caught.value.message or "credentials" in caught.value.message.lower()
+    with pytest.raises(RemoteError) as caught:
+        fetch_tip(remote_of(tmp_path, f"http://bot:wr0ng-one@{address}/acme.git"), "")
+    assert "wr0ng-one" not in caught.value.message
+    tip = fetch_tip(remote_of(tmp_path, f"http://bot:s3cret%2Fword@{address}/acme.git"), "")
+    assert all(contents(tmp_path, tip).values())
+
+
 def test_a_password_in_the_address_is_never_shown(tmp_path: Path) -> None:
     with pytest.raises(RemoteError) as caught:
         fetch_tip(remote_of(tmp_path, "http://bot:s3cretword@127.0.0.1:1/acme.git"), "")

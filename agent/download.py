@@ -38,6 +38,7 @@ from gitops.source.release import list_history
 from gitops.trust.contents import find_blobs
 
 OUT_OF_MEMORY = -4
+MOST_WANTS = 2000
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,19 @@ class _Remote:
     def bring_chain(self, repo: Repo, tip: str) -> None:
         """Bring the releases before the tip: what is signed in them, and who approved."""
         self._fetch(repo, [ObjectID(tip.encode())], depth=self._request.depth)
+        missing: set[ObjectID] = set()
         for ancestor in list_history(self._request.store, tip, self._request.depth - 1):
             entries = list_entries(repo, read_commit(repo, ancestor).tree)
-            self._bring_paths(repo, entries, name_first(list(entries), ""))
+            missing.update(_find_missing(repo, entries, name_first(list(entries), "")))
+        self._fetch_contents(repo, missing)
 
     def _bring_paths(self, repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> None:
-        missing = sorted({entries[path][1] for path in paths if path in entries} - set(_present(repo, entries, paths)))
-        if missing:
-            self._fetch(repo, missing, depth=None)
+        self._fetch_contents(repo, _find_missing(repo, entries, paths))
+
+    def _fetch_contents(self, repo: Repo, idents: set[ObjectID]) -> None:
+        ordered = sorted(idents)
+        for start in range(0, len(ordered), MOST_WANTS):
+            self._fetch(repo, ordered[start : start + MOST_WANTS], depth=None)
 
     def _fetch(self, repo: Repo, wants: list[ObjectID], depth: int | None) -> None:
         def choose(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001  dulwich names them
@@ -192,8 +198,9 @@ def _connect(request: Download) -> tuple[GitClient, str]:
     return get_transport_and_path(request.url, ssh_command=request.ssh_command or None, thin_packs=False, quiet=True)
 
 
-def _present(repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> list[ObjectID]:
-    return [entries[path][1] for path in paths if path in entries and entries[path][1] in repo.object_store]
+def _find_missing(repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> set[ObjectID]:
+    wanted = {entries[path][1] for path in paths if path in entries}
+    return {ident for ident in wanted if ident not in repo.object_store}
 
 
 def _name_blocks(repo: Repo, entries: dict[str, tuple[int, ObjectID]], host: str) -> list[str]:

@@ -71,7 +71,7 @@ class PullRecord:
     `contributors` are all who opened, committed or pushed any of it, only ever added to; `branch` is the target branch, `target` its
     commit when this was planned. `planning` is one of PLANNING_STATES; `diagnostics` and `conflicts` say why there is no plan; `note` is
     what the comment says under its heading; `comment` the posted text, `comment_ident` the forge's name of it. `is_settled`: nothing more
-    will happen to it (closed, or merged and released).
+    will happen to it (closed, or merged and released). `version` is the forge's, when it was last read.
     """
 
     key: PullKey
@@ -92,6 +92,7 @@ class PullRecord:
     comment: str = ""
     comment_ident: str = ""
     is_settled: bool = False
+    version: str = ""
     updated: datetime | None = None
 
 
@@ -191,7 +192,7 @@ class TokenRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One report of one host."""
+    """One report of one host; its `document` leaves the observation out, which is kept with the host."""
 
     host: str
     run: str

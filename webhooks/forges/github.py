@@ -70,11 +70,12 @@ class GitHubPulls:
 
     def find_remote(self, repository: str) -> Remote:
         """Give the clone URL; the token goes along only to the API's own host, over TLS or loopback."""
-        url = str(_table(self._client.ask("GET", f"/repos/{repository}"), repository).get("clone_url") or "")
+        found = _table(self._client.ask("GET", f"/repos/{repository}"), repository)
+        url, branch = _text(found, "clone_url"), _text(found, "default_branch")
         if urlsplit(url).scheme not in ("https", "http", "file"):
             raise RemoteError(f"{repository}: the forge names no address to clone from", code="R204")
         if not _is_own(url, self._base):
-            return Remote(url)
+            return Remote(url, branch=branch)
         basic = base64.b64encode(f"x-access-token:{self._token}".encode()).decode()
         parts = urlsplit(url)
         return Remote(
@@ -86,6 +87,7 @@ class GitHubPulls:
                 "GIT_CONFIG_KEY_1": "http.followRedirects",
                 "GIT_CONFIG_VALUE_1": "false",
             },
+            branch,
         )
 
     def head_ref(self, key: PullKey) -> str:
@@ -194,6 +196,7 @@ def _pull_of(repository: str, row: Any) -> ForgePull:
             state="merged" if is_merged else "closed" if row.get("state") == "closed" else "open",
             merged=str(row.get("merge_commit_sha") or "") if is_merged else "",
             url=str(row.get("html_url") or ""),
+            version=str(row.get("updated_at") or ""),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RemoteError(f"{repository}: a pull request of the forge cannot be read: {error!r}", code="R204") from error

@@ -18,7 +18,8 @@ from webhooks.records import PullKey
 class ForgePull:
     """A pull request as the forge has it now. `state` is open, merged or closed; `merged` the merge's commit (empty: not merged).
 
-    `contributors` are the logins that the forge names as author, committers or pushers of any of it.
+    `contributors` are the logins that the forge names as author, committers or pushers of any of it. `version` changes whenever
+    something is said or done on it; empty where the forge has no such thing.
     """
 
     key: PullKey
@@ -30,6 +31,7 @@ class ForgePull:
     merged: str = ""
     contributors: tuple[str, ...] = ()
     url: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,13 @@ class Status:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where Git gets the repository. `environment` goes to the one git process that talks to it (credentials: never in arguments)."""
+    """Where Git gets the repository, and its default branch. `environment` goes to the one git process that talks to it (credentials:
+    never in arguments).
+    """
 
     url: str
     environment: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    branch: str = ""
 
 
 class Pulls(Protocol):

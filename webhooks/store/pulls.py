@@ -77,6 +77,7 @@ def _pack(record: PullRecord) -> dict[str, Any]:
         "comment": record.comment,
         "comment_ident": record.comment_ident,
         "is_settled": record.is_settled,
+        "version": record.version,
         "updated": pack_time(record.updated),
     }
 
@@ -101,5 +102,6 @@ def _unpack(row: Row[Any]) -> PullRecord:
         comment=row.comment,
         comment_ident=row.comment_ident,
         is_settled=row.is_settled,
+        version=row.version,
         updated=unpack_time(row.updated),
     )

@@ -54,6 +54,7 @@ pulls = Table(
     Column("comment", Text, nullable=False),
     Column("comment_ident", Text, nullable=False),
     Column("is_settled", Boolean, nullable=False),
+    Column("version", Text, nullable=False),
     Column("updated", Text),
 )
 plans = Table(
@@ -159,4 +160,11 @@ statuses = Table(
     Column("state", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("url", Text, nullable=False),
+)
+asked = Table(
+    "asked",
+    METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("pull", Text, primary_key=True),
+    Column("reference", Text, primary_key=True),
 )

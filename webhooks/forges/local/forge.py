@@ -72,7 +72,7 @@ class LocalPulls:
 
     def find_remote(self, repository: str) -> Remote:  # noqa: ARG002  there is one
         """Give the path of the bare repository."""
-        return Remote(str(self.repository))
+        return Remote(str(self.repository), branch=find_target(self.repository))
 
     def head_ref(self, key: PullKey) -> str:
         """Give `refs/heads/pr/<name>`."""

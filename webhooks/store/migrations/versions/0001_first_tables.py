@@ -22,6 +22,7 @@ def upgrade() -> None:
     _make_runs()
     _make_remarks()
     _make_statuses()
+    _make_asked()
 
 
 def _make_deliveries() -> None:
@@ -75,6 +76,7 @@ def _make_pulls() -> None:
         sa.Column("comment", sa.Text, nullable=False),
         sa.Column("comment_ident", sa.Text, nullable=False),
         sa.Column("is_settled", sa.Boolean, nullable=False),
+        sa.Column("version", sa.Text, nullable=False),
         sa.Column("updated", sa.Text),
     )
     op.create_index("pulls_state", "pulls", ["state", "repository"])
@@ -200,4 +202,13 @@ def _make_statuses() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("description", sa.Text, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
+    )
+
+
+def _make_asked() -> None:
+    op.create_table(
+        "asked",
+        sa.Column("repository", sa.Text, primary_key=True),
+        sa.Column("pull", sa.Text, primary_key=True),
+        sa.Column("reference", sa.Text, primary_key=True),
     )

@@ -1,0 +1,1 @@
+"""The API: health, metrics, enrolment, reports, and lists of what the store holds, as JSON."""

@@ -1,0 +1,169 @@
+"""Hosts' side of the API: a one-time token becomes a credential, and reports come in with it. Secrets are stored as hashes only.
+
+A token is random, for one host, for one hour, once. A credential is 256 random bits; whoever has it speaks for that host and no other.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gitops.errors import MalformedError, UsageError
+from gitops.model.codec import decode_json, digest_bytes, encode_canonical
+from gitops.model.fields import Fields
+from gitops.model.limits import DEFAULTS
+from gitops.model.observation import Observation
+from gitops.model.report import Report
+from webhooks.api.body import RefusedError, answer_json, need_json_type, read_body
+from webhooks.records import HostRecord, RunRecord, TokenRecord
+from webhooks.services import Services, touch_pull
+from webhooks.store.hosts import add_token, find_host, find_host_by_credential, find_token, save_host, spend_token
+from webhooks.store.plans import list_plans
+from webhooks.store.runs import add_run
+from webhooks.store.store import Store
+from webhooks.store.work import add_job
+
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
+ENROLMENT, CREDENTIAL = "gitops/enrolment/v1", "gitops/credential/v1"
+TOKEN_BYTES, SMALL = 32, 64 * 1024
+VALID = timedelta(hours=1)
+DEBOUNCE = timedelta(seconds=2)
+MOST_PLANS = 1000
+BEARER = "Bearer "
+
+
+def is_host_name(name: str) -> bool:
+    """Say whether a name is one that DESIGN §3 allows: it can be no path."""
+    return NAME.fullmatch(name) is not None and ".." not in name
+
+
+def issue_token(store: Store, host: str, *, fresh: bytes, now: datetime) -> str:
+    """Make a one-time token from random bytes; only its hash is kept. Raise UsageError for what is no host name."""
+    if not is_host_name(host):
+        raise UsageError(f"{host[:80]!r} is no name of a host", code="U076", hint="small letters, digits, `-` and `.`")
+    token = _encode(fresh)
+    with store.write() as connection:
+        add_token(connection, TokenRecord(host, _hash(token), now + VALID))
+    return token
+
+
+async def enroll(services: Services, request: Request) -> Response:
+    """Answer `POST /api/v1/hosts/{host}/enroll`."""
+    body = await read_body(request, SMALL)
+    need_json_type(request)
+    host = str(request.path_params["host"])
+    if not is_host_name(host):
+        raise RefusedError(422, "A422", "that is no name of a host")
+    try:
+        fields = Fields(decode_json(body), "enrolment")
+        fields.schema(ENROLMENT)
+        token, environment = fields.text("token"), fields.text("environment")
+        fields.done()
+    except MalformedError as error:
+        raise RefusedError(422, error.code, error.message, error.hint) from error
+    credential = await run_in_threadpool(_exchange, services, host, token, environment)
+    return answer_json({"schema": CREDENTIAL, "host": host, "credential": credential}, 201)
+
+
+async def take_report(services: Services, request: Request) -> Response:
+    """Answer `POST /api/v1/reports`: who speaks is known before the body is read."""
+    host = await run_in_threadpool(_find_speaker, services, request.headers.get("authorization", ""))
+    body = await read_body(request, DEFAULTS.report_bytes)
+    need_json_type(request)
+    try:
+        report = Report.from_json(decode_json(body))
+    except MalformedError as error:
+        raise RefusedError(422, error.code, error.message, error.hint) from error
+    if report.host != host.name or (report.observation is not None and report.observation.host != host.name):
+        raise RefusedError(403, "A403", f"this credential speaks for {host.name} alone")
+    is_new = await run_in_threadpool(_keep, services, host.name, report)
+    services.metrics.reports.labels(report.result if is_new else "repeated").inc()
+    return answer_json({"accepted": report.run}, 202)
+
+
+def _exchange(services: Services, host: str, token: str, environment: str) -> str:
+    now, digest = services.now(), _hash(token)
+    credential = _encode(services.fresh(TOKEN_BYTES))
+    with services.store.write() as connection:
+        found = find_token(connection, digest)
+        is_right = found is not None and hmac.compare_digest(found.host.encode(), host.encode())
+        if not is_right or found is None or not now < found.expires or not spend_token(connection, digest, now):
+            message = "the token is wrong, used or too old"
+            raise RefusedError(401, "A401", message, f"make another with `gitops token {host}`")
+        known = find_host(connection, host)
+        record = known or HostRecord(host, environment, now)
+        save_host(connection, replace(record, environment=environment, enrolled=now, credential=_hash(credential)))
+    return credential
+
+
+def _find_speaker(services: Services, authorization: str) -> HostRecord:
+    """Give the host of a credential; found by its hash, compared once more in constant time."""
+    credential = authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else ""
+    digest = _hash(credential)
+    with services.store.read() as connection:
+        host = find_host_by_credential(connection, digest) if credential else None
+    if host is None or not hmac.compare_digest(host.credential.encode(), digest.encode()):
+        raise RefusedError(401, "A401", "this credential is not known", "enrol the host again")
+    return host
+
+
+def _keep(services: Services, name: str, report: Report) -> bool:
+    """Write a run once, and what it observed; plans are looked at again when that differs. False for a repeated report."""
+    now = services.now()
+    run = RunRecord(
+        host=name,
+        run=report.run,
+        environment=report.environment,
+        result=report.result,
+        serial=report.serial,
+        started=report.started,
+        finished=report.finished,
+        received=now,
+        document=encode_canonical(replace(report, observation=None).to_json()),
+    )
+    with services.store.write() as connection:
+        host = find_host(connection, name)
+        if host is None or not add_run(connection, run):
+            return False
+        is_newest = not host.run or host.seen is None or report.observation is None or _is_newer(report, host)
+        fresh = report.observation if report.observation is not None and is_newest else host.observation
+        serial = report.serial or host.serial
+        seen = replace(host, seen=now, run=report.run, result=report.result, serial=serial, observation=fresh)
+        save_host(connection, seen)
+        if _differs(host.observation, fresh):
+            _ask_plans(connection, host.environment, now)
+    return True
+
+
+def _ask_plans(connection: Connection, environment: str, now: datetime) -> None:
+    """Have the current plans of an environment looked at again, a moment later: reports come in crowds."""
+    plans = list_plans(connection, is_current=True, limit=MOST_PLANS)
+    for pull in sorted({plan.pull for plan in plans if plan.environment == environment}, key=str):
+        add_job(connection, touch_pull(pull, reason="observed"), now + DEBOUNCE)
+
+
+def _is_newer(report: Report, host: HostRecord) -> bool:
+    """Say whether a report's observation is not older than the one that is known: spools are sent late, and in order."""
+    return host.observation is None or report.observation is None or report.observation.at >= host.observation.at
+
+
+def _differs(before: Observation | None, after: Observation | None) -> bool:
+    if before is None or after is None:
+        return before is not after
+    return (before.states, before.facts, before.serial) != (after.states, after.facts, after.serial)
+
+
+def _hash(secret: str) -> str:
+    return digest_bytes(secret.encode("utf-8", "replace"))
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")

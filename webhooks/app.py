@@ -1,0 +1,211 @@
+"""The composition root: from settings to a running service. The one place that knows all rooms; decides nothing itself.
+
+`create_app(settings)` gives an ASGI application whose lifespan starts the engine and the ticker, and stops them. One service has a data
+folder for itself (a lock that the kernel releases, whatever happens to the process).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
+
+from gitops.errors import TrueupError, UsageError
+from gitops.signatures.keys import read_signing_key
+from webhooks.api.body import RefusedError
+from webhooks.api.routes import make_api
+from webhooks.auth.attempts import Attempts
+from webhooks.auth.gate import Gate
+from webhooks.auth.secret import SECRET_BYTES, Revoked, read_secret
+from webhooks.forges.github import open_github
+from webhooks.forges.local.forge import NAME as LOCAL
+from webhooks.forges.local.forge import make_local_forge
+from webhooks.forges.local.reviews import LocalReviews
+from webhooks.forges.local.watch import Watch
+from webhooks.forges.port import Forge
+from webhooks.guard import Guard, answer_bug, answer_refused, answer_trouble
+from webhooks.jobs.engine import Engine, Handler
+from webhooks.jobs.ticker import Ticker
+from webhooks.metrics import Metrics
+from webhooks.mirrors import Mirrors
+from webhooks.records import PullKey
+from webhooks.services import Services, look_at, touch_pull
+from webhooks.settings import Settings
+from webhooks.store.store import Store, open_store
+from webhooks.store.work import forget_deliveries
+from webhooks.ui.api import make_local_api
+from webhooks.ui.desk import Desk
+from webhooks.ui.routes import make_pages
+from webhooks.ui.signers import name_signers
+from webhooks.work.pull import give_up_pull, sync_pull
+from webhooks.work.release import release_merged
+from webhooks.work.repository import reconcile
+
+WATCH_SECONDS, DAY = 1, 86_400
+KEPT = timedelta(days=30)
+PRIVATE = 0o700
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the lifespan starts and stops."""
+
+    services: Services
+    engine: Engine
+    ticker: Ticker
+    lock: int
+
+
+def create_app(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Starlette:
+    """Make the application; raise UsageError (exit 1) for settings that cannot work, or a data folder in use."""
+    lock = _lock_folder(settings.data_dir)
+    store = open_store(settings.database_url)
+    services, engine = _make_services(settings, store, now)
+    gate = _make_gate(settings, now)
+    watch = _make_watch(services)
+    routes = [*make_api(services, gate), *_make_pages(services, gate, watch)]
+    running = Running(services, engine, _make_ticker(services, watch), lock)
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard)],
+        exception_handlers={RefusedError: answer_refused, TrueupError: answer_trouble, Exception: answer_bug},
+        lifespan=partial(_live, running),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _live(running: Running, _app: Starlette) -> AsyncGenerator[None]:
+    running.engine.start()
+    running.ticker.start()
+    try:
+        yield
+    finally:
+        await run_in_threadpool(_stop, running)
+
+
+def _stop(running: Running) -> None:
+    running.ticker.stop()
+    running.engine.stop()
+    running.services.store.close()
+    os.close(running.lock)
+
+
+def _make_services(settings: Settings, store: Store, now: Callable[[], datetime]) -> tuple[Services, Engine]:
+    handlers: dict[str, Handler] = {}
+    engine = Engine(store, handlers, now)
+    key = None if settings.release_key is None else read_signing_key(settings.release_key)
+    services = Services(
+        settings=settings,
+        store=store,
+        forges=_open_forges(settings, store, now),
+        mirrors=Mirrors(settings.data_dir / "mirrors"),
+        metrics=Metrics(),
+        now=now,
+        fresh=secrets.token_bytes,
+        sleep=time.sleep,
+        add_job=engine.add,
+        wake=engine.wake,
+        key=key,
+    )
+    handlers.update(
+        pull=Handler(partial(sync_pull, services), partial(give_up_pull, services)),
+        repository=Handler(partial(reconcile, services)),
+        release=Handler(partial(release_merged, services)),
+    )
+    return services, engine
+
+
+def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) -> Mapping[str, Forge]:
+    found: dict[str, Forge] = {}
+    if settings.repositories:
+        if not settings.github_token:
+            raise UsageError(
+                "GITOPS_REPOSITORIES needs GITOPS_GITHUB_TOKEN", code="U077", hint="a token that may read and comment"
+            )
+        github = open_github(settings)
+        found.update(dict.fromkeys(github.repositories, github))
+    if settings.local_repository is not None:
+        url_of = partial(_page_of, settings.public_url)
+        found[LOCAL] = make_local_forge(settings.local_repository, store, settings.users, now=now, url_of=url_of)
+    return found
+
+
+def _page_of(base: str, key: PullKey) -> str:
+    return f"{base}/pulls/{key.repository}/{key.name}"
+
+
+def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:
+    return Gate(
+        users=settings.users,
+        secret=read_secret(settings.data_dir, secrets.token_bytes(SECRET_BYTES)),
+        revoked=Revoked(settings.data_dir / "sessions.revoked"),
+        attempts=Attempts(),
+        now=now,
+        fresh_id=partial(secrets.token_urlsafe, SECRET_BYTES),
+        is_https=settings.public_url.startswith("https://"),
+    )
+
+
+def _make_watch(services: Services) -> Watch | None:
+    local = services.settings.local_repository
+    return None if local is None else Watch(local, partial(_touch, services))
+
+
+def _make_pages(services: Services, gate: Gate, watch: Watch | None) -> list[BaseRoute]:
+    local, reviews = services.settings.local_repository, None
+    if local is not None and watch is not None:
+        touch = partial(_touch, services)
+        reviews = LocalReviews(local, services.store, services.now, touch=touch, look=watch.look, sleep=services.sleep)
+    desk = Desk(
+        gate,
+        services.store,
+        services.now,
+        services.settings.public_url,
+        reviews,
+        clone="" if local is None else str(local),
+        key_of=partial(name_signers, services.mirrors),
+    )
+    return [*make_local_api(desk), *make_pages(desk)]
+
+
+def _make_ticker(services: Services, watch: Watch | None) -> Ticker:
+    ticker = Ticker()
+    for repository in services.forges:
+        ticker.every(services.settings.poll_seconds, partial(services.add_job, look_at(repository), timedelta(0)))
+    if watch is not None:
+        ticker.every(WATCH_SECONDS, watch.look)
+    ticker.every(DAY, partial(_forget, services))
+    return ticker
+
+
+def _touch(services: Services, key: PullKey) -> None:
+    services.add_job(touch_pull(key), timedelta(0))
+
+
+def _forget(services: Services) -> None:
+    with services.store.write() as connection:
+        forget_deliveries(connection, services.now() - KEPT)
+
+
+def _lock_folder(folder: Path) -> int:
+    """Take the data folder for this process; the kernel gives it back when the process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+    descriptor = os.open(folder / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise UsageError(f"another service uses {folder}", code="U078", hint="give it a data folder of its own") from None
+    return descriptor

@@ -1,0 +1,70 @@
+"""Mirrors: a bare copy of each watched repository in the data folder, refreshed before it is read, one refresh at a time.
+
+Holds heads and the pull requests' heads that were asked for. What the forge says last (a head it named a moment ago) may be missing in
+Git for a moment: that is RemoteError, and tried again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from gitops.errors import RemoteError
+from gitops.source.git import run_git
+from gitops.source.repository import find_ref, update_mirror
+from webhooks.forges.port import Forge, Remote
+from webhooks.records import PullKey
+
+HEADS = "+refs/heads/*:refs/heads/*"
+
+
+class Mirrors:
+    """The folder of mirrors."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def path_of(self, repository: str) -> Path:
+        """Give where a repository's mirror lies; its name cannot leave the folder."""
+        return self._folder / (repository.replace("/", "%") + ".git")
+
+    def refresh(self, forge: Forge, repository: str, pull: PullKey | None = None, head: str = "") -> tuple[Path, Remote]:
+        """Fetch all branches, and a pull request's head; give the mirror and the remote.
+
+        With `head`, raise RemoteError unless that commit is there now.
+        """
+        remote = forge.pulls.find_remote(repository)
+        mirror = self.path_of(repository)
+        refs = [HEADS]
+        ref = "" if pull is None else forge.pulls.head_ref(pull)
+        if pull is not None and not ref.startswith("refs/heads/"):
+            refs.append(f"+{ref}:refs/pulls/{pull.name}")
+        with self._lock_of(repository):
+            update_mirror(remote.url, mirror, refs, access=remote.environment)
+        if head and not has_commit(mirror, head):
+            raise RemoteError(f"{repository} does not show the commit {head[:12]} yet", code="R205")
+        return mirror, remote
+
+    def _lock_of(self, repository: str) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(repository, threading.Lock())
+
+
+def has_commit(mirror: Path, commit: str) -> bool:
+    """Say whether a full commit id is there."""
+    return run_git(mirror, ["cat-file", "-e", f"{commit}^{{commit}}"], accept=(0, 1, 128)).status == 0
+
+
+def find_branch(mirror: Path, branch: str) -> str:
+    """Give the commit of a branch, or an empty text."""
+    return find_ref(mirror, f"refs/heads/{branch}")
+
+
+def list_branches(mirror: Path) -> Mapping[str, str]:
+    """Give commits by branch."""
+    done = run_git(mirror, ["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"])
+    rows = (row.rpartition(" ") for row in done.output.decode("utf-8", "replace").splitlines())
+    return {name: commit for name, _, commit in rows}

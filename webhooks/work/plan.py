@@ -1,0 +1,142 @@
+"""Plan a pull request again, when its head, its target, what is released or what was observed moved, or when somebody asks.
+
+Takes the stored record, refreshes the mirror and runs the spine `gitops.pipeline.pull`. A plan that says the same as the one that stands
+is not written again, so that its publication and its approvals stay what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gitops.errors import ConfigError, RemoteError, TrustError
+from gitops.model.codec import Json, encode_canonical
+from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.observation import Observation
+from gitops.pipeline.pull import Observe, PlannedEnvironment, PlannedPull, PullInputs, plan_pull
+from webhooks.mirrors import find_branch
+from webhooks.records import PlanRecord, PullRecord
+from webhooks.services import Services
+from webhooks.store.hosts import read_observations
+from webhooks.store.plans import add_plan, list_current_plans, retire_plan
+from webhooks.work.settle import is_held
+
+PLAN_AGAIN = "plan"
+
+
+@dataclass(frozen=True)
+class Need:
+    """Whether to plan. `is_news`: what stands in the comment is about something else. `target` is the branch's commit, `mirror` where."""
+
+    is_needed: bool
+    is_news: bool
+    target: str
+    mirror: Path
+
+
+def needs_plan(services: Services, pull: PullRecord, again: str) -> Need:
+    """Refresh the mirror and compare with what was planned. `again` says why somebody asks (`plan`: a person), or is empty.
+
+    What is merged is planned once more, as it was merged, only when it never was planned or when its release is held: then people can
+    still approve exactly what would be released.
+    """
+    forge = services.forge_of(pull.key.repository)
+    is_merged = pull.state == "merged"
+    wanted = None if is_merged else pull.key
+    mirror, _ = services.mirrors.refresh(forge, pull.key.repository, wanted, pull.merged if is_merged else pull.head)
+    target = find_branch(mirror, pull.branch)
+    if not target:
+        raise RemoteError(f"{pull.key}: the branch {pull.branch} is not there", code="R206")
+    if is_merged:
+        is_news = pull.planned_head != pull.merged and (pull.planning != "planned" or is_held(services, pull, mirror))
+        return Need(is_news or (bool(again) and pull.planned_head == pull.merged), is_news, target, mirror)
+    is_news = pull.planned_head != pull.head or pull.target != target or pull.planning == "waiting" or again == PLAN_AGAIN
+    return Need(is_news or bool(again), is_news, target, mirror)
+
+
+def plan_again(services: Services, pull: PullRecord, need: Need) -> PullRecord:
+    """Plan; give the record with what came of it, whose plans are in the store. The record itself is not saved here."""
+    is_merged = pull.state == "merged"
+    head = pull.merged if is_merged else pull.head
+    inputs = PullInputs(need.mirror, pull.key.name, head, "" if is_merged else need.target, pull.branch)
+    with services.metrics.planning.time():
+        planned = _plan(services, inputs)
+    planning = "planned" if planned.is_valid else "conflict" if planned.conflicts else "invalid"
+    services.metrics.plans.labels(planning).inc()
+    _keep_plans(services, pull, planned, inputs)
+    return replace(
+        pull,
+        planning=planning,
+        planned_head=head,
+        target=need.target,
+        diagnostics=planned.diagnostics,
+        conflicts=planned.conflicts,
+        note=_say_left(planned.left),
+    )
+
+
+def _plan(services: Services, inputs: PullInputs) -> PlannedPull:
+    try:
+        return plan_pull(inputs, _make_observer(services))
+    except (ConfigError, TrustError) as error:
+        # A broken release branch, or a commit that cannot be read: people must see it where they look.
+        return PlannedPull(diagnostics=(Diagnostic(error.code, error.message, Place("gitops.yaml"), hint=error.hint),))
+
+
+def _make_observer(services: Services) -> Observe:
+    def observe(hosts: Sequence[str]) -> Mapping[str, Observation]:
+        with services.store.read() as connection:
+            return read_observations(connection, hosts)
+
+    return observe
+
+
+def _keep_plans(services: Services, pull: PullRecord, planned: PlannedPull, inputs: PullInputs) -> None:
+    """Write the plans that say something new; retire those of environments that have none any more."""
+    with services.store.write() as connection:
+        standing = {plan.environment: plan for plan in list_current_plans(connection, pull.key)}
+        for item in planned.plans:
+            record = _record_of(services, pull, item, inputs)
+            before = standing.pop(record.environment, None)
+            if before is None or not _is_same(before, record):
+                add_plan(connection, record)
+        for environment in standing:
+            retire_plan(connection, pull.key, environment)
+
+
+def _record_of(services: Services, pull: PullRecord, item: PlannedEnvironment, inputs: PullInputs) -> PlanRecord:
+    document = item.plan.to_bytes()
+    return PlanRecord(
+        ident=0,
+        pull=pull.key,
+        environment=item.environment.name,
+        change_digest=item.plan.change_digest,
+        content_digest=item.plan.content_digest,
+        head=inputs.head,
+        target=inputs.target,
+        document=document,
+        made=services.now(),
+        required=item.environment.required,
+        approvers=item.environment.approvers,
+    )
+
+
+def _is_same(before: PlanRecord, now: PlanRecord) -> bool:
+    """Compare two plans but for when the hosts were observed: a fresh look that finds the same is no new plan."""
+    if (before.head, before.target, before.required, before.approvers) != (now.head, now.target, now.required, now.approvers):
+        return False
+    return _without_ages(before) == _without_ages(now)
+
+
+def _without_ages(record: PlanRecord) -> bytes:
+    table: dict[str, Json] = record.plan.to_json()
+    observed = table.pop("observed")
+    seen = sorted(host for host, at in observed.items() if at is not None) if isinstance(observed, dict) else []
+    return encode_canonical({**table, "seen": seen})
+
+
+def _say_left(left: Sequence[str]) -> str:
+    if not left:
+        return ""
+    return f"Environments that this removes: {', '.join(left)}. Their hosts stay on their last release."

@@ -1,0 +1,160 @@
+"""Publish: what the store knows of a pull request becomes its one comment and its commit statuses, when they differ from what stands there.
+
+Idempotent: the comment is found again by its author and marker when its name was lost in a crash, and only written when its text
+changes; a status is only set when it differs from the last one. The plans' time of publication is the forge's clock of that very comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gitops.render.comment import MARKER, Approvals, CommentSubject, Section, render_comment
+from gitops.render.words import count_words
+from webhooks.forges.port import Posted, Status
+from webhooks.records import ApprovalRecord, PlanRecord, PullRecord, StatusRecord
+from webhooks.services import Services
+from webhooks.store.approvals import list_approvals_of
+from webhooks.store.plans import list_current_plans, publish_plan
+from webhooks.store.pulls import save_pull
+from webhooks.store.remarks import list_statuses, save_status
+
+PLAN, APPROVAL = "gitops/plan", "gitops/approval"
+WORDS = {"waiting": "planning", "planned": "planned", "invalid": "invalid", "conflict": "conflict", "failed": "failed"}
+
+
+def publish(services: Services, pull: PullRecord) -> PullRecord:
+    """Bring comment and statuses up to date; give the pull request as it is stored then."""
+    with services.store.read() as connection:
+        plans = list_current_plans(connection, pull.key)
+        approvals = list_approvals_of(connection, pull.key)
+    published = _publish_comment(services, pull, plans, approvals)
+    if pull.state == "open":
+        _publish_statuses(services, published, plans, approvals)
+    return published
+
+
+def stand(plan: PlanRecord, approvals: Sequence[ApprovalRecord]) -> Approvals:
+    """Say where the approvals of one environment stand: who counts, and what does not and why."""
+    mine = [item for item in approvals if item.environment == plan.environment]
+    given = tuple(dict.fromkeys(item.login for item in mine if item.state in ("counted", "spent")))
+    lost = dict.fromkeys(
+        f"{item.login}: {item.reason}" for item in mine if item.state in ("lost", "refused") and item.login not in given
+    )
+    return Approvals(plan.required, given, tuple(lost))
+
+
+def render_pull(services: Services, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]) -> str:
+    """Give the comment's text: the same for the same state, whatever the time is."""
+    subject = CommentSubject(pull.planned_head or pull.head, pull.target, pull.branch, services.page_of(pull.key))
+    if pull.planning == "waiting":
+        subject = replace(subject, head=pull.head)
+    return render_comment(
+        subject,
+        [Section(plan.plan, stand(plan, approvals)) for plan in plans],
+        now=max((plan.made for plan in plans), default=services.now()),
+        state=_state_of(pull),
+        diagnostics=pull.diagnostics,
+        note=_note_of(pull, approvals),
+    )
+
+
+def _state_of(pull: PullRecord) -> str:
+    if pull.state == "closed":
+        return "closed"
+    if pull.state == "merged":
+        # A merge that was planned once more is held: what would be released can still be approved.
+        is_asking = pull.planning == "planned" and pull.planned_head == pull.merged and not pull.is_settled
+        return "planned" if is_asking else "merged"
+    return WORDS[pull.planning]
+
+
+def _note_of(pull: PullRecord, approvals: Sequence[ApprovalRecord]) -> str:
+    """Say what happened to the pull request, and which approvals named no plan at all."""
+    lost = dict.fromkeys(f"{item.login}'s approval does not count: {item.reason}." for item in approvals if not item.environment)
+    return " ".join([*([pull.note] if pull.note else []), *list(lost)[-3:]])
+
+
+def _publish_comment(
+    services: Services, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
+) -> PullRecord:
+    has_something = plans or pull.note or pull.comment_ident or pull.planning in ("invalid", "conflict", "failed")
+    if not has_something:
+        with services.store.write() as connection:
+            save_pull(connection, pull)
+        return pull
+    body = render_pull(services, pull, plans, approvals)
+    posted = _post(services, pull, body)
+    saved = replace(pull, comment=body, comment_ident=posted.ident) if posted is not None else pull
+    with services.store.write() as connection:
+        save_pull(connection, saved)
+        if posted is not None and saved.planning == "planned":
+            for plan in plans:
+                publish_plan(connection, plan.ident, posted.at)
+    return saved
+
+
+def _post(services: Services, pull: PullRecord, body: str) -> Posted | None:
+    """Write the comment unless it says this already; None when nothing had to be done."""
+    talk = services.forge_of(pull.key.repository).talk
+    ident = pull.comment_ident
+    if ident and pull.comment == body:
+        return None
+    if not ident:
+        found = talk.find_comment(pull.key, MARKER)
+        if found is not None and _is_same(found.body, body):
+            return found
+        ident = "" if found is None else found.ident
+    services.metrics.comments.inc()
+    return talk.write_comment(pull.key, body, ident)
+
+
+def _is_same(stands: str, wanted: str) -> bool:
+    """Compare as forges keep texts: line ends may be changed, blanks at the end cut."""
+    return stands.replace("\r\n", "\n").rstrip() == wanted.rstrip()
+
+
+def _publish_statuses(
+    services: Services, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
+) -> None:
+    wanted = [_plan_status(pull, plans)]
+    if pull.planning == "planned":
+        wanted.append(_approval_status([(plan, stand(plan, approvals)) for plan in plans]))
+    elif plans or pull.comment_ident:
+        wanted.append(Status(APPROVAL, "pending", "waits for a plan"))
+    url = services.page_of(pull.key) or pull.url
+    with services.store.read() as connection:
+        known = {item.context: item for item in list_statuses(connection, pull.key.repository, pull.head)}
+    for status in wanted:
+        record = StatusRecord(pull.key.repository, pull.head, status.context, status.state, status.description, url)
+        if known.get(status.context) != record:
+            services.forge_of(pull.key.repository).talk.set_status(pull.key.repository, pull.head, replace(status, url=url))
+            with services.store.write() as connection:
+                save_status(connection, record)
+
+
+def _plan_status(pull: PullRecord, plans: Sequence[PlanRecord]) -> Status:
+    errors = sum(1 for item in pull.diagnostics if item.severity == "error")
+    if pull.planning == "waiting":
+        return Status(PLAN, "pending", "planning")
+    if pull.planning == "invalid":
+        return Status(PLAN, "failure", f"{count_words(errors, 'error')} in the config")
+    if pull.planning == "conflict":
+        return Status(PLAN, "failure", f"does not merge with {pull.branch}")
+    if pull.planning == "failed":
+        return Status(PLAN, "error", "planning failed; comment /gitops plan to try again")
+    if not plans:
+        return Status(PLAN, "success", f"no environment is released from {pull.branch}")
+    found = [plan.plan.summary() for plan in plans]
+    changes, hosts = sum(item["changes"] for item in found), sum(item["changed_hosts"] for item in found)
+    words = f"{count_words(changes, 'change')} on {count_words(hosts, 'host')}" if changes else "no change today"
+    return Status(PLAN, "success", f"{words} in {', '.join(plan.environment for plan in plans)}")
+
+
+def _approval_status(standings: Sequence[tuple[PlanRecord, Approvals]]) -> Status:
+    wanting = [(plan, found) for plan, found in standings if plan.plan.has_changes and plan.required]
+    missing = [(plan, found) for plan, found in wanting if not found.is_enough]
+    if missing:
+        rows = [f"{plan.environment} has {len(found.given)} of {found.required}" for plan, found in missing]
+        return Status(APPROVAL, "pending", "; ".join(rows))
+    return Status(APPROVAL, "success", "approved" if wanting else "nothing needs an approval")

@@ -1,0 +1,192 @@
+"""Release what was merged: for each environment that follows a branch, its tip becomes the next signed release, when approved.
+
+Idempotent: the release branch itself says what is released, so that a crash after the push only has its records written again. Approvals
+are looked at once more before they are spent, by the rules of the config that was released last, never by those being released.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+from gitops.config.config import Environment
+from gitops.errors import HeldError, TrueupError, TrustError, UsageError
+from gitops.model.manifest import Manifest
+from gitops.model.plan import FleetPlan
+from gitops.pipeline.answer import CompiledCommit
+from gitops.pipeline.child import compile_commit
+from gitops.pipeline.pull import govern
+from gitops.pipeline.release import Released, ReleaseOrder, make_release
+from gitops.pipeline.released import Deployed, read_released
+from webhooks.forges.port import Remote
+from webhooks.mirrors import find_branch
+from webhooks.records import JobRecord, PullRecord, ReleaseRecord
+from webhooks.services import Services, touch_pull
+from webhooks.store.approvals import change_approval, list_unspent
+from webhooks.store.plans import list_current_plans
+from webhooks.store.pulls import list_unsettled
+from webhooks.store.releases import find_release, list_releases, save_release
+from webhooks.work.judge import judge_pull
+from webhooks.work.settle import FINAL
+
+LOG = logging.getLogger("trueup.release")
+SOON = timedelta(0)
+PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The tip of a branch, compiled, and where it came from."""
+
+    repository: str
+    branch: str
+    tip: str
+    mirror: Path
+    remote: Remote
+    compiled: CompiledCommit
+
+
+def release_merged(services: Services, job: JobRecord) -> None:
+    """Do the job `release`."""
+    repository, branch = job.payload["repository"], job.payload["branch"]
+    mirror, remote = services.mirrors.refresh(services.forge_of(repository), repository)
+    tip = find_branch(mirror, branch)
+    if not tip:
+        return
+    compiled = compile_commit(mirror, tip)
+    merged = Merged(repository, branch, tip, mirror, remote, compiled)
+    followers = [item for _, item in sorted(compiled.environments.items()) if item.source == branch]
+    news = [environment.name for environment in followers if _release(services, merged, environment)]
+    with services.store.read() as connection:
+        waiting = [item for item in list_unsettled(connection, repository) if item.branch == branch]
+    for pull in waiting:
+        if pull.state == "merged" and news:
+            services.add_job(touch_pull(pull.key), SOON)
+        elif pull.state == "open" and (news or pull.target != tip):
+            services.add_job(touch_pull(pull.key, reason="released"), SOON)
+
+
+def _release(services: Services, merged: Merged, environment: Environment) -> bool:
+    """Bring one environment up to the tip; say whether something new is known of it."""
+    with services.store.read() as connection:
+        known = find_release(connection, merged.repository, environment.name, merged.tip)
+    if known is not None and known.state in FINAL:
+        return False
+    try:
+        record = _try_release(services, merged, environment)
+    except HeldError as error:
+        reason = f"{error.message} ({error.hint})" if error.hint else error.message
+        record = _record(services, merged, environment, "held", reason)
+    except (TrustError, UsageError) as error:
+        record = _record(services, merged, environment, "failed", f"{error.code}: {error.message}")
+    is_news = known is None or (known.state, known.reason) != (record.state, record.reason)
+    if is_news:
+        LOG.info("%s %s at %s: %s %s", merged.repository, environment.name, merged.tip[:12], record.state, record.reason)
+        services.metrics.releases.labels(record.state).inc()
+        with services.store.write() as connection:
+            save_release(connection, record)
+    return is_news
+
+
+def _try_release(services: Services, merged: Merged, environment: Environment) -> ReleaseRecord:
+    if not merged.compiled.is_valid:
+        return _record(services, merged, environment, "failed", "the merged config has errors")
+    deployed = read_released(merged.mirror, environment.release, environment.name)
+    if deployed is not None and deployed.manifest.commit == merged.tip:
+        return _note_released(services, merged, environment, deployed.manifest, (deployed.commit, deployed.digest))
+    if services.key is None:
+        return _record(services, merged, environment, "waiting", "")
+    pulls = _look_again(services, merged)
+    rules = _find_rules(services, merged, environment, deployed)
+    with services.store.read() as connection:
+        unspent = list_unspent(connection, merged.repository, environment.name)
+    order = ReleaseOrder(
+        repository=merged.mirror,
+        project=merged.compiled.project,
+        environment=govern(environment, rules),
+        commit=merged.tip,
+        graphs=merged.compiled.graphs[environment.name],
+        key=services.key,
+        now=services.now(),
+        url=merged.remote.url,
+        access=merged.remote.environment,
+        approvals=[item.approval for item in unspent if item.approval is not None],
+        plan=_find_plan(services, merged, environment, pulls),
+    )
+    done = make_release(order, pause=lambda attempt: services.sleep(PAUSE * (attempt + 1)))
+    return _note_done(services, merged, environment, done)
+
+
+def _look_again(services: Services, merged: Merged) -> list[PullRecord]:
+    """Judge once more what is about to be spent; give the merged pull requests that wait for this release."""
+    with services.store.read() as connection:
+        found = [item for item in list_unsettled(connection, merged.repository) if item.branch == merged.branch]
+    pulls = [item for item in found if item.state == "merged"]
+    for pull in pulls:
+        judge_pull(services, pull)
+    return pulls
+
+
+def _find_rules(services: Services, merged: Merged, environment: Environment, deployed: Deployed | None) -> Environment | None:
+    """Give the environment as the last source commit that went through had it; None for the first."""
+    with services.store.read() as connection:
+        known = list_releases(connection, environment=environment.name)
+    passed = [item.source for item in known if item.repository == merged.repository and item.state in FINAL]
+    source = passed[0] if passed else "" if deployed is None else deployed.manifest.commit
+    if not source:
+        return None
+    try:
+        earlier: Mapping[str, Environment] = compile_commit(merged.mirror, source).environments
+    except TrueupError as error:
+        LOG.warning("%s: the rules of %s cannot be read: %s", merged.repository, source[:12], error.message)
+        return None
+    return earlier.get(environment.name)
+
+
+def _find_plan(services: Services, merged: Merged, environment: Environment, pulls: list[PullRecord]) -> FleetPlan | None:
+    """Give the plan of the pull request whose merge the tip is."""
+    for pull in pulls:
+        if pull.merged == merged.tip:
+            with services.store.read() as connection:
+                for plan in list_current_plans(connection, pull.key):
+                    if plan.environment == environment.name:
+                        return plan.plan
+    return None
+
+
+def _note_done(services: Services, merged: Merged, environment: Environment, done: Released) -> ReleaseRecord:
+    if done.is_new:
+        return _note_released(services, merged, environment, done.manifest, (done.commit, done.digest))
+    return _record(services, merged, environment, "nothing", done.reason)
+
+
+def _note_released(
+    services: Services, merged: Merged, environment: Environment, manifest: Manifest, names: tuple[str, str]
+) -> ReleaseRecord:
+    """Write what a release spent; give its record. `names` are the release's commit and the manifest's digest."""
+    spent = set(manifest.approvals)
+    with services.store.write() as connection:
+        for item in list_unspent(connection, merged.repository, environment.name):
+            if item.approval is not None and item.approval.digest in spent:
+                change_approval(connection, item.ident, state="spent", serial=manifest.serial)
+    record = _record(services, merged, environment, "released", "")
+    commit, digest = names
+    return replace(record, serial=manifest.serial, commit=commit, digest=digest)
+
+
+def _record(services: Services, merged: Merged, environment: Environment, state: str, reason: str) -> ReleaseRecord:
+    with services.store.read() as connection:
+        pulls = [item for item in list_unsettled(connection, merged.repository) if item.merged == merged.tip]
+    return ReleaseRecord(
+        repository=merged.repository,
+        environment=environment.name,
+        source=merged.tip,
+        state=state,
+        at=services.now(),
+        pull=pulls[0].key.name if pulls else "",
+        branch=environment.release,
+        reason=reason,
+    )

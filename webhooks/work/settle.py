@@ -1,0 +1,65 @@
+"""What became of a merged pull request: released, held, waiting for a signer, or nothing to release, per environment.
+
+Takes the stored releases and the mirror; a release speaks for a merge when its source commit contains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from gitops.source.repository import is_ancestor
+from webhooks.records import PullRecord, ReleaseRecord
+from webhooks.services import Services
+from webhooks.store.plans import list_current_plans
+from webhooks.store.releases import list_releases
+
+FINAL = ("released", "nothing")
+LOOKED_AT = 50
+
+
+def settle(services: Services, pull: PullRecord, mirror: Path) -> PullRecord:
+    """Give the record with a note of what became of it; it is settled when every environment is released or had nothing to release."""
+    outcomes = find_outcomes(services, pull, mirror)
+    note = " ".join(_say(environment, outcome) for environment, outcome in outcomes)
+    is_settled = all(outcome is not None and outcome.state in FINAL for _, outcome in outcomes)
+    return replace(pull, note=note, is_settled=is_settled)
+
+
+def is_held(services: Services, pull: PullRecord, mirror: Path) -> bool:
+    """Say whether some environment's release waits for approvals."""
+    found = find_outcomes(services, pull, mirror)
+    return any(outcome is not None and outcome.state == "held" for _, outcome in found)
+
+
+def find_outcomes(services: Services, pull: PullRecord, mirror: Path) -> list[tuple[str, ReleaseRecord | None]]:
+    """Give what became of the merge in each environment that was planned; None: nothing yet."""
+    with services.store.read() as connection:
+        names = [plan.environment for plan in list_current_plans(connection, pull.key)]
+        known = {name: list_releases(connection, environment=name, limit=LOOKED_AT) for name in names}
+    return [(name, _find_outcome(pull, known[name], mirror)) for name in names]
+
+
+def _find_outcome(pull: PullRecord, known: Sequence[ReleaseRecord], mirror: Path) -> ReleaseRecord | None:
+    """Give the first release that contains the merge; when there is none, the newest word on it."""
+    mine = [item for item in known if item.repository == pull.key.repository and _contains(mirror, item.source, pull.merged)]
+    final = [item for item in mine if item.state in FINAL]
+    return final[-1] if final else mine[0] if mine else None
+
+
+def _contains(mirror: Path, source: str, merged: str) -> bool:
+    return bool(merged) and (source == merged or is_ancestor(mirror, merged, source))
+
+
+def _say(environment: str, outcome: ReleaseRecord | None) -> str:
+    if outcome is None:
+        return f"{environment}: merged, the release is being made."
+    words = {
+        "released": f"released as serial {outcome.serial}",
+        "nothing": "nothing to release, the hosts' config did not change",
+        "waiting": "merged, waits for a signer to release it",
+        "held": f"held: {outcome.reason}",
+        "failed": f"the release failed: {outcome.reason}",
+    }[outcome.state]
+    return f"{environment}: {words}."

@@ -104,13 +104,13 @@ class RealHost:
         """Read a small text file, empty when it is not there."""
         return self.tree.read_text(path, DEFAULTS.document_bytes)
 
-    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> Mapping[str, str]:
+    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False, has_content: bool = True) -> Mapping[str, str]:
         """Journal what is at these paths, in one flush; give the reason of each that cannot be kept, and must stay as it is."""
         journal = self._writable()
         failures: Dict[str, str] = {}
         for path in paths:
             try:
-                journal.add(self._take_image(path, is_sensitive=is_sensitive))
+                journal.add(self._take_image(path, is_sensitive=is_sensitive, has_content=has_content))
             except (HostError, OSError) as error:
                 failures[path] = f"what is there cannot be kept, so it is not changed: {describe_failure(error)}"
         journal.flush()
@@ -187,10 +187,12 @@ class RealHost:
         journal.add(Entry(undo=tuple(argv), why_not=why_not))
         journal.flush()
 
-    def _take_image(self, path: str, *, is_sensitive: bool) -> Entry:
+    def _take_image(self, path: str, *, is_sensitive: bool, has_content: bool) -> Entry:
         secret = is_sensitive or path in self._known.sensitive
         before = self.tree.describe(path)
-        if before["type"] != "file":
+        if before["type"] == "file" and not has_content:
+            before["image"] = None  # the content stays: no copy of it is needed
+        if before["type"] != "file" or not has_content:
             return Entry(path, before, is_sensitive=secret)
         descriptor = self.tree.open_file(path)
         try:

@@ -26,7 +26,8 @@ OPEN_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Entry:
-    """One line. `before` is {type, mode, uid, gid, image | target …}; for commands `undo` or `why_not`; `is_sensitive` says that the
+    """One line. `before` is {type, mode, uid, gid, image | target …} (image null: only owner
+    and mode change); for commands `undo` or `why_not`; `is_sensitive` says that the
     path holds a secret before or after, so that no later image of it goes to disk either.
     """
 

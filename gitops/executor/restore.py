@@ -32,6 +32,8 @@ def restore_path(host: RealHost, path: str, before: Before) -> None:
         if found.type == "absent":
             host.make_directory(path, Metadata())
         host.writer.set_numbers(path, _number(before["uid"]), _number(before["gid"]), _mode(before))
+    elif before.get("image") is None:
+        host.writer.set_numbers(path, _number(before["uid"]), _number(before["gid"]), _mode(before))
     else:
         host.writer.replace_file(path, lambda descriptor: _fill(descriptor, before))
 

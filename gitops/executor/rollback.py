@@ -6,7 +6,8 @@ What somebody changed since the run is undone too (people asked for it), but the
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, Mapping, Sequence, Tuple
+from dataclasses import replace
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import TrueupError
 from gitops.executor.host import RealHost
@@ -24,12 +25,14 @@ SHOWN_OUTPUT = 400
 
 
 def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
-    """Give what would be undone, in order; of several images of one path only the oldest counts, and comes last."""
+    """Give what would be undone, in order; of several images of one path only the oldest counts, and comes last. One that kept only
+    owner and mode takes the content from the next.
+    """
     chosen: List[Entry] = []
     oldest: Dict[str, Entry] = {}
     for entry in entries:
         if entry.path:
-            oldest.setdefault(entry.path, entry)
+            oldest[entry.path] = _join(oldest.get(entry.path), entry)
     seen: Dict[str, None] = {}
     for entry in reversed(entries):
         if not entry.path:
@@ -59,8 +62,11 @@ def undo(entries: Sequence[Entry], host: RealHost, tell: Tell) -> Tuple[Outcome,
     """Undo every entry; one that fails is told and the rest goes on."""
     planned = plan_undo(entries)
     able = [entry for entry in planned if entry.path and not _why_not(entry)]
-    failures = dict(host.prepare([entry.path for entry in able if not entry.is_sensitive]))
-    failures.update(host.prepare([entry.path for entry in able if entry.is_sensitive], is_sensitive=True))
+    failures: Dict[str, str] = {}
+    for is_sensitive in (False, True):
+        for has_content in (False, True):
+            paths = [entry.path for entry in able if (entry.is_sensitive, _has_content(entry)) == (is_sensitive, has_content)]
+            failures.update(host.prepare(paths, is_sensitive=is_sensitive, has_content=has_content))
     outcomes: List[Outcome] = []
     for entry in planned:
         outcome = _undo_one(entry, host, failures.get(entry.path, ""))
@@ -105,7 +111,7 @@ def _why_not(entry: Entry) -> str:
     if before.get("type") == "other":
         return "it was a device, socket or pipe"
     image = before.get("image")
-    if before.get("type") != "file" or (isinstance(image, str) and image and os.path.exists(image)):
+    if before.get("type") != "file" or not _has_content(entry) or (isinstance(image, str) and image and os.path.exists(image)):
         return ""
     return entry.why_not or ("its content was kept in memory, and is gone" if entry.is_sensitive else "its content was not kept")
 
@@ -115,6 +121,23 @@ def _parents_first(entries: Sequence[Entry]) -> Sequence[Entry]:
     back = sorted((item for item in entries if _comes_back(item)), key=lambda item: item.path)
     rest = [item for item in entries if not _comes_back(item)]
     return [*back, *rest]
+
+
+def _has_content(entry: Entry) -> bool:
+    """Say whether an entry is of more than owner and mode of a file that stays."""
+    before = entry.before or {}
+    return before.get("type") != "file" or before.get("image") is not None
+
+
+def _join(first: Optional[Entry], second: Entry) -> Entry:
+    """Give the older of two entries of one path, with the younger one's content when it has none of its own."""
+    if first is None:
+        return second
+    older, younger = first.before or {}, second.before or {}
+    if older.get("type") != "file" or older.get("image") is not None or younger.get("type") != "file":
+        return first
+    kept = {name: older[name] for name in ("mode", "uid", "gid")}
+    return replace(second, before={**younger, **kept}, is_sensitive=first.is_sensitive or second.is_sensitive)
 
 
 def _comes_back(entry: Entry) -> bool:

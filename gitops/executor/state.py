@@ -84,8 +84,8 @@ class StateFolder:
 
     def write_left(self, run: str, left: Mapping[str, str]) -> None:
         """Keep what a run left at each path of its journal (fingerprints), to notice later changes."""
-        with open(os.path.join(self.run_folder(run), "left.json"), "w", encoding="ascii", opener=_private) as stream:
-            json.dump(dict(left), stream)
+        with open(os.path.join(self.run_folder(run), "left.json"), "wb", opener=_private) as stream:
+            stream.write(json.dumps(dict(left)).encode("ascii"))
 
     def read_left(self, run: str) -> Dict[str, str]:
         """Give what a run left, by path; empty when that was never written."""

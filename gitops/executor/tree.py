@@ -111,7 +111,9 @@ class Tree:
         """List all below a directory, what is inside before what holds it, and whether each is a directory; raise HostError at a
         mount point, since nobody means to empty another file system.
         """
-        top = os.fstat(self.walker.directory(path)).st_dev
+        top = os.fstat(self.walker.parent_of(path)[0]).st_dev
+        if os.fstat(self.walker.directory(path)).st_dev != top:
+            raise HostError(f"{show_name(path)} is a mount point; it is not emptied", code="E236")
         found: List[Tuple[str, bool]] = []
         waiting = [path]
         while waiting:

@@ -91,16 +91,19 @@ class FileProvider(Provider[FileSpec]):
 
     def apply(self, steps: Sequence[Step[FileSpec]], host: Host) -> Iterator[Outcome]:
         """Write all files of the batch beside their places, flush once, rename; metadata alone is set in place."""
-        failures = dict(host.prepare([step.spec.path for step in steps if not step.spec.is_secret]))
-        failures.update(host.prepare([step.spec.path for step in steps if step.spec.is_secret], is_sensitive=True))
+        small = {step.spec.path for step in steps if step.action == "update" and not self._needs_write(step)}
+        large = [step.spec for step in steps if step.spec.path not in small]
+        failures = dict(host.prepare(sorted(small), has_content=False))
+        failures.update(host.prepare([spec.path for spec in large if not spec.is_secret]))
+        failures.update(host.prepare([spec.path for spec in large if spec.is_secret], is_sensitive=True))
         writes = [step for step in steps if step.action != "remove" and self._needs_write(step)]
         failures.update(host.write_files([self._make_write(step.spec) for step in writes if step.spec.path not in failures]))
         written = {step.address for step in writes}
         for step in writes:
             reason = failures.get(step.spec.path)
             yield Outcome(step.address, step.action, "failed" if reason else "changed", reason or "")
-        small = [step for step in steps if step.address not in written]
-        yield from do_each(small, lambda step: self._do_small(step, host), failures)
+        rest = [step for step in steps if step.address not in written]
+        yield from do_each(rest, lambda step: self._do_small(step, host), failures)
 
     def relate(self, spec: FileSpec) -> Relations:
         """A file comes after its parent directory, its owner and its group."""

@@ -93,9 +93,10 @@ class Host(Protocol):
         """Read a small text file of the machine, empty when it is not there."""
         ...
 
-    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> Mapping[str, str]:
-        """Journal the before-images of paths that are about to change; give the reason of each that must stay as it is, since what is
-        there cannot be kept. Raise HostError when the journal cannot be written: then nothing may change.
+    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False, has_content: bool = True) -> Mapping[str, str]:
+        """Journal the before-images of paths that are about to change (without `has_content` only owner and mode are); give the reason
+        of each that must stay as it is, since what is there cannot be kept. Raise HostError when the journal cannot be written: then
+        nothing may change.
         """
         ...
 

@@ -90,7 +90,7 @@ class CaseHost:
     def digest_content(self, content: Json) -> str:
         raise AssertionError("these kinds read no content")
 
-    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False) -> Mapping[str, str]:
+    def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False, has_content: bool = True) -> Mapping[str, str]:
         raise AssertionError("these kinds write no files")
 
     def write_files(self, writes: Sequence[FileWrite]) -> Mapping[str, str]:

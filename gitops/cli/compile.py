@@ -29,7 +29,8 @@ def command(directory: Path, rev: str, environment: str, out: Path | None, forma
         print_json(_describe(graphs))
     else:
         for host, graph in sorted(graphs.hosts.items()):
-            click.echo(f"{host}  {digest_bytes(graph.to_bytes())[:12]}  {len(graphs.resources_of(host))} resources")
+            count = len(graph.resources) + sum(len(graphs.blocks[block].resources) for block in graph.blocks)
+            click.echo(f"{host}  {digest_bytes(graph.to_bytes())[:12]}  {count} resources")
         print_message(f"{len(graphs.hosts)} hosts, {len(graphs.blocks)} blocks, {len(graphs.blobs)} files")
     return 0
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gitops.compile.checks import check_host
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
 from gitops.compile.interpolate import expand_node, holds_secret
 from gitops.compile.params import Filled, check_schemas, fill_params
+from gitops.compile.quickcheck import HostChecker
 from gitops.compile.scope import CompileError, Layer, Scope, fail, freeze, layer_variables
 from gitops.compile.unit import EVERYTHING, Placed, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
@@ -111,7 +111,7 @@ class _Compiling:
     filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
     blocks: dict[int, tuple[Unit, str, Block]] = field(default_factory=dict[int, tuple[Unit, str, Block]])
     checked: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
-    preparer: Preparer = field(default_factory=lambda: Preparer(PROVIDERS))
+    checker: HostChecker = field(default_factory=lambda: HostChecker(Preparer(PROVIDERS)))
 
     def scope(self, resolved: _Resolved, params: Mapping[str, Node] | None = None) -> Scope:
         """Make what a host sees."""
@@ -259,11 +259,12 @@ def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _Plai
 
 
 def _check(compiled: CompiledHost, state: _Compiling, *, is_whole: bool) -> None:
+    units = (*compiled.units, compiled.own)
     key = tuple(id(unit) for unit in compiled.units)
     if compiled.own.placed or key not in state.checked:
-        lost = state.config.lost.union(*(unit.lost for unit in (*compiled.units, compiled.own)))
+        lost = state.config.lost.union(*(unit.lost for unit in units))
         lost = lost if is_whole else lost | {EVERYTHING}
-        state.found.extend(check_host(compiled.document.name, compiled.placed, state.preparer, lost))
+        state.found.extend(state.checker.check(compiled.document.name, units, lost))
     if not compiled.own.placed:
         state.checked.add(key)
 

@@ -72,6 +72,8 @@ def is_secret_text(node: Node) -> bool:
 
 def holds_secret(node: Node) -> bool:
     """Say whether a secret stands anywhere below a node."""
+    if not isinstance(node.value, dict | tuple):
+        return False
     return any(set(item.entries) == {"secret", "from", "key"} for item in node.walk())
 
 

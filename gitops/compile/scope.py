@@ -15,6 +15,7 @@ from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.secret import SecretRef
 
 ALL = "*"
+_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 ROOTS = ("vars", "params", "host", "secret", "each")
 
 
@@ -107,16 +108,14 @@ class Scope:
         return None
 
     def _host(self, path: tuple[str, ...]) -> Node | None:
-        place = self.host.place
-        values: dict[str, Node] = {
-            "name": Node(self.host.name, place),
-            "address": Node(self.host.address, place),
-            "labels": Node({key: Node(value, place) for key, value in self.host.labels.items()}, place),
-        }
-        node = values.get(path[1]) if len(path) > 1 else None
-        if node is None or len(path) <= 2:  # noqa: PLR2004  host.name
-            return node
-        return node.entries.get(".".join(path[2:]))  # labels may have dots
+        place, name = self.host.place, path[1] if len(path) > 1 else ""
+        if len(path) > 2:  # noqa: PLR2004  host.labels.x; labels may have dots
+            label = self.host.labels.get(".".join(path[2:])) if name == "labels" else None
+            return None if label is None else Node(label, place)
+        if name == "labels":
+            return Node({key: Node(value, place) for key, value in self.host.labels.items()}, place)
+        values = {"name": self.host.name, "address": self.host.address}
+        return Node(values[name], place) if name in values else None
 
     @staticmethod
     def _child(node: Node, part: str) -> Node | None:
@@ -173,7 +172,11 @@ class Names:
 
 def freeze(value: object) -> str:
     """Give a text that is equal for equal plain values only (1, true and 1.0 differ; the order of keys does not matter)."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        return f"={value}"
+    if isinstance(value, bool | int | float) or value is None:
+        return repr(value)
+    return _ENCODE(value)
 
 
 def freeze_node(node: Node | None) -> str:

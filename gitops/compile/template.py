@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
@@ -22,6 +23,7 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.secret import SecretRef, Text
 
 MARK = "\0"
+COMPILED = 256
 
 
 class TransformedSecretError(Exception):
@@ -97,8 +99,7 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     secrets = Secrets(scope.secrets, placed)
     context = {root: Names(scope, root) for root in ("vars", "params", "host", "each")}
     try:
-        code = _ENVIRONMENT.compile(source, path, path)
-        template = _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
+        template = _compile(source, path)
         rendered = _render_bounded(template, {**context, "secret": secrets}, path)
     except RecursionError as error:
         raise fail("C306", "the template is nested too deeply, or calls itself", _find_line(error, path)) from error
@@ -115,6 +116,13 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     ) as error:
         raise _explain(error, path, scope) from error
     return _read_marks(rendered, placed, path)
+
+
+@lru_cache(maxsize=COMPILED)
+def _compile(source: str, path: str) -> Any:
+    """Compile a template once for all hosts."""
+    code = _ENVIRONMENT.compile(source, path, path)
+    return _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
 
 
 def _render_bounded(template: Any, context: Mapping[str, object], path: str) -> str:

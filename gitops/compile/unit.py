@@ -18,7 +18,7 @@ from gitops.config.resources import check_values, known_attributes
 from gitops.config.yaml import decode_text
 from gitops.errors import ConfigError, MalformedError
 from gitops.model.address import Address, parse_address
-from gitops.model.attribute import Attribute, check_attributes, decode_value
+from gitops.model.attribute import Attribute, decode_value
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS
@@ -63,7 +63,6 @@ class UnitCompiler:
 
     def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str) -> None:
         self._tree = tree
-        self._paths = frozenset(tree.paths())
         self._scope = scope
         self._folder = folder
         self._drift = default_drift
@@ -127,9 +126,7 @@ class UnitCompiler:
         expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
         self._check_secrets(node.kind, expanded, what)
         attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
-        problems = check_values(
-            node.kind, {k: v for k, v in expanded.items() if k in known_attributes(node.kind)}, what, place=node.place
-        )
+        problems = check_values(node.kind, expanded, what, place=node.place)
         if problems:
             self._diagnostics.extend(problems[1:])
             raise CompileError(problems[0])
@@ -143,10 +140,6 @@ class UnitCompiler:
             when=node.when,
             drift=node.drift or self._drift,
         )
-        broken = check_attributes(PROVIDERS[node.kind].spec, resource.attributes)
-        if broken:
-            place = expanded[broken[0].key].place if broken[0].key in expanded else node.place
-            raise fail(broken[0].code, f"{what}: {broken[0].message}", place, hint=f"expected {broken[0].expected}")
         return Placed(resource, node.place, {**needs, **notify})
 
     def _check_name(self, node: ResourceNode, name: str) -> str:
@@ -206,12 +199,13 @@ class UnitCompiler:
             hint = f"name a file below {base}/"
             raise fail("C305", f"{what}: {node.value[:80]!r} leaves {base}/", node.place, hint=hint, width=node.width)
         path = f"{base}/{node.value}"
-        if path not in self._paths:
-            raise fail(
-                "C301", f"{what}: {path} is missing", node.place, hint=f"make the file, or look in {base}/", width=node.width
-            )
-        if self._tree.kind(path) not in ("file", "executable"):
-            raise fail("C610", f"{what}: {path} is a {self._tree.kind(path)}, expected a file", node.place)
+        try:
+            kind = self._tree.kind(path)
+        except KeyError:
+            hint = f"make the file, or look in {base}/"
+            raise fail("C301", f"{what}: {path} is missing", node.place, hint=hint, width=node.width) from None
+        if kind not in ("file", "executable"):
+            raise fail("C610", f"{what}: {path} is a {kind}, expected a file", node.place)
         return path
 
     def _decode_template(self, path: str) -> str:

@@ -6,6 +6,7 @@ Values that hold `${` are checked by compile, after interpolation, with `check_v
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from gitops.config.config import ModuleUse, ResourceNode
 from gitops.config.node import Node, name_type, to_json
@@ -22,12 +23,13 @@ UNLESS_ABSENT = {"symlink": "target"}
 TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 
 
-def known_attributes(kind: str) -> dict[str, Attribute]:
+@cache
+def known_attributes(kind: str) -> Mapping[str, Attribute]:
     """Give what a kind takes in config: its Spec's attributes, and beside a content `source` and `template`."""
     found = dict(attributes_of(PROVIDERS[kind].spec))
     if "content" in found:
         found["source"] = found["template"] = TEXT_ATTRIBUTE
-    return found
+    return found  # shared: not to be changed
 
 
 def read_resources(nodes: tuple[Node, ...], findings: Findings) -> tuple[ResourceNode, ...]:
@@ -116,6 +118,8 @@ def check_values(
 
 def has_reference(node: Node) -> bool:
     """Say whether `${` stands anywhere in a value."""
+    if not isinstance(node.value, dict | tuple):
+        return "${" in node.text
     return any(isinstance(item.value, str) and "${" in item.value for item in node.walk())
 
 

@@ -5,8 +5,10 @@ Whatever the tree holds, it ends within bounds of time and memory (in the main t
 
 from __future__ import annotations
 
+import gc
 import traceback
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gitops.compile.compile import Compiled, compile_config
@@ -71,6 +73,11 @@ def build_tree(tree: SourceTree) -> Built:
 
 
 def _examine(tree: SourceTree, cue: CueTool | None) -> Examined:
+    with _without_collector():
+        return _load_and_compile(tree, cue)
+
+
+def _load_and_compile(tree: SourceTree, cue: CueTool | None) -> Examined:
     loaded = load_config(tree, cue=cue)
     if loaded.config is None:
         return Examined(None, loaded.diagnostics)
@@ -81,6 +88,18 @@ def _examine(tree: SourceTree, cue: CueTool | None) -> Examined:
     if has_errors(found):
         return Examined(None, found, loaded.config, environments)
     return Examined(Built(loaded.config, compiled, found), found, loaded.config, environments)
+
+
+@contextmanager
+def _without_collector() -> Generator[None]:
+    """Keep the collector of circles still: a compile makes many objects and no circles, and walking them all is a fifth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def may_follow(item: Diagnostic) -> bool:

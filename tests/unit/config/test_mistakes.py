@@ -219,7 +219,7 @@ def test_all_mistakes_are_found_in_one_run_and_sorted(tmp_path: Path) -> None:
         ("C502", "c.cue:1:6"),
         ("C104", "gitops.yaml:11:3"),
         ("C104", "inventory/web.yaml:7:7"),
-        ("C201", "inventory/web.yaml:9:23"),
+        ("C201", "inventory/web.yaml:9:24"),
         ("C105", "inventory/web.yaml:11:12"),
         ("C107", "inventory/web.yaml:12:20"),
         ("C301", "inventory/web.yaml:14:17"),

@@ -17,7 +17,6 @@ from webhooks.records import PullKey, PullRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans, list_plans_of
 from webhooks.store.pulls import count_pulls, find_pull, list_pulls
-from webhooks.store.releases import list_releases_of
 from webhooks.store.remarks import list_remarks, list_statuses
 from webhooks.ui.desk import Desk
 from webhooks.ui.paging import read_page
@@ -35,6 +34,7 @@ from webhooks.ui.pullview import (
     view_notes,
     view_part,
 )
+from webhooks.ui.queries import list_releases_from
 from webhooks.ui.visitor import Visitor, admit, read_form, send_to, show
 
 SHOWN = 30
@@ -119,10 +119,10 @@ def _render_pull(desk: Desk, request: Request, visitor: Visitor, message: str, t
         approvals = list_approvals_of(connection, key)
         plans, remarks = list_plans_of(connection, key), list_remarks(connection, key)
         statuses = list_statuses(connection, key.repository, pull.head)
-        releases = list_releases_of(connection, key.repository, key.name)
+        releases = list_releases_from(connection, key.repository, pull.merged) if pull.merged else ()
     parts = [_part(pull, standing, visitor, desk, request) for standing in standings]
     head = head_pull(pull, standings, now)
-    is_planning = head.state == "planning" or (pull.state == "merged" and not releases and not pull.is_settled)
+    is_planning = head.state == "planning" or (pull.state == "merged" and not pull.is_settled and not releases)
     values = {
         "title": f"{head.title} ({head.name})",
         "section": "Pulls",

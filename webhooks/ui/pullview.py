@@ -28,13 +28,6 @@ PLANNING_WORDS = {
     "conflict": ("conflict", "bad"),
     "failed": ("planning failed", "bad"),
 }
-RELEASE_WORDS = {
-    "waiting": ("Waiting to be signed", "calm"),
-    "held": ("The release is held", "warn"),
-    "failed": ("The release failed", "bad"),
-    "released": ("Released", "good"),
-    "nothing": ("Nothing to release", ""),
-}
 
 
 @dataclass(frozen=True)
@@ -202,19 +195,17 @@ def view_merge(pull: PullRecord, standings: Sequence[Standing], user: User | Non
 
 
 def view_notes(pull: PullRecord, releases: Sequence[ReleaseRecord]) -> tuple[Note, ...]:
-    """Give the boxes above the plan."""
+    """Give the boxes above the plan; `releases` is what became of the merge."""
     notes: list[Note] = []
-    if pull.note and pull.state == "open":
-        notes.append(Note("", "calm", pull.note.replace("*", "").replace("`", "")))
+    if pull.note:
+        is_held = any(item.state in ("held", "failed") for item in releases)
+        tone = "good" if pull.state == "merged" and pull.is_settled else "warn" if is_held else "calm"
+        notes.append(Note("", tone, pull.note[0].upper() + pull.note[1:]))
     if pull.planning == "conflict":
         text = f"Nothing was planned. Merge {pull.branch} into the branch, or rebase it, then push."
         notes.append(Note(f"This does not merge with {pull.branch}", "bad", text, pull.conflicts[:50]))
-    if pull.planning == "failed" and not pull.diagnostics:
+    if pull.planning == "failed" and not pull.diagnostics and not pull.note:
         notes.append(Note("Planning failed", "bad", "The service tries again by itself; its log says why."))
-    for release in releases:
-        heading, tone = RELEASE_WORDS.get(release.state, (release.state, ""))
-        words = f"{release.environment} {release.serial}" if release.serial else release.environment
-        notes.append(Note(f"{heading}: {words}", tone, release.reason))
     return tuple(notes)
 
 
@@ -239,7 +230,7 @@ def view_activity(
     found.extend((remark.at, 1, remark.author, "wrote", remark.body) for remark in remarks)
     for approval in approvals:
         words = f"approval of {approval.environment} ({approval.change_digest[:12]}): {approval.state}"
-        found.append((approval.given, 2, approval.login, words, approval.reason))
+        found.append((approval.given, 2, f"{approval.login}'s", words, approval.reason))
     events = [Event(who, what, at, f"{describe_age(at, now)} ago", text) for at, _, who, what, text in sorted(found)]
     if pull.comment and pull.updated is not None:
         age = f"{describe_age(pull.updated, now)} ago"

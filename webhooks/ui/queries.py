@@ -13,9 +13,10 @@ from sqlalchemy import Connection, func, select
 
 from webhooks.records import ReleaseRecord
 from webhooks.store.columns import need_time
-from webhooks.store.tables import approvals, hosts, releases, runs
+from webhooks.store.tables import approvals, hosts, pulls, releases, runs
 
 NEVER = "never reported"
+STUCK = ("held", "failed", "waiting")
 RESULTS = ("converged", "changed", "held", "failed", "reverted", "interrupted")
 
 
@@ -74,6 +75,31 @@ def list_released(connection: Connection, environment: str, *, limit: int, offse
     rows: Any = connection.execute(query.limit(limit).offset(offset)).mappings()
     tables: list[dict[str, Any]] = [{**row, "at": need_time(row["at"])} for row in rows]
     return tuple(ReleaseRecord(**table) for table in tables)
+
+
+def list_stuck(connection: Connection, limit: int = 200) -> tuple[ReleaseRecord, ...]:
+    """Give the newest word on each environment where that is no release: held, failed, or waiting for a signer."""
+    rows: Any = connection.execute(select(releases).order_by(releases.c.at.desc()).limit(limit)).mappings()
+    tables: list[dict[str, Any]] = [{**row, "at": need_time(row["at"])} for row in rows]
+    newest: dict[tuple[str, str], ReleaseRecord] = {}
+    for table in tables:
+        found = ReleaseRecord(**table)
+        newest.setdefault((found.repository, found.environment), found)
+    return tuple(item for _, item in sorted(newest.items()) if item.state in STUCK)
+
+
+def list_releases_from(connection: Connection, repository: str, source: str) -> tuple[ReleaseRecord, ...]:
+    """Give what became of a source commit, by environment."""
+    where = (releases.c.repository == repository) & (releases.c.source == source)
+    rows: Any = connection.execute(select(releases).where(where).order_by(releases.c.environment)).mappings()
+    tables: list[dict[str, Any]] = [{**row, "at": need_time(row["at"])} for row in rows]
+    return tuple(ReleaseRecord(**table) for table in tables)
+
+
+def name_merged_pulls(connection: Connection, sources: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Name the pull requests whose merges these commits are, by repository and commit."""
+    query = select(pulls.c.repository, pulls.c.merged, pulls.c.name).where(pulls.c.merged.in_([item for item in sources if item]))
+    return {(str(row[0]), str(row[1])): str(row[2]) for row in connection.execute(query)}
 
 
 def name_approvers(connection: Connection, repository: str, environment: str, serial: int) -> tuple[str, ...]:

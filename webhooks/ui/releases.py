@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,10 +13,18 @@ from webhooks.records import ReleaseRecord
 from webhooks.ui.desk import Desk
 from webhooks.ui.paging import read_page
 from webhooks.ui.pullview import LOCAL, address_pull
-from webhooks.ui.queries import count_released, list_environments, list_released, name_approvers, read_latest_serials
+from webhooks.ui.queries import (
+    count_released,
+    list_environments,
+    list_released,
+    name_approvers,
+    name_merged_pulls,
+    read_latest_serials,
+)
 from webhooks.ui.visitor import admit, show
 
 SHOWN = 30
+STUCK_TONES: Mapping[str, str] = {"held": "warn", "failed": "bad", "waiting": "calm"}
 
 
 def show_releases(desk: Desk, request: Request) -> Response:
@@ -29,12 +38,16 @@ def show_releases(desk: Desk, request: Request) -> Response:
         found = list_released(connection, environment, limit=page.size, offset=page.start)
         approvers = [name_approvers(connection, item.repository, item.environment, item.serial) for item in found]
         latest = read_latest_serials(connection)
+        stuck = list_stuck(connection)
+        merged = name_merged_pulls(connection, [item.source for item in found])
+    found = [replace(item, pull=item.pull or merged.get((item.repository, item.source), "")) for item in found]
     rows = [_view_row(item, names, latest, desk) for item, names in zip(found, approvers, strict=True)]
     tabs = [("All", "/releases", not environment)]
     tabs += [(name, f"?environment={name}", name == environment) for name in environments]
     values = {
         "title": "Releases",
         "section": "Releases",
+        "stuck": [{**vars(item), "tone": STUCK_TONES[item.state]} for item in stuck],
         "rows": rows,
         "page": page,
         "tabs": tabs if len(environments) > 1 else (),

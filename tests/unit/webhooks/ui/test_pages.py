@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from gitops.render.words import name_hosts
 from tests.support.browser import Browser
 from tests.support.desk import HEAD, NASTY, FakeReviews, add_host, add_pull, fill, make_app, make_desk
 from tests.support.people import PASSWORD, make_users
-from tests.support.plans import fleet_plan
+from tests.support.plans import NOW, fleet_plan
+from webhooks.records import ReleaseRecord
+from webhooks.store.releases import save_release
 from webhooks.ui.desk import Desk
 
 ALL_WEB = name_hosts(fleet_plan().groups[1].hosts)
@@ -114,6 +118,34 @@ def test_a_release_says_who_approved_and_which_key_signed(browser: Browser) -> N
     page = browser.get("/releases").text
     for words in ("production 12", "latest", "bob", "5e5e5e5e5e5e…", "ef" * 32, 'href="/pulls/local/done"', "release/production"):
         assert words in page
+
+
+def test_what_is_held_stands_above_the_releases_until_it_is_released(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    browser = Browser(make_app(desk))
+    browser.log_in("bob", PASSWORD)
+    held = ReleaseRecord("local", "production", "a" * 40, "held", NOW, reason="nobody approved <it>")
+    with desk.store.write() as connection:
+        save_release(connection, held)
+    assert "nobody approved &lt;it&gt;" in browser.get("/releases").text
+    with desk.store.write() as connection:
+        save_release(
+            connection, replace(held, source="b" * 40, state="released", serial=1, commit="c" * 40, at=NOW + timedelta(minutes=1))
+        )
+    assert "nobody approved" not in browser.get("/releases").text
+
+
+def test_a_release_leads_to_the_pull_request_it_came_from(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    add_pull(desk.store, "motd", state="merged", merged="a" * 40)
+    with desk.store.write() as connection:
+        save_release(
+            connection,
+            ReleaseRecord("local", "production", "a" * 40, "released", NOW, serial=1, commit="c" * 40, digest="d" * 64),
+        )
+    browser = Browser(make_app(desk))
+    browser.log_in("bob", PASSWORD)
+    assert 'href="/pulls/local/motd"' in browser.get("/releases").text
 
 
 def test_a_run_says_what_failed(browser: Browser) -> None:

@@ -120,12 +120,19 @@ def test_only_web_addresses_become_links() -> None:
 
 
 def test_notes_say_what_to_do() -> None:
-    conflict = replace(PULL, planning="conflict", conflicts=("gitops.yaml",), note="Base **moved**")
-    notes = view_notes(conflict, [ReleaseRecord("local", "production", HEAD, "released", NOW, serial=4)])
-    assert [note.heading for note in notes] == ["", "This does not merge with main", "Released: production 4"]
-    assert notes[0].text == "Base moved"
+    conflict = replace(PULL, planning="conflict", conflicts=("gitops.yaml",), note="the base moved")
+    notes = view_notes(conflict, ())
+    assert [(note.heading, note.tone) for note in notes] == [("", "calm"), ("This does not merge with main", "bad")]
+    assert notes[0].text == "The base moved"
     assert notes[1].items == ("gitops.yaml",)
     assert view_notes(replace(PULL, planning="failed"), ())[0].tone == "bad"
+
+
+def test_what_became_of_a_merge_is_said_in_its_tone() -> None:
+    merged = replace(PULL, state="merged", merged=HEAD, note="production: released as serial 4.")
+    assert view_notes(replace(merged, is_settled=True), ())[0].tone == "good"
+    held = ReleaseRecord("local", "production", HEAD, "held", NOW, reason="not approved")
+    assert view_notes(merged, [held])[0].tone == "warn"
 
 
 def test_checks_have_a_mark_each() -> None:
@@ -141,6 +148,6 @@ def test_checks_have_a_mark_each() -> None:
 def test_activity_is_in_order_and_ends_with_the_comment() -> None:
     remark = RemarkRecord(1, KEY, "bob", "looks good", NOW - timedelta(minutes=2))
     events = view_activity(replace(PULL, comment="**Trueup**"), [plan_record()], [approval("bob")], [remark], NOW)
-    assert [event.who for event in events] == ["Trueup", "bob", "bob", "Trueup"]
+    assert [event.who for event in events] == ["Trueup", "bob", "bob's", "Trueup"]
     assert events[-1].text == "**Trueup**"
     assert "counted" in events[2].what

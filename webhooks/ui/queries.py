@@ -85,7 +85,7 @@ def list_stuck(connection: Connection, limit: int = 200) -> tuple[ReleaseRecord,
     for table in tables:
         found = ReleaseRecord(**table)
         newest.setdefault((found.repository, found.environment), found)
-    return tuple(item for _, item in sorted(newest.items()) if item.state in STUCK)
+    return tuple(item for _, item in sorted(newest.items(), key=lambda pair: pair[0]) if item.state in STUCK)
 
 
 def list_releases_from(connection: Connection, repository: str, source: str) -> tuple[ReleaseRecord, ...]:

@@ -17,6 +17,7 @@ from webhooks.ui.queries import (
     count_released,
     list_environments,
     list_released,
+    list_stuck,
     name_approvers,
     name_merged_pulls,
     read_latest_serials,

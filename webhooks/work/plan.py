@@ -6,6 +6,7 @@ is not written again, so that its publication and its approvals stay what they a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from webhooks.store.hosts import read_observations
 from webhooks.store.plans import add_plan, list_current_plans, retire_plan
 from webhooks.work.settle import is_held
 
+LOG = logging.getLogger("trueup.plan")
 PLAN_AGAIN = "plan"
 
 
@@ -64,6 +66,7 @@ def plan_again(services: Services, pull: PullRecord, need: Need) -> PullRecord:
         planned = _plan(services, inputs)
     planning = "planned" if planned.is_valid else "conflict" if planned.conflicts else "invalid"
     services.metrics.plans.labels(planning).inc()
+    LOG.info("%s at %s on %s: %s", pull.key, head[:12], need.target[:12], planning)
     _keep_plans(services, pull, planned, inputs)
     return replace(
         pull,

@@ -97,6 +97,8 @@ def _try_release(services: Services, merged: Merged, environment: Environment) -
     deployed = read_released(merged.mirror, environment.release, environment.name)
     if deployed is not None and deployed.manifest.commit == merged.tip:
         return _note_released(services, merged, environment, deployed.manifest, (deployed.commit, deployed.digest))
+    if deployed is None and not merged.compiled.graphs[environment.name].hosts:
+        return _record(services, merged, environment, "nothing", "it has no hosts yet")
     if services.key is None:
         return _record(services, merged, environment, "waiting", "")
     pulls = _look_again(services, merged)

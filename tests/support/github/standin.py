@@ -93,6 +93,7 @@ class StandIn:
         self.violations: list[str] = []
         self.fail_next: list[int] = []
         self.moment = datetime.now(UTC).replace(microsecond=0)
+        self.began = self.moment
         self.lock = threading.Lock()
         self._next = 1000
 
@@ -225,6 +226,12 @@ class StandIn:
         self.moment = max(self.moment + timedelta(seconds=1), datetime.now(UTC).replace(microsecond=0))
         return self.moment
 
+    def changed(self, pull: Pull) -> datetime:
+        """Give when something was last said on a pull request."""
+        said = [item.updated for item in self.comments.values() if item.pull == pull.number]
+        said += [item.submitted for item in self.reviews.values() if item.pull == pull.number]
+        return max([self.began, *said])
+
     def ident(self) -> int:
         """Give a new id."""
         self._next += 1
@@ -335,6 +342,7 @@ def _pull(forge: StandIn, pull: Pull, schema: str) -> dict[str, Any]:
     found.update(html_url=f"{forge.url}/{OWNER}/{NAME}/pull/{pull.number}", body=None)
     found["head"].update(sha=forge.head(pull), ref=pull.branch, label=f"{OWNER}:{pull.branch}")
     found["base"].update(sha=forge.git("rev-parse", f"refs/heads/{pull.base}"), ref=pull.base, label=f"{OWNER}:{pull.base}")
+    found["updated_at"] = _text(forge.changed(pull))
     found["merged_at"] = _text(forge.moment) if pull.merged else None
     found["merge_commit_sha"] = pull.merged or None
     if schema == "pull-request":

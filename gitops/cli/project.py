@@ -13,6 +13,7 @@ import click
 
 from gitops.cli.output import print_diagnostics, read_file
 from gitops.config.config import HostDocument
+from gitops.config.cue import CueTool
 from gitops.errors import ConfigError, UsageError
 from gitops.model.codec import decode_json
 from gitops.model.diagnostic import InvalidConfigError
@@ -46,7 +47,7 @@ def read_snapshot(directory: Path, revision: str = "") -> Snapshot:
 def open_project(directory: Path, revision: str = "") -> Opened:
     """Compile a project; print every mistake with its line and stop when there is one."""
     snapshot = read_snapshot(directory, revision)
-    examined = examine_tree(snapshot)
+    examined = examine_tree(snapshot, cue=CueTool(cache=cache_folder()))
     if examined.built is None:
         print_diagnostics(examined.diagnostics, snapshot)
         raise InvalidConfigError(examined.diagnostics, is_shown=True)

@@ -8,7 +8,8 @@ import click
 
 from gitops import __version__
 from gitops.cli.output import print_diagnostics, print_json, print_message
-from gitops.cli.project import read_snapshot
+from gitops.cli.project import cache_folder, read_snapshot
+from gitops.config.cue import CueTool
 from gitops.model.diagnostic import has_errors
 from gitops.pipeline.project import examine_tree
 from gitops.render.diagnostics import render_github, render_sarif
@@ -23,7 +24,7 @@ from gitops.render.diagnostics import render_github, render_sarif
 def command(directory: Path, rev: str, format_name: str) -> int:
     """Show every mistake in the config at once; exit 1 when there is an error."""
     snapshot = read_snapshot(directory, rev)
-    found = examine_tree(snapshot).diagnostics
+    found = examine_tree(snapshot, cue=CueTool(cache=cache_folder())).diagnostics
     if format_name == "json":
         print_json({"schema": "gitops/diagnostics/v1", "diagnostics": [item.to_json() for item in found]})
     elif format_name == "sarif":

@@ -210,10 +210,9 @@ def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
     for item in resolved.uses:
         module, use = item.module, item.use
         scope = state.scope(resolved)
-        given = freeze({name: to_plain(node) for name, node in item.given.items()})
-        filled = _fill(item, given, scope, state)
+        filled = _fill(item, scope, state)
         state.found.extend(filled.diagnostics)
-        params = freeze({name: to_plain(node) for name, node in filled.params.items()})
+        params = filled.frozen
         if use.name in seen:
             first_params, first = seen[use.name]
             if first_params != params:
@@ -233,16 +232,22 @@ def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
     return units
 
 
-def _fill(item: _Use, given: str, scope: Scope, state: _Compiling) -> Filled:
+def _fill(item: _Use, scope: Scope, state: _Compiling) -> Filled:
     """Give the parameters of a use with their defaults; a CUE module also gives its resources. Broken ones compile to nothing."""
     if is_cue(item.module):
         unit = state.cue.give(item.module, item.use, item.given, scope)
-        return Filled(unit.params, unit.diagnostics, unit.resources if not unit.lost else unit.resources or (), unit.lost)
-    key = (item.use.name, given)
+        resources = unit.resources or (() if unit.lost else None)
+        return Filled(unit.params, unit.diagnostics, resources, unit.lost, _freeze_params(unit.params))
+    key = (item.use.name, _freeze_params(item.given))
     found = state.filled.get(key)
     if found is None or found.diagnostics:
-        found = state.filled[key] = fill_params(item.module, item.use, item.given)
+        found = fill_params(item.module, item.use, item.given)
+        found = state.filled[key] = replace(found, frozen=_freeze_params(found.params))
     return found
+
+
+def _freeze_params(params: Mapping[str, Node]) -> str:
+    return freeze({name: to_plain(node) for name, node in params.items()}) if params else ""
 
 
 def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _PlainUnit) -> Unit:

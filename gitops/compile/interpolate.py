@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 from gitops.compile.scope import ROOTS, Scope, as_text, fail
 from gitops.config.node import Node, name_type
@@ -77,31 +79,57 @@ def holds_secret(node: Node) -> bool:
     return any(set(item.entries) == {"secret", "from", "key"} for item in node.walk())
 
 
-def _split(node: Node, scope: Scope) -> list[Piece]:
-    pieces: list[Piece] = []
-    text, position = node.text, 0
+@dataclass(frozen=True)
+class _Reference:
+    """`${…}` at an offset of a text: its path, or what is wrong with it."""
+
+    offset: int
+    written: str
+    path: tuple[str, ...]
+    problem: str = ""
+    hint: str = ""
+
+
+@lru_cache(maxsize=65536)
+def _parse(text: str) -> tuple[str | _Reference, ...]:
+    """Take a text apart, once for all hosts; what is wrong is said when it is expanded, with the place."""
+    parts: list[str | _Reference] = []
+    position = 0
     for found in _TOKEN.finditer(text):
         if found.start() > position:
-            pieces.append(text[position : found.start()])
+            parts.append(text[position : found.start()])
         position = found.end()
-        if found[0] == "$${":
-            pieces.append("${")
-            continue
-        place = _place_at(node, found.start())
-        if not found[2]:
-            raise fail("C216", "`${` without its `}`", place, hint="write `$${` for a plain `${`")
-        pieces.append((_resolve(found[1], place, scope), place))
+        parts.append("${" if found[0] == "$${" else _read_reference(found[1], found.start(), is_closed=bool(found[2])))
     if position < len(text):
-        pieces.append(text[position:])
+        parts.append(text[position:])
+    return tuple(parts)
+
+
+def _read_reference(written: str, offset: int, *, is_closed: bool) -> _Reference:
+    path = tuple(written.split("."))
+    if not is_closed:
+        return _Reference(offset, written, path, "`${` without its `}`", "write `$${` for a plain `${`")
+    if not _PATH.match(written) or path[0] not in ROOTS:
+        hint = "expected one of " + ", ".join(f"{root}.NAME" for root in ROOTS) + "; `$${` for a plain `${`"
+        return _Reference(offset, written, path, f"`${{{written[:60]}}}` is not a reference", hint)
+    return _Reference(offset, written, path)
+
+
+def _split(node: Node, scope: Scope) -> list[Piece]:
+    pieces: list[Piece] = []
+    for part in _parse(node.text):
+        if isinstance(part, str):
+            pieces.append(part)
+            continue
+        place = _place_at(node, part.offset)
+        if part.problem:
+            width = len(part.written) + 3 if part.problem.endswith("reference") else 1
+            raise fail("C216", part.problem, place, hint=part.hint, width=width)
+        pieces.append((_resolve(part.path, place, scope), place))
     return pieces
 
 
-def _resolve(reference: str, place: Place, scope: Scope) -> Node:
-    path = tuple(reference.split("."))
-    width = len(reference) + 3
-    if not _PATH.match(reference) or path[0] not in ROOTS:
-        hint = "expected one of " + ", ".join(f"{root}.NAME" for root in ROOTS) + "; `$${` for a plain `${`"
-        raise fail("C216", f"`${{{reference[:60]}}}` is not a reference", place, hint=hint, width=width)
+def _resolve(path: tuple[str, ...], place: Place, scope: Scope) -> Node:
     if path[0] == "secret":
         return _secret(path, place, scope)
     node = scope.look_up(path)
@@ -109,6 +137,7 @@ def _resolve(reference: str, place: Place, scope: Scope) -> Node:
         words = {"vars": "variable", "params": "parameter", "each": "value of for_each", "host": "property of the host"}
         name = ".".join(path[1:])
         hint = suggest(path[1], scope.names(path[0]))
+        width = len(".".join(path)) + 3
         raise fail(UNKNOWN_CODES[path[0]], f"unknown {words[path[0]]} `{name[:60]}`", place, hint=hint, width=width)
     return node
 

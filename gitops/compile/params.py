@@ -50,12 +50,13 @@ def check_schemas(module: Module) -> list[Diagnostic]:
 
 @dataclass(frozen=True)
 class Filled:
-    """The parameters of one use with their defaults, what is wrong with them; from CUE also resources, and what they lack."""
+    """The parameters of one use with their defaults (also `frozen`) and mistakes; from CUE also resources, and what they lack."""
 
     params: Mapping[str, Node]
     diagnostics: tuple[Diagnostic, ...] = ()
     resources: tuple[ResourceNode, ...] | None = None
     lost: frozenset[str] = frozenset()
+    frozen: str = ""
 
 
 def fill_params(module: Module, use: ModuleUse, given: Mapping[str, Node]) -> Filled:

@@ -155,8 +155,10 @@ class PackageProvider(Provider[PackageSpec]):
             return Difference("update", (FieldChange("status", broken, "installed"),), reason="a transaction was cut off here")
         if not installed:
             return _diff_missing(spec, state)
-        if spec.state == "latest" and "candidate" not in state:  # observed before anybody asked for it
-            return Difference("update", (FieldChange("version", installed, "latest"),), confidence="conditional")
+        if spec.state == "latest" and not state.get("candidate"):  # observed before anybody asked for it, or apt gives no answer
+            return _with_offer(
+                Difference("update", (FieldChange("version", installed, "latest"),), confidence="conditional"), state
+            )
         wanted = spec.version or (str(state.get("candidate") or "") if spec.state == "latest" else "")
         if not wanted or wanted == installed:
             return None

@@ -199,7 +199,8 @@ class _Planning:
 
     def _plan_parent(self, parent: Resource, child: Change) -> None:
         address = parent.address
-        if address in self.implied or address in self._shown:
+        is_link = make_address("symlink", parent.name) in self._shown  # a link of this run leads on from there
+        if is_link or address in self.implied or address in self._shown:
             return
         is_settled = address in self._settled
         made = self._settled.get(address) or parent

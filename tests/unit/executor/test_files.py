@@ -437,3 +437,18 @@ def test_an_error_of_the_flush_is_not_overlooked(machine: Rooted, monkeypatch: p
     report = machine.apply(*(file(f"/srv/f{number}", "bad" if number == 7 else "good") for number in range(30)))
     assert [item.address for item in report.changes if item.result == "failed"] == ["file:/srv/f7"]
     assert (len(machine.names("/srv")), machine.temps()) == (29, [])
+
+
+def test_what_lies_behind_a_link_of_the_same_run_comes_in_one_run(machine: Rooted) -> None:
+    resources = (directory("/data"), symlink("/way", "/data"), file("/way/x", "1"), file("/way/sub/y", "2"))
+    plan = machine.plan(*resources)
+    assert [item.address for item in plan.changes] == [
+        "directory:/data",
+        "symlink:/way",
+        "directory:/way/sub",
+        "file:/way/sub/y",
+        "file:/way/x",
+    ]
+    assert machine.apply(*resources).result == "changed"
+    assert (machine.read("/data/x"), machine.read("/data/sub/y")) == ("1", "2")
+    assert machine.apply(*resources).result == "converged"

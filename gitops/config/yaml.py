@@ -243,10 +243,16 @@ def _syntax_diagnostic(error: yaml.MarkedYAMLError, file: str, text: str) -> Dia
         return Diagnostic("C605", f"nested deeper than {DEFAULTS.document_depth} levels", place)
     if _is_tab(text, place):
         problem, hint = "a tab in the indentation", "indent with blanks"
+    elif "flow" in hint and "${" in _line_of(text, place):
+        hint = "quote `${…}` inside `{…}` and `[…]`"
     return Diagnostic("C701", f"YAML syntax: {problem}", place, hint=hint)
 
 
-def _is_tab(text: str, place: Place) -> bool:
+def _line_of(text: str, place: Place) -> str:
     lines = text.split("\n", place.line)
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    return lines[place.line - 1] if place.line <= len(lines) else ""
+
+
+def _is_tab(text: str, place: Place) -> bool:
+    line = _line_of(text, place)
     return "\t" in line[: place.column] and not line[: place.column].strip()

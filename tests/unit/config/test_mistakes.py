@@ -164,6 +164,7 @@ ROWS = [
     ("secret without key", with_file(GITOPS, DOMAIN.replace(", key: TOKEN", "")), "C106", (GITOPS, 10, 12), ["`key` is missing"]),
     ("bad CUE", with_file("x.cue", "a: [\n"), "C502", ("x.cue", 1, 6), ["expected ']'"]),
     ("YAML syntax", with_file("x.yaml", "a: [1\nb: 2\n"), "C701", ("x.yaml", 2, 2), ["YAML syntax"]),
+    ("unquoted reference in a flow map", with_file("x.yaml", "a: {b: ${vars.x}, c: 1}\n"), "C701", ("x.yaml", 1, 9), ["YAML syntax", "quote `${…}`"]),
     ("tab in the indentation", with_file("x.yaml", "a:\n\tb: 1\n"), "C701", ("x.yaml", 2, 1), ["a tab in the indentation", "indent with blanks"]),
     ("duplicate key", with_file("x.yaml", "kind: Host\nkind: Host\n"), "C702", ("x.yaml", 2, 1), ["`kind` is here twice"]),
     ("key that is no string", with_file("x.yaml", "1: a\n"), "C703", ("x.yaml", 1, 1), ["must be a string", "quote it"]),

@@ -142,7 +142,7 @@ def test_from_a_pull_request_to_a_signed_release(loop: Loop) -> None:
     assert called.status == 0, called.err
     verified = call("verify", "--trust-root", root, "--env", "production", "--repo", loop.github.bare, "--format", "json")
     assert verified.status == 0, verified.err
-    releases = loop.service.items("releases")
+    releases = [item for item in loop.service.items("releases") if item["state"] != "nothing"]
     assert [(item["state"], item["serial"], item["source"], item["pull"]) for item in releases] == [("released", 1, merged, "1")]
     assert loop.release_tip() == releases[0]["commit"]
     assert next((item["approver"], item["state"], item["serial"]) for item in loop.service.items("approvals")) == (

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from webhooks.forges.port import ForgePull
 from webhooks.records import JobRecord, PullKey, PullRecord
-from webhooks.services import Services, read_pushers, release_branch
+from webhooks.services import Services, read_pushers, release_branch, touch_pull
 from webhooks.store.plans import list_current_plans, retire_plan
 from webhooks.store.pulls import find_pull, save_pull
 from webhooks.work.judge import judge_pull
@@ -59,6 +59,10 @@ def _bring_forward(services: Services, pull: PullRecord, job: JobRecord) -> None
     need = needs_plan(services, pull, again)
     if pull.target and pull.target != need.target:
         services.add_job(release_branch(pull.key.repository, pull.branch), SOON)
+    if pull.target and pull.target != need.target and _has_ended(services, pull):
+        # It was merged between reading the forge and fetching: what the branch has now is no base to plan on.
+        services.add_job(touch_pull(pull.key), SOON)
+        return
     if need.is_needed:
         if need.is_news and pull.state == "open":
             pull = publish(services, replace(pull, planning="waiting", note=""))
@@ -73,6 +77,11 @@ def _bring_forward(services: Services, pull: PullRecord, job: JobRecord) -> None
     elif note != pull.note:
         pull = replace(pull, note=note)
     publish(services, pull)
+
+
+def _has_ended(services: Services, pull: PullRecord) -> bool:
+    found = services.forge_of(pull.key.repository).pulls.read_pull(pull.key) if pull.state == "open" else None
+    return found is not None and found.state != "open"
 
 
 def _merge_records(services: Services, found: ForgePull, known: PullRecord | None, pushers: Sequence[str]) -> PullRecord:

@@ -13,7 +13,7 @@ from gitops.source.repository import is_ancestor
 from webhooks.records import PullRecord, ReleaseRecord
 from webhooks.services import Services
 from webhooks.store.plans import list_current_plans
-from webhooks.store.releases import list_releases
+from webhooks.store.releases import list_releases, save_release
 
 FINAL = ("released", "nothing")
 LOOKED_AT = 50
@@ -22,6 +22,11 @@ LOOKED_AT = 50
 def settle(services: Services, pull: PullRecord, mirror: Path) -> PullRecord:
     """Give the record with a note of what became of it; it is settled when every environment is released or had nothing to release."""
     outcomes = find_outcomes(services, pull, mirror)
+    with services.store.write() as connection:
+        for _, outcome in outcomes:
+            # The release may have been made before the merge was known to be this pull request's.
+            if outcome is not None and outcome.source == pull.merged and not outcome.pull:
+                save_release(connection, replace(outcome, pull=pull.key.name))
     note = " ".join(_say(environment, outcome) for environment, outcome in outcomes)
     is_settled = all(outcome is not None and outcome.state in FINAL for _, outcome in outcomes)
     return replace(pull, note=note, is_settled=is_settled)

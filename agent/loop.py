@@ -101,13 +101,14 @@ def _conclude(
     advanced, healed = reports
     reason = "" if stop is None else stop.message
     if advanced is not None:
-        report = advanced.report
-        is_well = healed is not None and healed.result in GOOD
-        if report.result == "failed" and healed is not None and is_well:
+        # What the machine is now is what healing left; the changes are those of the advance.
+        observation = advanced.report.observation if healed is None else healed.observation
+        report = replace(advanced.report, reason=reason, observation=observation)
+        if report.result == "failed" and healed is not None and healed.result in GOOD:
             message = f"{reason}; put back to release {healed.serial}"
-            report = replace(report, result="reverted", reason=message, observation=healed.observation)
-            return Cycle(report, RevertedError(message, code="E500", hint="it is tried again later; see `gitops agent status`"))
-        return Cycle(replace(report, reason=reason), stop)
+            hint = "it is tried again later; see `gitops agent status`"
+            return Cycle(replace(report, result="reverted", reason=message), RevertedError(message, code="E500", hint=hint))
+        return Cycle(report, stop)
     if healed is None:
         result = "held" if isinstance(stop, HeldError) else "failed"
         reason = reason or "there is nothing to converge to yet"

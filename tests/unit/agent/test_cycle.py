@@ -319,6 +319,8 @@ def test_more_than_was_approved_is_held_and_nothing_of_it_is_done(strict: Rig) -
     first, second = strict.cycle(), strict.cycle()
     assert (first.status, first.report.result, first.report.serial) == (3, "held", 2)
     assert {item.result for item in first.report.changes} == {"held"}
+    assert first.report.observation is not None
+    assert first.report.observation.serial == 1, "what the report observed is the healed machine"
     assert "more than was approved" in first.report.reason
     assert strict.read("/etc/motd") == "hello\n"
     assert not strict.path("/etc/more").exists()

@@ -36,9 +36,9 @@ class Desk:
         """Give the pull request once this head of it is planned."""
         return self._wait(lambda: self._find_planned(name, head), f"a plan of pr/{name}")
 
-    def wait_for_release(self, serial: int) -> Json:
-        """Give the release of a serial once it is out."""
-        return self._wait(lambda: self._find_release(serial), f"release {serial}")
+    def wait_for_release(self, name: str) -> Json:
+        """Give the release that a pull request's merge led to, once it is out."""
+        return self._wait(lambda: self._find_release(name), f"the release of pr/{name}")
 
     def approve(self, name: str, user: str, change_digest: str) -> httpx.Response:
         """Approve exactly one change digest as somebody."""
@@ -52,18 +52,18 @@ class Desk:
         """List what the API has of a noun."""
         answer = httpx.get(f"{self.url}/api/v1/{noun}", headers={"Authorization": f"Bearer {self.admin_token}"}, timeout=10)
         answer.raise_for_status()
-        found: list[Json] = answer.json()[noun]
+        found: list[Json] = answer.json()["items"]
         return found
 
     def _find_planned(self, name: str, head: str) -> Json | None:
-        pull = next((item for item in self.list_of("pulls") if item["name"] == name), None)
+        pull = next((item for item in self.list_of("pulls") if item["pull"] == name), None)
         if pull is None or pull["head"] != head or pull["planning"] != "planned" or not pull["comment"]:
             return None
-        plan = next((item for item in self.list_of("plans") if item["pull"] == name and item["is_current"]), None)
+        plan = next((item for item in self.list_of("plans") if item["pull"] == name and item["current"]), None)
         return None if plan is None or plan["published"] is None else {**pull, "plan": plan}
 
-    def _find_release(self, serial: int) -> Json | None:
-        return next((item for item in self.list_of("releases") if item["serial"] == serial), None)
+    def _find_release(self, name: str) -> Json | None:
+        return next((item for item in self.list_of("releases") if item["pull"] == name and item["serial"]), None)
 
     def _post(self, path: str, user: str, body: Json) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", json=body, auth=(user, self.passwords[user]), timeout=30)

@@ -26,13 +26,12 @@ OK = 300
 
 @dataclass
 class Story:
-    """Who and what is on the stage; `serial` is the newest release."""
+    """Who and what is on the stage."""
 
     stage: Stage
     desk: Desk
     alice: Person
     voice: Voice
-    serial: int = 0
 
     def tell(self) -> None:
         """Tell all of it; raise BugError at the first thing that does not happen as it must."""
@@ -93,10 +92,9 @@ class Story:
         mallory = clone_for(self.stage, "mallory")
         mallory.git("checkout", "-q", "-B", "forged", f"origin/{BRANCH}")
         honest = mallory.git("rev-parse", "HEAD")
-        graph = next(path for path in sorted((mallory.clone / "hosts").rglob("web-1.json")))
-        graph.write_bytes(graph.read_bytes().replace(b"managed from Git", b"managed by mallory"))
-        blocks = [path for path in sorted((mallory.clone / "blobs").rglob("*")) if path.is_file()]
-        blocks[0].write_bytes(blocks[0].read_bytes().replace(b"8080", b"6666") + b" ")
+        for path in sorted((mallory.clone / "blobs").rglob("*")):
+            if path.is_file():
+                path.write_bytes(path.read_bytes().replace(b"8080", b"6666"))
         mallory.git("commit", "-q", "-a", "-m", "Release production")
         mallory.git("push", "-q", "--force", "origin", f"HEAD:refs/heads/{BRANCH}")
         self.voice.say("Mallory may push to the repository, and changes what is in the signed release:")
@@ -114,8 +112,12 @@ class Story:
         motd = self.stage.machine(host) / MOTD
         motd.unlink()
         motd.symlink_to("motd.of-somebody")
-        self.voice.say(f"Approved was: write /{MOTD} on three hosts. On {host} somebody has meanwhile put a link in its place;")
-        self.voice.say("replacing that is more than anybody approved, so that host holds. The others go on:")
+        self.voice.say(
+            f"Approved was: write /{MOTD} on three hosts. On {host} somebody has meanwhile put a link in its place (the"
+        )
+        self.voice.say(
+            "config says `drift: report` there). Replacing it is more than anybody approved: that host holds, the others go on."
+        )
         self._cycle(HOSTS[0], 0)
         self._cycle(HOSTS[1], 0)
         self._cycle(host, HELD)
@@ -142,14 +144,12 @@ class Story:
 
     def decide(self, planned: Mapping[str, Any]) -> None:
         """Approve as Bob, merge, wait for the release."""
-        name, digest = str(planned["name"]), _digest_of(planned)
+        name, digest = str(planned["pull"]), _digest_of(planned)
         self._must_answer(self.desk.approve(name, "bob", digest).status_code, "Bob's approval")
         self._must_answer(self.desk.merge(name, "bob", str(planned["head"])).status_code, "the merge")
-        self.serial += 1
-        release = self.desk.wait_for_release(self.serial)
-        self.voice.say(
-            f"Bob approves {digest[:12]}…, merges; release {self.serial} is out: {str(release['commit'])[:12]}, signed."
-        )
+        release = self.desk.wait_for_release(name)
+        commit = str(release["commit"])[:12]
+        self.voice.say(f"Bob approves {digest[:12]}… and merges. Release {release['serial']} is out, signed: commit {commit}.")
 
     def converge(self, intro: str) -> None:
         """Run a cycle of every agent."""

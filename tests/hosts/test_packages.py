@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -154,8 +155,8 @@ def test_lists_are_refreshed_by_apply_only_and_only_when_that_may_help(shared: M
     assert version_of(shared, "tool-new") == "2.0 installed"
 
 
-def test_a_transaction_cut_off_by_a_power_failure_is_finished_by_the_next_run(machine: Managed) -> None:
-    wanted = "- package: slow-tool\n- package: tool-a\n"
+def start_slowly(machine: Managed, wanted: str) -> subprocess.Popen[bytes]:
+    """Start an apply, and give it when it stands in the middle of apt's work."""
     running = machine.host.start(EXECUTOR)
     assert running.stdin is not None
     running.stdin.write(encode_canonical(machine.request("apply", wanted).to_json()))
@@ -164,6 +165,12 @@ def test_a_transaction_cut_off_by_a_power_failure_is_finished_by_the_next_run(ma
     while not (machine.host.path / "srv/slow-tool.started").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    return running
+
+
+def test_a_transaction_cut_off_by_a_power_failure_is_finished_by_the_next_run(machine: Managed) -> None:
+    wanted = "- package: slow-tool\n- package: tool-a\n"
+    running = start_slowly(machine, wanted)
     machine.host.power_off()
     running.wait()
     machine.host.boot()
@@ -172,6 +179,25 @@ def test_a_transaction_cut_off_by_a_power_failure_is_finished_by_the_next_run(ma
     assert [item.before for item in change.fields] == ["half-configured"]
     machine.converge(wanted)
     assert version_of(machine, "slow-tool") == "1.0 installed"
+
+
+def test_when_only_the_executor_is_killed_the_next_run_waits_for_apt_and_goes_on(machine: Managed) -> None:
+    wanted = "- package: slow-tool\n- package: tool-a\n"
+    first = start_slowly(machine, wanted)
+    pids = machine.host.run(["pgrep", "-f", " ".join(EXECUTOR)]).out.split()
+    machine.host.run(["kill", "-9", *pids])
+    first.wait(10)
+    second = machine.host.start(EXECUTOR)
+    assert second.stdin is not None
+    assert second.stdout is not None
+    second.stdin.write(encode_canonical(machine.request("apply", wanted).to_json()))
+    second.stdin.close()
+    assert b'"event":"plan"' in second.stdout.readline()
+    machine.host.run(["touch", "/run/slow-tool.hurry"])
+    last = second.stdout.read().splitlines()[-1]
+    assert b'"result":"changed"' in last
+    assert second.wait(10) == 0
+    machine.converge(wanted + "- package: tool-b\n")
 
 
 def test_another_run_of_apt_is_waited_for(shared: Managed) -> None:

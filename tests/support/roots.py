@@ -62,8 +62,6 @@ def read_mirror() -> str:
 
 
 def _make_root(suite: str, root: Path) -> None:
-    for stale in root.parent.glob(f"{suite}-*"):
-        shutil.rmtree(stale, ignore_errors=True)
     building = root.parent / f".building-{suite}"
     shutil.rmtree(building, ignore_errors=True)
     log = root.parent / f"{suite}.log"

@@ -30,7 +30,7 @@ WantedBy=multi-user.target
 STARTS = "#!/bin/sh\nset -e\nchmod 755 /usr/sbin/hello-daemon\nsystemctl daemon-reload\nsystemctl enable --now hello-daemon\n"
 STOPS = '#!/bin/sh\nset -e\n[ "$1" = remove ] && systemctl disable --now hello-daemon\nexit 0\n'
 
-SLOW = "#!/bin/sh\ntouch /srv/slow-tool.started\n[ -e /run/slow-tool.hurry ] || sleep 300\n"
+SLOW = "#!/bin/sh\ntouch /srv/slow-tool.started\nwhile [ ! -e /run/slow-tool.hurry ]; do sleep 0.1; done\n"
 
 
 def _tool(version: str) -> TinyPackage:

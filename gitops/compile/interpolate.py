@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from gitops.compile.scope import ROOTS, Scope, as_text, fail
 from gitops.config.node import Node, name_type
@@ -19,6 +20,7 @@ from gitops.model.diagnostic import Place
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH = re.compile(r"[a-z]+(\.[^.{}$\s]+)+\Z")
 UNKNOWN_CODES = {"vars": "C204", "params": "C205", "secret": "C401", "each": "C215", "host": "C204"}
+SECRET: Mapping[str, Place] = MappingProxyType({})  # by its identity: the mark of texts that hold a secret
 Piece = str | tuple[Node, Place]
 
 
@@ -62,21 +64,19 @@ def expand_text(node: Node, scope: Scope) -> Node:
     if not parts:
         return Node(text, node.place, node.width)
     parts.extend([Node(text, node.place)] if text else [])
-    return Node({"parts": Node(tuple(parts), node.place)}, node.place, node.width)
+    return Node({"parts": Node(tuple(parts), node.place)}, node.place, node.width, SECRET)
 
 
 def is_secret_text(node: Node) -> bool:
-    """Say whether a node is a text with secrets in it."""
-    return set(node.entries) == {"parts"} and any(
-        set(part.entries) == {"secret", "from", "key"} for part in node.entries["parts"].items
-    )
+    """Say whether a node is a text with secrets in it; data that only looks like one is not."""
+    return node.keys is SECRET
 
 
 def holds_secret(node: Node) -> bool:
     """Say whether a secret stands anywhere below a node."""
     if not isinstance(node.value, dict | tuple):
         return False
-    return any(set(item.entries) == {"secret", "from", "key"} for item in node.walk())
+    return any(item.keys is SECRET for item in node.walk())
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _secret(path: tuple[str, ...], place: Place, scope: Scope) -> Node:
             "C401", f"unknown secret `{name[:60]}`", place, hint=suggest(path[1], scope.secrets) or "declare it in gitops.yaml"
         )
     entries: dict[str, Node] = {key: Node(value, place) for key, value in _secret_table(ref.name, ref.source, ref.key).items()}
-    return Node({"parts": Node((Node(entries, place),), place)}, place)
+    return Node({"parts": Node((Node(entries, place),), place)}, place, keys=SECRET)
 
 
 def _secret_table(name: str, source: str, key: str) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gitops.compile.interpolate import expand_node, expand_text, holds_secret
+from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
 from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import render_template
 from gitops.config.config import ResourceNode
@@ -156,9 +156,19 @@ class UnitCompiler:
     def _check_secrets(self, kind: str, attributes: Mapping[str, Node], what: str) -> None:
         known = known_attributes(kind)
         for key, node in attributes.items():
-            if holds_secret(node) and (key not in known or known[key].type not in SECRET_TYPES):
+            if key in known and known[key].type in SECRET_TYPES:
+                self._check_texts(key, node, what, is_table=known[key].type == "environment")
+            elif holds_secret(node):
                 hint = "secrets may stand in a file's content and a command's environment"
                 raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
+
+    @staticmethod
+    def _check_texts(key: str, node: Node, what: str, *, is_table: bool) -> None:
+        """Refuse data that has the shape of a secret or of stored content, but was written as such."""
+        texts = node.entries.values() if isinstance(node.value, dict) and is_table and not is_secret_text(node) else (node,)
+        for item in texts:
+            if isinstance(item.value, dict) and not is_secret_text(item):
+                raise fail("C105", f"{what}: `{key}`: got a map, expected a string", item.place)
 
     def _fill_content(
         self, node: ResourceNode, expanded: dict[str, Node], scope: Scope, what: str

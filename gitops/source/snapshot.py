@@ -85,13 +85,21 @@ def snapshot_folder(folder: Path) -> Snapshot:
         links = [name for name in names if (Path(base) / name).is_symlink()]
         for name in [*files, *links]:
             path = Path(base) / name
-            relative = path.relative_to(folder).as_posix()
+            relative = _check_name(path.relative_to(folder).as_posix())
             entry = _entry_of_file(path)
             if entry is not None:
                 entries[relative] = entry
                 total += entry.size
                 _check_limits(len(entries), total)
     return Snapshot("", entries, lambda path: (folder / path).read_bytes())
+
+
+def _check_name(path: str) -> str:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"a file name is not UTF-8: {os.fsencode(path)!r}; rename it", code="C612") from None
+    return path
 
 
 def _snapshot_tree(repository: Path, commit: str, repo: Repo, tree_id: ObjectID) -> Snapshot:

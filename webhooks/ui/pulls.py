@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +13,7 @@ from gitops.errors import HeldError
 from gitops.model.codec import is_digest
 from gitops.render.words import count_words
 from webhooks.auth.gate import Refused
-from webhooks.records import PullKey, PullRecord
+from webhooks.records import PullKey, PullRecord, ReleaseRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans, list_plans_of
 from webhooks.store.pulls import count_pulls, find_pull, list_pulls
@@ -34,7 +34,7 @@ from webhooks.ui.pullview import (
     view_notes,
     view_part,
 )
-from webhooks.ui.queries import list_releases_from
+from webhooks.ui.queries import STUCK, list_releases_from
 from webhooks.ui.visitor import Visitor, admit, read_form, send_to, show
 
 SHOWN = 30
@@ -122,11 +122,13 @@ def _render_pull(desk: Desk, request: Request, visitor: Visitor, message: str, t
         releases = list_releases_from(connection, key.repository, pull.merged) if pull.merged else ()
     parts = [_part(pull, standing, visitor, desk, request) for standing in standings]
     head = head_pull(pull, standings, now)
-    is_planning = head.state == "planning" or (pull.state == "merged" and not pull.is_settled and not releases)
+    is_moving = head.state == "planning" or _is_being_released(
+        pull, releases, is_asked=request.query_params.get("done") == "merged"
+    )
     values = {
         "title": f"{head.title} ({head.name})",
         "section": "Pulls",
-        "refresh": PLANNING_SECONDS if is_planning and request.method == "GET" else 0,
+        "refresh": PLANNING_SECONDS if is_moving and request.method == "GET" else 0,
         "pull": head,
         "message": message,
         "message_tone": tone,
@@ -142,6 +144,12 @@ def _render_pull(desk: Desk, request: Request, visitor: Visitor, message: str, t
         "activity": view_activity(pull, plans, approvals, remarks, now),
     }
     return show(desk.gate, visitor, "pull.html", values, status=409 if tone == "bad" else 200)
+
+
+def _is_being_released(pull: PullRecord, releases: Sequence[ReleaseRecord], *, is_asked: bool) -> bool:
+    """Say whether what was merged (or, when somebody just asked for it, will be in a moment) is on its way to a release."""
+    is_stuck = any(item.state in STUCK for item in releases)
+    return not pull.is_settled and not is_stuck and (pull.state == "merged" or (pull.state == "open" and is_asked))
 
 
 def _part(pull: PullRecord, standing: Standing, visitor: Visitor, desk: Desk, request: Request) -> PlanPart:

@@ -200,7 +200,7 @@ def view_notes(pull: PullRecord, releases: Sequence[ReleaseRecord]) -> tuple[Not
     if pull.note:
         is_held = any(item.state in ("held", "failed") for item in releases)
         tone = "good" if pull.state == "merged" and pull.is_settled else "warn" if is_held else "calm"
-        notes.append(Note("", tone, pull.note[0].upper() + pull.note[1:]))
+        notes.append(Note("", tone, pull.note))
     if pull.planning == "conflict":
         text = f"Nothing was planned. Merge {pull.branch} into the branch, or rebase it, then push."
         notes.append(Note(f"This does not merge with {pull.branch}", "bad", text, pull.conflicts[:50]))

@@ -267,3 +267,29 @@ def test_a_thousand_hosts_are_ten_quick_pages(tmp_path: Path) -> None:
 
 def test_the_front_door_leads_to_the_pulls(browser: Browser) -> None:
     assert browser.get("/").headers["location"] == "/pulls"
+
+
+@pytest.mark.parametrize(
+    ("more", "query", "state", "is_moving"),
+    [
+        ({"planning": "waiting"}, "", "", True),
+        ({}, "", "", False),
+        ({}, "?done=merged", "", True),
+        ({}, "?done=approved", "", False),
+        ({"state": "merged", "merged": "a" * 40}, "", "", True),
+        ({"state": "merged", "merged": "a" * 40}, "", "released", True),
+        ({"state": "merged", "merged": "a" * 40}, "", "held", False),
+        ({"state": "merged", "merged": "a" * 40, "is_settled": True}, "?done=merged", "released", False),
+    ],
+)
+def test_a_page_loads_itself_again_while_something_is_on_its_way(
+    tmp_path: Path, more: dict[str, object], query: str, state: str, is_moving: bool
+) -> None:
+    desk = make_desk(tmp_path)
+    add_pull(desk.store, "motd", **more)
+    if state:
+        with desk.store.write() as connection:
+            save_release(connection, ReleaseRecord("local", "production", "a" * 40, state, NOW))
+    browser = Browser(make_app(desk))
+    browser.log_in("bob", PASSWORD)
+    assert ('http-equiv="refresh"' in browser.get("/pulls/local/motd" + query).text) == is_moving

@@ -123,7 +123,7 @@ def test_notes_say_what_to_do() -> None:
     conflict = replace(PULL, planning="conflict", conflicts=("gitops.yaml",), note="the base moved")
     notes = view_notes(conflict, ())
     assert [(note.heading, note.tone) for note in notes] == [("", "calm"), ("This does not merge with main", "bad")]
-    assert notes[0].text == "The base moved"
+    assert notes[0].text == "the base moved"
     assert notes[1].items == ("gitops.yaml",)
     assert view_notes(replace(PULL, planning="failed"), ())[0].tone == "bad"
 

@@ -12,6 +12,7 @@ import pytest
 
 from gitops.cli.verbs import VERBS
 from gitops.providers.registry import PROVIDERS
+from webhooks.settings import NAMES
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
@@ -61,3 +62,8 @@ def test_nothing_names_a_developers_machine() -> None:
     home = re.compile(rb"/(home|Users)/[a-z]+/|/" + rb"work/(main|shared)")
     found = [path.relative_to(ROOT).as_posix() for path in tracked() if home.search(path.read_bytes())]
     assert [name for name in found if not name.startswith("tests/") and not name.endswith((".json", ".png"))] == []
+
+
+def test_every_setting_of_the_service_is_documented() -> None:
+    text = (ROOT / "docs/how-to/serve.md").read_text(encoding="utf-8")
+    assert [name for name in (*NAMES, "users") if f"| `{name}` |" not in text] == []

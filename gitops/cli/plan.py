@@ -26,9 +26,9 @@ from gitops.cli.project import (
 )
 from gitops.errors import UsageError
 from gitops.model.address import Address, parse_address
-from gitops.model.codec import encode_canonical
+from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
+from gitops.model.plan import ChangeGroup, FleetPlan, HostPlan, PlanSubject
 from gitops.pipeline.local import LocalRun, plan_here
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
@@ -145,10 +145,19 @@ def _write(out: Path | None, data: bytes) -> None:
         print_message(f"The plan is in {out}.")
 
 
+def _summarize(plan: HostPlan) -> dict[str, Json]:
+    """Give the keys that a fleet plan has too, so that one program reads both."""
+    group = ChangeGroup((plan.host,), plan.changes, plan.unmanaged)
+    groups = (group,) if plan.changes or plan.unmanaged else ()
+    whole = FleetPlan(PlanSubject("", ""), groups, unchanged=plan.unchanged, hosts=1)
+    counts: dict[str, Json] = {**whole.summary()}
+    digest = digest_bytes(encode_canonical(plan.to_json()))
+    return {"groups": [item.to_json() for item in groups], "summary": counts, "content_digest": digest}
+
+
 def print_host_plan(plan: HostPlan, format_name: str) -> None:
     """Print one machine's plan."""
     if format_name == "json":
-        group = {"hosts": [plan.host], "changes": [change.to_json() for change in plan.changes]}
-        print_json({**plan.to_json(), "groups": [group] if plan.changes else []})
+        print_json({**plan.to_json(), **_summarize(plan)})
     else:
         click.echo(render_host_plan(plan, now=datetime.now(UTC), colour=wants_colour()), nl=False)

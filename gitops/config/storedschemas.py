@@ -126,7 +126,7 @@ HOST_PLAN = document(
         "implied": many(RESOURCE),
         "scope": SCOPE,
     },
-    {"content_digest": DIGEST, "change_digest": DIGEST, "summary": OBJECT},
+    {"content_digest": DIGEST, "summary": OBJECT, "groups": many(GROUP)},
 )
 OBSERVATION = document(
     OBSERVATION_SCHEMA,

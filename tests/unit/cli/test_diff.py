@@ -5,15 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gitops.model.graph import Graphs, HostGraph
-from gitops.model.resource import Resource
-from gitops.plan.graphdiff import diff_graphs
 from tests.support.cli import call
-from tests.support.nouns import projects
-from tests.support.planning import declare
 from tests.support.project import HOST, SMALL, Repository, write_files
 
 CHANGED = HOST.replace("hello", "goodbye") + '      mode: "0600"\n'
@@ -76,63 +69,6 @@ def test_mistakes_are_said(project: Repository, arguments: list[str], status: in
     called = call("-C", project.path, "diff", *arguments)
     assert (called.status, called.out) == (status, "")
     assert word in called.err
-
-
-def test_secrets_and_sensitive_content_are_named_and_never_shown() -> None:
-    def graphs(*resources: Resource) -> Graphs:
-        return Graphs("e", {"h": HostGraph("h", "e", (), resources)})
-
-    ref = {"parts": ["pw = ", {"secret": "pw", "from": "env", "key": "PW"}]}
-    old = graphs(
-        declare("file:/key", {"content": "old key", "sensitive": True}), declare("command:x", {"argv": ["x"], "env": {"A": "1"}})
-    )
-    new = graphs(
-        declare("file:/key", {"content": "new key", "sensitive": True}),
-        declare("file:/pw", {"content": ref, "sensitive": True}),
-        declare("command:x", {"argv": ["x"], "env": {"A": ref}}),
-    )
-    text = str(diff_graphs(old, new).to_json())
-    assert "old key" not in text
-    assert "new key" not in text
-    assert "pw = ${secret.pw}" in text
-    assert "the content is sensitive and not shown" in text
-
-
-def test_contents_kept_apart_are_compared() -> None:
-    def graphs(digest: str, data: bytes) -> Graphs:
-        resource = declare("file:/x", {"content": {"blob": digest, "size": len(data)}})
-        return Graphs("e", {"h": HostGraph("h", "e", (), (resource,))}, {}, {digest: data})
-
-    (group,) = diff_graphs(graphs("ab" * 32, b"a\n"), graphs("cd" * 32, b"b\n")).groups
-    assert group.changes[0].diff == ("@@ -1 +1 @@", "-a", "+b")
-    assert group.changes[0].fields[0].before == {"digest": "ab" * 32, "size": 2}
-
-
-@given(st.lists(projects(), min_size=1, max_size=3), st.lists(projects(), min_size=1, max_size=3))
-def test_a_diff_is_empty_exactly_when_both_want_the_same(
-    first: list[tuple[Resource, ...]], second: list[tuple[Resource, ...]]
-) -> None:
-    old, new = (
-        Graphs("e", {f"h{n}": HostGraph(f"h{n}", "e", (), found) for n, found in enumerate(side)}) for side in (first, second)
-    )
-    assert diff_graphs(old, old).is_empty
-    made, back = diff_graphs(old, new), diff_graphs(new, old)
-    same = {host: {item.desired for item in graph.resources} for host, graph in old.hosts.items()} == {
-        host: {item.desired for item in graph.resources} for host, graph in new.hosts.items()
-    }
-    assert made.is_empty == same
-    assert (made.entered, made.left) == (back.left, back.entered)
-    hosts = [host for group in made.groups for host in group.hosts]
-    assert len(hosts) == len(set(hosts))
-    count = {
-        name: sum(len(g.hosts) for g in made.groups for c in g.changes if c.change == name)
-        for name in ("added", "removed", "changed")
-    }
-    other = {
-        name: sum(len(g.hosts) for g in back.groups for c in g.changes if c.change == name)
-        for name in ("added", "removed", "changed")
-    }
-    assert (count["added"], count["removed"], count["changed"]) == (other["removed"], other["added"], other["changed"])
 
 
 def test_a_project_that_is_not_there_yet_is_a_mistake(tmp_path: Path) -> None:

@@ -218,6 +218,7 @@ def test_a_root_is_planned_as_it_is(project: Repository, tmp_path: Path) -> None
     write_files(root, {"etc/motd": "hello\n"})
     called = local(project, root)
     assert (called.status, called.json["groups"], called.json["unchanged"]) == (0, [], 1)
+    assert called.json["summary"] == {"hosts": 1, "groups": 0, "unchanged": 1, "changed_hosts": 0, "changes": 0}
     (root / "etc/motd").unlink()
     (root / "etc/motd").mkdir()
     assert local(project, root).status == 4

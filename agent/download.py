@@ -157,6 +157,7 @@ class _Remote:
             blocks = _name_blocks(repo, entries, self._request.host)
             self._bring_paths(repo, entries, blocks)
             self._bring_paths(repo, entries, _name_contents(repo, entries, blocks, self._request.host))
+        _check_sizes(repo, entries)
         if all(ident in repo.object_store for _, ident in entries.values()):
             repo.refs[Ref(COMPLETE)] = ObjectID(tip.encode())
 
@@ -201,6 +202,13 @@ def _connect(request: Download) -> tuple[GitClient, str]:
 def _find_missing(repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> set[ObjectID]:
     wanted = {entries[path][1] for path in paths if path in entries}
     return {ident for ident in wanted if ident not in repo.object_store}
+
+
+def _check_sizes(repo: Repo, entries: dict[str, tuple[int, ObjectID]]) -> None:
+    """Refuse a file that would be too large to hold for the agent, which has no bounds of memory: it is held here first."""
+    for path, (_, ident) in entries.items():
+        if ident in repo.object_store and len(repo.object_store.get_raw(ident)[1]) > DEFAULTS.blob_bytes:
+            raise TrustError(f"{path[:200]} is larger than {DEFAULTS.blob_bytes} bytes", code="T106")
 
 
 def _name_blocks(repo: Repo, entries: dict[str, tuple[int, ObjectID]], host: str) -> list[str]:

@@ -203,10 +203,10 @@ def test_a_remote_that_never_answers_is_given_up(tmp_path: Path) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         started = time.monotonic()
-        with pytest.raises(RemoteError, match="longer than 1 seconds") as caught:
+        with pytest.raises(RemoteError, match=r"longer than 1 seconds|no answer within 1") as caught:
             fetch_tip(remote_of(tmp_path, f"http://127.0.0.1:{listener.getsockname()[1]}/a.git", seconds=1), "")
         assert caught.value.code == "R112"
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 40
 
 
 def test_a_remote_that_drips_for_ever_is_given_up(tmp_path: Path) -> None:
@@ -239,20 +239,35 @@ def test_a_remote_that_drips_for_ever_is_given_up(tmp_path: Path) -> None:
         server.server_close()
 
 
+@pytest.mark.slow
 def test_a_remote_that_sends_more_than_is_taken_is_exit_6(tmp_path: Path, publisher: Publisher) -> None:
-    """A zip bomb: 400 MB of zeros in a pack of 400 kB; the child may not hold them."""
+    """A zip bomb: 260 MB of zeros in a pack of 260 kB; the child may not hold them."""
     bomb = tmp_path / "bomb"
     with bomb.open("wb") as stream:
-        stream.truncate(400 * 1024 * 1024)
+        stream.truncate(260 * 1024 * 1024)
     ident = publisher.work.git("hash-object", "-w", str(bomb))
     publisher.work.git("update-index", "--add", "--cacheinfo", f"100644,{ident},blobs/00/{'0' * 64}")
     publisher.work.git("commit", "-q", "-m", "bomb")
     publisher.push()
     with pytest.raises(TrustError) as caught:
-        fetch_tip(replace(remote_of(tmp_path, f"file://{publisher.bare}"), memory=300 * 1024 * 1024), "")
+        fetch_tip(replace(remote_of(tmp_path, f"file://{publisher.bare}"), memory=220 * 1024 * 1024), "")
     assert caught.value.code == "T113"
 
 
+@pytest.mark.slow
+def test_a_file_too_large_is_refused_before_the_agent_holds_it(tmp_path: Path, publisher: Publisher) -> None:
+    with (publisher.work.path / "large").open("wb") as stream:
+        stream.truncate(101 * 1024 * 1024)
+    publisher.work.git("add", "-A")
+    publisher.work.git("commit", "-q", "-m", "large")
+    publisher.push()
+    for _ in range(2):  # what lies in quarantine already is not taken for checked
+        with pytest.raises(TrustError, match="large is larger than") as caught:
+            fetch_tip(remote_of(tmp_path, publisher.url), "")
+        assert caught.value.code == "T106"
+
+
+@pytest.mark.slow
 def test_a_tree_of_trees_of_trees_is_not_walked(tmp_path: Path) -> None:
     work = Repository.make(tmp_path / "work", {"a": "x"}, branch=BRANCH)
     tree = work.git("rev-parse", "HEAD^{tree}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Dict, List, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 THREADS = 8
 FEW = 4
@@ -56,20 +56,51 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
+def sync_paths(paths: Sequence[str]) -> None:
+    """Flush files and folders together; raise the first error."""
+    descriptors: List[int] = []
+    try:
+        descriptors.extend(os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in paths)
+        errors = sync_many(descriptors)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    if errors:
+        raise next(iter(errors.values()))
+
+
 def write_durably(path: str, data: bytes) -> None:
-    """Replace a file of the state: written beside, flushed, renamed, folder flushed; nothing is left beside when it fails."""
-    temp = f"{path}.new"
-    descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, TEMP_MODE)
+    """Replace a file of the state; see `write_together`."""
+    write_together({path: data})
+
+
+def write_together(contents: Mapping[str, bytes]) -> None:
+    """Replace files of the state: all written beside, flushed at once, renamed in this order, folders flushed; nothing is left beside
+    when one cannot be written.
+    """
+    temps = {path: f"{path}.new" for path in contents}
+    try:
+        for path, data in contents.items():
+            write_plainly(temps[path], data)
+        sync_paths(list(temps.values()))
+    except OSError:
+        for temp in temps.values():
+            if os.path.exists(temp):
+                os.unlink(temp)
+        raise
+    for path, temp in temps.items():
+        os.rename(temp, path)
+    sync_paths(sorted({os.path.dirname(path) for path in contents}))
+
+
+def write_plainly(path: str, data: bytes) -> None:
+    """Write a private file, not flushed."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, TEMP_MODE)
     try:
         write_all(descriptor, data)
-        os.fsync(descriptor)
-    except OSError:
-        os.unlink(temp)
-        raise
+        start_writeback(descriptor)
     finally:
         os.close(descriptor)
-    os.rename(temp, path)
-    sync_folder(os.path.dirname(path))
 
 
 def _sync_some(descriptors: Sequence[int], places: Sequence[int], errors: Dict[int, OSError]) -> None:

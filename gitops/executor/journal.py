@@ -14,14 +14,14 @@ from hashlib import sha256
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError, MalformedError
-from gitops.executor.durable import start_writeback, sync_folder, sync_many, write_all
+from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all
 from gitops.model.codec import Json, decode_json
 
 JOURNAL = "journal.jsonl"
 IMAGES = "images"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
-OPEN_AT_ONCE = 128
+OPEN_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Journal:
         self._fresh: List[str] = []
         self._size = 0
         self.paths: Dict[str, None] = {}
+        self._beside: Optional[List[str]] = [os.path.join(folder, name) for name in os.listdir(folder)]
         os.makedirs(self._images, mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(os.path.join(folder, JOURNAL), flags, 0o600)
-        sync_folder(folder)
 
     def add(self, entry: Entry) -> None:
         """Put an entry into the batch."""
@@ -96,7 +96,7 @@ class Journal:
             self._sync_images()
             data = "".join(lines).encode("ascii")
             write_all(self._descriptor, data)
-            os.fsync(self._descriptor)
+            self._sync()
         except OSError as error:
             os.ftruncate(self._descriptor, self._size)
             message = f"the journal cannot be written, so nothing of this is changed: {error.strerror}"
@@ -108,17 +108,19 @@ class Journal:
         """Close the file."""
         os.close(self._descriptor)
 
+    def _sync(self) -> None:
+        """Flush the journal; the first time with all that makes it findable: what lies beside it, its folder, the folder of runs."""
+        if self._beside is None:
+            os.fsync(self._descriptor)
+            return
+        path = os.path.join(self._folder, JOURNAL)
+        sync_paths([path, *self._beside, self._images, self._folder, os.path.dirname(self._folder)])
+        self._beside = None
+
     def _sync_images(self) -> None:
         fresh, self._fresh = self._fresh, []
         for start in range(0, len(fresh), OPEN_AT_ONCE):
-            descriptors = [os.open(path, os.O_RDONLY | os.O_CLOEXEC) for path in fresh[start : start + OPEN_AT_ONCE]]
-            try:
-                errors = sync_many(descriptors)
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
-            if errors:
-                raise next(iter(errors.values()))
+            sync_paths(fresh[start : start + OPEN_AT_ONCE])
         if fresh:
             sync_folder(self._images)
 

@@ -11,7 +11,7 @@ from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence,
 from gitops.errors import UsageError
 from gitops.executor.apply import BAD, Application, update_ledger
 from gitops.executor.host import KnownPaths, RealHost
-from gitops.executor.journal import Journal, read_journal
+from gitops.executor.journal import Journal, has_entries, read_journal
 from gitops.executor.observe import (
     check_root,
     find_managed,
@@ -22,7 +22,7 @@ from gitops.executor.observe import (
 )
 from gitops.executor.pending import add_owed, find_owed, list_refreshes
 from gitops.executor.rollback import describe_undo, plan_undo, undo
-from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
+from gitops.executor.state import Ledger, Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.tree import Tree
 from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
@@ -161,7 +161,8 @@ def run_runs(request: Request, emit: Emit) -> int:
         emit(Event("runs", {"report": report}))
         return 0
     existing = _existing_state(request)
-    rows: List[Json] = [] if existing is None else [_row_of(existing, run) for run in existing.list_runs()]
+    known = () if existing is None else existing.list_runs()
+    rows: List[Json] = [_row_of(existing, run) for run in known if existing is not None and existing.has_meta(run)]
     emit(Event("runs", {"schema": "gitops/runs/v1", "runs": rows}))
     return 0
 
@@ -183,8 +184,9 @@ def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _
     if excess:
         return _hold(machine, planned, state, identity, excess)
     if not plan.changes:
-        if request.baseline is None:
-            _write_ledger(machine, state, (), "")
+        before, ledger = _next_ledger(machine, state, ())
+        if request.baseline is None and ledger != before:
+            state.write_ledger(ledger)
         return _make_report(request, planned, identity, "converged", ())
     folder = state.begin_run(identity.run, _meta_of(request.host, request.root, identity))
     state.write_pending(machine.owed | list_refreshes(plan))
@@ -197,9 +199,8 @@ def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _
     after = Planned(machine.observe(), plan)
     result = "failed" if any(outcome.result in BAD for outcome in outcomes) else "changed"
     report = _make_report(request, after, identity, result, outcomes)
-    _write_ledger(machine, state, outcomes, identity.run)
     state.write_pending(find_owed(plan, outcomes, machine.owed))
-    state.write_report(identity.run, report.to_json())
+    state.finish_run(identity.run, *_next_ledger(machine, state, outcomes), report.to_json())
     return report
 
 
@@ -279,19 +280,15 @@ def _find_excess(request: Request, plan: HostPlan) -> Sequence[str]:
     return words or [f"{address} (desired state)" for address, _ in sorted(left.intents)]
 
 
-def _write_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcome], run: str) -> None:
-    """Replace the ledger when it changes; a run keeps how it changed it first."""
-    request, before = machine.request, state.read_ledger() if machine.request.baseline is not None else machine.baseline
+def _next_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcome]) -> Tuple[Ledger, Ledger]:
+    """Give the ledger as it is and as it is after a run."""
+    request, before = machine.request, state.read_ledger() if machine.request.baseline is not None else dict(machine.baseline)
     ledger = update_ledger(machine.baseline, request.resources, outcomes)
     if request.only:
         selected = {item.resource.address for item in select_items(machine.items, frozenset(request.only))}
         kept = {address: resource for address, resource in ledger.items() if address in selected}
         ledger = {**machine.baseline, **kept}
-    if ledger == dict(before):
-        return
-    if run:
-        state.keep_ledger_change(run, before, ledger)
-    state.write_ledger(ledger)
+    return before, ledger
 
 
 def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenSet[str]) -> Machine:
@@ -332,6 +329,9 @@ def _existing_state(request: Request) -> Optional[StateFolder]:
 def _recover(state: StateFolder) -> None:
     """Mark runs that a crash cut off, and remove the temporary files that they left (call it under the lock)."""
     for run in state.list_interrupted():
+        if not has_entries(state.run_folder(run)):
+            state.drop_run(run)  # nothing of it had begun
+            continue
         meta = state.read_meta(run)
         tree = Tree(str(meta.get("root") or ""))
         folders = sorted({entry.path.rpartition("/")[0] for entry in read_journal(state.run_folder(run)) if entry.path})

@@ -14,7 +14,7 @@ import time
 from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
-from gitops.executor.durable import sync_folder, write_durably
+from gitops.executor.durable import write_durably, write_plainly, write_together
 from gitops.executor.journal import MEMORY_FOLDER, has_entries
 from gitops.model.address import Address
 from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
@@ -26,6 +26,8 @@ LOCK_POLL = 0.1
 PARTS = 1 << 20
 NEW_PREFIX = "new-"
 PENDING = "pending.json"
+REPORT = "report.json"
+LEDGER = "ledger.json"
 LEDGER_CHANGE = "ledger-change.json"
 Ledger = Mapping[Address, Resource]
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
@@ -55,14 +57,18 @@ class StateFolder:
         return tuple(sorted(name for name in os.listdir(os.path.join(self.base, "runs")) if _RUN.match(name)))
 
     def begin_run(self, run: str, meta: Mapping[str, Json]) -> str:
-        """Make a run's folder with its meta.json, whole or not at all, and give it."""
+        """Make a run's folder with its meta.json and give it; its journal makes it durable before anything changes."""
         folder = self.run_folder(run)
         fresh = os.path.join(self.base, "runs", f"{NEW_PREFIX}{run}")
         os.makedirs(fresh, mode=0o700)
-        write_durably(os.path.join(fresh, "meta.json"), encode_canonical(dict(meta)))
+        write_plainly(os.path.join(fresh, "meta.json"), encode_canonical(dict(meta)))
         os.rename(fresh, folder)
-        sync_folder(os.path.dirname(folder))
         return folder
+
+    def has_meta(self, run: str) -> bool:
+        """Say whether a run began; a power cut may leave the folder of one that did not."""
+        path = os.path.join(self.run_folder(run), "meta.json")
+        return os.path.exists(path) and os.path.getsize(path) > 0
 
     def read_meta(self, run: str) -> Dict[str, Json]:
         """Give a run's meta.json; raise UsageError when there is no such run."""
@@ -70,17 +76,21 @@ class StateFolder:
 
     def read_report(self, run: str) -> Optional[Dict[str, Json]]:
         """Give a run's report, or None when it has none yet."""
-        path = os.path.join(self.run_folder(run), "report.json")
+        path = os.path.join(self.run_folder(run), REPORT)
         return _read_object(path, "") if os.path.exists(path) else None
 
     def write_report(self, run: str, report: Mapping[str, Json]) -> None:
-        """Write a run's report and drop the oldest runs beyond those kept; runs that changed nothing do not push out those that did."""
-        write_durably(os.path.join(self.run_folder(run), "report.json"), encode_canonical(dict(report)))
+        """Write a run's report and drop old runs."""
+        write_durably(os.path.join(self.run_folder(run), REPORT), encode_canonical(dict(report)))
+        self._drop_old(run)
+
+    def _drop_old(self, run: str) -> None:
+        """Drop the oldest runs beyond those kept, never this one; runs that changed nothing do not push out those that did."""
         others = [old for old in self.list_runs() if old != run]
         with_journal = [old for old in others if has_entries(self.run_folder(old))]
         without = [old for old in others if old not in set(with_journal)]
         for old in (*with_journal[: 1 - KEPT_RUNS], *without[: 1 - KEPT_RUNS]):
-            self._drop_run(old)
+            self.drop_run(old)
 
     def write_left(self, run: str, left: Mapping[str, str]) -> None:
         """Keep what a run left at each path of its journal (fingerprints), to notice later changes."""
@@ -97,7 +107,7 @@ class StateFolder:
 
     def read_ledger(self) -> Dict[Address, Resource]:
         """Give what was last applied, by address."""
-        path = os.path.join(self.base, "ledger.json")
+        path = os.path.join(self.base, LEDGER)
         if not os.path.exists(path):
             return {}
         table = _read_object(path, "")
@@ -106,17 +116,27 @@ class StateFolder:
 
     def write_ledger(self, ledger: Mapping[Address, Resource]) -> None:
         """Replace the ledger."""
-        table: Dict[str, Json] = {str(address): resource.to_json() for address, resource in ledger.items()}
-        write_durably(os.path.join(self.base, "ledger.json"), encode_canonical(table))
+        write_durably(os.path.join(self.base, LEDGER), _encode_ledger(ledger))
 
-    def keep_ledger_change(self, run: str, before: Ledger, after: Ledger) -> None:
-        """Keep how a run changes the ledger (what was there, the digest of what is), so that undoing the run brings it back."""
+    def finish_run(self, run: str, before: Ledger, after: Ledger, report: Mapping[str, Json]) -> None:
+        """Write what a run leaves, together: how it changed the ledger, the ledger if it did, the report; drop old runs."""
+        contents: Dict[str, bytes] = {}
+        if before != after:
+            contents[os.path.join(self.run_folder(run), LEDGER_CHANGE)] = self._describe_change(before, after)
+            contents[os.path.join(self.base, LEDGER)] = _encode_ledger(after)
+        contents[os.path.join(self.run_folder(run), REPORT)] = encode_canonical(dict(report))
+        write_together(contents)
+        self._drop_old(run)
+
+    @staticmethod
+    def _describe_change(before: Ledger, after: Ledger) -> bytes:
+        """Give what was there and the digest of what is, so that undoing the run brings it back."""
         table: Dict[str, Json] = {}
         for address in sorted({*before, *after}):
             old, new = before.get(address), after.get(address)
             if old != new:
                 table[address] = {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
-        write_durably(os.path.join(self.run_folder(run), LEDGER_CHANGE), encode_canonical(table))
+        return encode_canonical(table)
 
     def restore_ledger(self, run: str) -> None:
         """Take a run's change of the ledger back, but for what later runs have changed again."""
@@ -152,9 +172,9 @@ class StateFolder:
         for name in os.listdir(runs):
             if name.startswith(NEW_PREFIX):
                 _remove_tree(os.path.join(runs, name))
-        return [run for run in self.list_runs() if not os.path.exists(os.path.join(self.run_folder(run), "report.json"))]
+        return [run for run in self.list_runs() if not os.path.exists(os.path.join(self.run_folder(run), REPORT))]
 
-    def _drop_run(self, run: str) -> None:
+    def drop_run(self, run: str) -> None:
         """Remove a run; it goes out of the list at once, so that a crash in between leaves no half of it."""
         _remove_tree(os.path.join(MEMORY_FOLDER, run))
         doomed = os.path.join(self.base, "runs", f"{NEW_PREFIX}{run}")
@@ -214,6 +234,10 @@ def check_run_id(run: str) -> str:
     if not _RUN.match(run):
         raise MalformedError(f"not a run: got {run[:60]!r}, expected like 20261124T150000Z-1a2b3c", code="U030")
     return run
+
+
+def _encode_ledger(ledger: Ledger) -> bytes:
+    return encode_canonical({str(address): resource.to_json() for address, resource in ledger.items()})
 
 
 def _remove_tree(folder: str) -> None:

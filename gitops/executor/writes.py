@@ -25,7 +25,7 @@ from gitops.model.codec import Json
 from gitops.providers.host import FileWrite, Metadata
 from gitops.providers.steps import describe_failure
 
-OPEN_AT_ONCE = 256
+OPEN_AT_ONCE = 700  # with the directories kept open it stays below the usual limit of 1,024
 NEW_FILE_MODE = 0o644
 NEW_DIRECTORY_MODE = 0o755
 TEMP_PREFIX = ".gitops-"

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from gitops.model.codec import encode_canonical
+from gitops.model.codec import Json, encode_canonical
+from gitops.model.resource import Resource
 from gitops.transport.local import executor_command, unpack_payload
 from gitops.transport.payload import build_payload
 from tests.support.rooted import Rooted, file, quick_folder
@@ -43,19 +44,30 @@ def test_killed_at_every_step_it_recovers(tmp_path: Path) -> None:
     assert all(len(step["runs"]) <= 2 for step in steps)
 
 
+def make_resources(round_number: int) -> tuple[Resource, ...]:
+    return tuple(file(f"/srv/f{number:03}", f"{round_number} {number}\n" * 20) for number in range(FILES))
+
+
+def make_request(machine: Rooted, round_number: int) -> Json:
+    return machine.request("apply", make_resources(round_number), lock_timeout=30).to_json()
+
+
 def test_kill_9_of_the_real_executor_at_random_points_loses_nothing(tmp_path: Path) -> None:
     chance = random.Random(20261124)
     command = executor_command(unpack_payload(build_payload(), tmp_path / "cache"))
     machine = Rooted(tmp_path / "machine")
+    start = time.monotonic()
+    subprocess.run(command, input=encode_canonical(make_request(machine, 0)), check=True, stdout=subprocess.DEVNULL, timeout=120)
+    whole = time.monotonic() - start
     killed = 0
-    for round_number in range(POINTS):
-        resources = tuple(file(f"/srv/f{number:03}", f"{round_number} {number}\n" * 20) for number in range(FILES))
-        request = encode_canonical(machine.request("apply", resources, lock_timeout=30).to_json())
+    for round_number in range(1, POINTS + 1):
+        resources = make_resources(round_number)
+        request = encode_canonical(make_request(machine, round_number))
         running = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         assert running.stdin is not None
         running.stdin.write(request)
         running.stdin.close()
-        time.sleep(chance.uniform(0.02, 0.3))
+        time.sleep(whole * chance.uniform(0.3, 1.0))
         running.send_signal(signal.SIGKILL)
         killed += running.wait() == -signal.SIGKILL
         for path in sorted((machine.root / "srv").glob("f*")) if (machine.root / "srv").exists() else ():

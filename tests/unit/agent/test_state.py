@@ -78,6 +78,7 @@ def test_every_document_is_read_as_it_was_written() -> None:
         (Staged(MANIFEST, ()).to_bytes(), read_staged),
         (Pause(NOW, "x").to_bytes(), read_pause),
     ],
+    ids=["enrolment", "memory", "staged", "pause"],
 )
 def test_a_document_with_an_unknown_key_or_of_another_schema_is_refused(data: bytes, read: Callable[[bytes], object]) -> None:
     table = dict(decode_canonical(data))  # type: ignore[arg-type]

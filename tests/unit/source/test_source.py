@@ -1,0 +1,214 @@
+"""Commits and work trees as snapshots, merges as git does them, mirrors; nothing of a tree runs, nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import ConfigError, RemoteError
+from gitops.source import git as git_module
+from gitops.source.git import run_git
+from gitops.source.repository import (
+    find_ref,
+    is_ancestor,
+    list_commits,
+    list_refs,
+    locate,
+    merge,
+    read_project,
+    resolve,
+    update_mirror,
+)
+from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_folder
+from tests.support.project import SMALL, Repository, write_files
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return Repository.make(tmp_path / "repo", {"a.txt": "a\n", "dir/b.txt": "b\n", ".hidden/c": "c"})
+
+
+def contents(snapshot: Snapshot) -> dict[str, bytes]:
+    return {path: snapshot.read(path) for path in snapshot.paths()}
+
+
+def test_a_commit_and_its_work_tree_read_the_same(repository: Repository) -> None:
+    commit = snapshot_commit(repository.path, repository.git("rev-parse", "HEAD"))
+    folder = snapshot_folder(repository.path)
+    assert contents(commit) == contents(folder) == {"a.txt": b"a\n", "dir/b.txt": b"b\n"}
+    assert commit.size("a.txt") == folder.size("a.txt") == 2
+
+
+def test_a_work_tree_shows_what_is_not_committed_yet(repository: Repository) -> None:
+    write_files(repository.path, {"new": "n", "a.txt": "changed"})
+    assert contents(snapshot_folder(repository.path)) == {"a.txt": b"changed", "dir/b.txt": b"b\n", "new": b"n"}
+
+
+def test_kinds_are_what_git_says(repository: Repository) -> None:
+    (repository.path / "run").write_text("#!/bin/sh\n")
+    (repository.path / "run").chmod(0o755)
+    (repository.path / "link").symlink_to("/etc/passwd")
+    (repository.path / "folder").symlink_to("dir")
+    commit = repository.commit({})
+    for snapshot in (snapshot_commit(repository.path, commit), snapshot_folder(repository.path)):
+        assert [snapshot.kind(path) for path in ("run", "link", "folder", "a.txt")] == [
+            "executable",
+            "symlink",
+            "symlink",
+            "file",
+        ]
+        assert "folder/b.txt" not in snapshot.paths()
+        with pytest.raises(ConfigError) as caught:
+            snapshot.read("link")
+        assert caught.value.code == "C610"
+
+
+def test_a_submodule_is_seen_and_not_entered(repository: Repository) -> None:
+    repository.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},sub")
+    repository.git("commit", "-q", "-m", "sub")
+    assert snapshot_commit(repository.path, repository.git("rev-parse", "HEAD")).kind("sub") == "submodule"
+
+
+def test_a_folder_of_a_commit_is_a_project(repository: Repository) -> None:
+    commit = repository.git("rev-parse", "HEAD")
+    assert contents(snapshot_commit(repository.path, commit, "dir")) == {"b.txt": b"b\n"}
+    for subpath in ("gone", "a.txt", "dir/gone"):
+        with pytest.raises(ConfigError) as caught:
+            snapshot_commit(repository.path, commit, subpath)
+        assert caught.value.code == "C614"
+
+
+@pytest.mark.parametrize("what", ["0" * 40, "tree"])
+def test_what_is_no_commit_is_refused(repository: Repository, what: str) -> None:
+    ident = repository.git("rev-parse", "HEAD^{tree}") if what == "tree" else what
+    with pytest.raises(ConfigError) as caught:
+        snapshot_commit(repository.path, ident)
+    assert caught.value.code == "C613"
+
+
+def test_a_name_in_a_commit_that_is_not_utf8_is_refused(repository: Repository) -> None:
+    (repository.path / "x\udcff").write_text("x")
+    commit = repository.commit({})
+    with pytest.raises(ConfigError) as caught:
+        snapshot_commit(repository.path, commit)
+    assert caught.value.code == "C612"
+
+
+def test_revisions_resolve_as_git_users_write_them(repository: Repository) -> None:
+    head = repository.git("rev-parse", "HEAD")
+    repository.git("tag", "v1")
+    assert {resolve(repository.path, name) for name in ("HEAD", "main", "v1", head[:10], "main@{0}")} == {head}
+    assert contents(read_project(repository.path, "v1", "dir")) == {"b.txt": b"b\n"}
+    for wrong in ("gone", "--all", "HEAD:a.txt"):
+        with pytest.raises(RemoteError) as caught:
+            resolve(repository.path, wrong)
+        assert caught.value.code == "R020"
+
+
+def test_a_project_is_found_in_its_repository(repository: Repository, tmp_path: Path) -> None:
+    assert locate(repository.path / "dir").subpath == "dir"
+    assert locate(repository.path).subpath == ""
+    bare = tmp_path / "bare.git"
+    repository.git("clone", "-q", "--bare", str(repository.path), str(bare))
+    assert locate(bare).root == bare.resolve()
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(ConfigError) as caught:
+        locate(tmp_path / "plain")
+    assert caught.value.code == "U020"
+
+
+def branch_off(repository: Repository, files: dict[str, str | bytes]) -> tuple[str, str]:
+    """Give (target, head): two branches that both changed something."""
+    repository.git("checkout", "-q", "-b", "topic")
+    head = repository.commit(files)
+    repository.git("checkout", "-q", "main")
+    return repository.commit({"dir/b.txt": "main\n"}), head
+
+
+def test_a_merge_is_what_git_makes_and_writes_nothing(repository: Repository) -> None:
+    target, head = branch_off(repository, {"topic.txt": "t\n"})
+    before = repository.git("count-objects", "-v")
+    merged = merge(repository.path, target, head)
+    assert repository.git("count-objects", "-v") == before
+    assert merged.snapshot is not None
+    assert contents(merged.snapshot) == {"a.txt": b"a\n", "dir/b.txt": b"main\n", "topic.txt": b"t\n"}
+    repository.git("merge", "-q", "topic")
+    assert contents(merged.snapshot) == contents(snapshot_folder(repository.path))
+
+
+def test_conflicts_are_named(repository: Repository) -> None:
+    target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
+    merged = merge(repository.path, target, head)
+    assert merged.snapshot is None
+    assert merged.conflicts == ("dir/b.txt",)
+
+
+def test_attributes_and_drivers_of_a_tree_play_no_part(repository: Repository, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    repository.commit({".gitattributes": "* merge=evil filter=evil\n"})
+    target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
+    repository.git("config", "merge.evil.driver", f"touch {proof}")
+    repository.git("config", "filter.evil.smudge", f"touch {proof}")
+    repository.git("config", "core.fsmonitor", f"touch {proof}")
+    proof.unlink(missing_ok=True)
+    assert merge(repository.path, target, head).conflicts == ("dir/b.txt",)
+    snapshot_commit(repository.path, head)
+    resolve(repository.path, "HEAD")
+    assert not proof.exists()
+
+
+def test_history_names_who_made_it(repository: Repository) -> None:
+    base = repository.git("rev-parse", "HEAD")
+    head = repository.commit({"x": "1"}, "one", env={"GIT_AUTHOR_EMAIL": "bob@example.org"})
+    found = list_commits(repository.path, base, head)
+    assert [(item.ident, item.author, item.committer, item.subject) for item in found] == [
+        (head, "bob@example.org", "alice@example.org", "one")
+    ]
+    assert len(list_commits(repository.path, "", head)) == 2
+    assert is_ancestor(repository.path, base, head)
+    assert not is_ancestor(repository.path, head, base)
+
+
+def test_refs_are_listed_and_found(repository: Repository) -> None:
+    head = repository.git("rev-parse", "HEAD")
+    repository.git("branch", "pr/one")
+    assert list_refs(repository.path, "refs/heads/") == {"refs/heads/main": head, "refs/heads/pr/one": head}
+    assert find_ref(repository.path, "refs/heads/pr/one") == head
+    assert find_ref(repository.path, "refs/heads/gone") == ""
+
+
+def test_a_mirror_follows_its_remote(repository: Repository, tmp_path: Path) -> None:
+    mirror = tmp_path / "deep" / "mirror.git"
+    url = str(repository.path)
+    update_mirror(url, mirror)
+    repository.git("branch", "topic")
+    head = repository.commit({"x": "1"})
+    update_mirror(url, mirror)
+    assert list_refs(mirror, "refs/heads/")["refs/heads/main"] == head
+    repository.git("branch", "-D", "topic")
+    update_mirror(url, mirror)
+    assert set(list_refs(mirror, "refs/heads/")) == {"refs/heads/main"}
+    with pytest.raises(RemoteError):
+        update_mirror(str(tmp_path / "gone"), mirror)
+
+
+def test_git_that_is_missing_or_hangs_is_told(repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RemoteError) as caught:
+        run_git(repository.path, ["status"])
+    assert caught.value.code == "R010"
+    slow = write_files(tmp_path, {"git": "#!/bin/sh\nexec /bin/sleep 60\n"}) / "git"
+    slow.chmod(0o755)
+    monkeypatch.setattr(git_module, "DEFAULTS", git_module.DEFAULTS.__class__(git_seconds=1))
+    with pytest.raises(RemoteError) as caught:
+        run_git(repository.path, ["status"])
+    assert caught.value.code == "R011"
+
+
+def test_an_unborn_repository_has_no_revision(tmp_path: Path) -> None:
+    made = Repository(tmp_path)
+    made.git("init", "-q")
+    write_files(tmp_path, SMALL)
+    with pytest.raises(RemoteError):
+        resolve(tmp_path, "HEAD")

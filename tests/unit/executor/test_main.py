@@ -1,0 +1,89 @@
+"""The executor's door: every ending is an event and an exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import sys
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops.executor import __main__ as door
+from gitops.model.codec import encode_canonical
+from gitops.model.limits import DEFAULTS
+from gitops.model.wire import Event, Request
+from tests.support.rooted import Rooted, file
+
+
+class _Stream:
+    def __init__(self, data: bytes = b"") -> None:
+        self.buffer = io.BytesIO(data)
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Generator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def run(data: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[dict[str, Any]]]:
+    out = _Stream()
+    monkeypatch.setattr(sys, "stdin", _Stream(data))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr("gc.disable", lambda: None)
+    status = door.main()
+    return status, [json.loads(line) for line in out.buffer.getvalue().splitlines()]
+
+
+def raising(error: BaseException) -> Callable[..., int]:
+    def operation(_request: Request, _emit: Callable[[Event], None]) -> int:
+        raise error
+
+    return operation
+
+
+def test_a_good_request_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Rooted(tmp_path)
+    data = encode_canonical(machine.request("apply", (file("/x", "a"),)).to_json())
+    status, events = run(data, monkeypatch)
+    assert (status, [event["event"] for event in events], machine.read("/x")) == (0, ["plan", "step", "report"], "a")
+
+
+def test_a_request_that_is_not_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    status, events = run(b"no json", monkeypatch)
+    assert (status, events[0]["event"], events[0]["body"]["code"]) == (1, "error", "M003")
+
+
+def test_a_request_beyond_the_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "DEFAULTS", type(DEFAULTS)(request_bytes=10))
+    status, events = run(b"x" * 11, monkeypatch)
+    assert (status, events[0]["body"]["code"]) == (1, "U050")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (OSError(28, "No space left on device", "/var/lib/gitops/x"), 4, "E250"),
+        (KeyboardInterrupt(), 4, "E255"),
+        (ValueError("the-secret-value"), 70, "B020"),
+    ],
+)
+def test_every_ending_is_an_event(
+    error: BaseException, status: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(door.OPERATIONS, "runs", raising(error))
+    found, events = run(encode_canonical(Rooted(tmp_path).request("runs").to_json()), monkeypatch)
+    assert (found, events[-1]["event"], events[-1]["body"]["code"], events[-1]["body"]["exit"]) == (status, "error", code, status)
+    assert "the-secret-value" not in json.dumps(events)
+
+
+def test_names_that_are_not_utf_8_make_readable_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = _Stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    door.emit(Event("runs", {"path": "a\udcffb"}))
+    assert json.loads(out.buffer.getvalue())["body"] == {"path": "a\udcffb"}

@@ -54,14 +54,6 @@ def merge_branch(repository: Path, asked: MergeRequest, *, by: Person, now: date
     return commit
 
 
-def list_conflicts(repository: Path, target: str, head: str) -> tuple[str, ...]:
-    """Give the paths in conflict between two commits; empty when they merge."""
-    done = _run_merge_tree(repository, target, head)
-    if done.status != CONFLICT:
-        return ()
-    return tuple(sorted({part for part in done.output.decode("utf-8", "replace").split("\0")[1:] if part}))
-
-
 def _merge_tree(repository: Path, asked: MergeRequest) -> str:
     done = _run_merge_tree(repository, asked.target, asked.head)
     if done.status == CONFLICT:

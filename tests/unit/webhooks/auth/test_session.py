@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -45,6 +47,13 @@ def test_rubbish_is_no_session(cookie: str) -> None:
 @pytest.mark.parametrize("session", [Session("i", "a\nb", NOW + LIFETIME), Session("i", "a", NOW + LIFETIME, "x\ny")])
 def test_a_name_with_a_line_break_gives_no_session(session: Session) -> None:
     assert unseal_session(seal_session(session, SECRET), SECRET, NOW) is None
+
+
+def test_a_signed_time_that_is_none_gives_no_session() -> None:
+    body = b"id-1\nalice\nsoon\nx"
+    signature = hmac.new(SECRET, b"session\0" + body, hashlib.sha256).digest()
+    cookie = ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (body, signature))
+    assert unseal_session(cookie, SECRET, NOW) is None
 
 
 def test_a_session_ends_when_its_time_is_over() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from gitops.errors import HeldError
 from gitops.source.repository import find_ref
 from tests.support.project import Repository
 from webhooks.forges.local.branches import Person, is_name, list_heads, read_branch
-from webhooks.forges.local.merge import MergeRequest, list_conflicts, merge_branch
+from webhooks.forges.local.merge import MergeRequest, merge_branch
 
 Push = Callable[..., str]
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
@@ -82,7 +83,6 @@ def test_a_conflict_names_the_paths_and_changes_nothing(bare: Path, work: Reposi
     work.commit({"gitops.yaml": "theirs\n"}, "two")
     work.git("push", "-q", "origin", "main")
     asked = ask(bare, "motd")
-    assert list_conflicts(bare, asked.target, asked.head) == ("gitops.yaml",)
     with pytest.raises(HeldError, match=r"gitops\.yaml") as caught:
         merge_branch(bare, asked, by=BOB, now=NOW)
     assert caught.value.code == "H042"
@@ -102,6 +102,27 @@ def test_what_moved_since_it_was_seen_is_not_merged(bare: Path, work: Repository
     with pytest.raises(HeldError, match="main moved"):
         merge_branch(bare, seen, by=BOB, now=NOW)
     assert find_ref(bare, "refs/heads/main") == work.git("rev-parse", "main")
+
+
+def test_of_many_merges_at_once_one_wins_and_the_others_change_nothing(bare: Path, work: Repository, push: Push) -> None:
+    names = [f"change-{number}" for number in range(6)]
+    for name in names:
+        push(name, {name: "1"}, name)
+    before = find_ref(bare, "refs/heads/main")
+    asked = [ask(bare, name) for name in names]
+
+    def attempt(request: MergeRequest) -> str:
+        try:
+            return merge_branch(bare, request, by=BOB, now=NOW)
+        except HeldError as held:
+            return held.code
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        ends = sorted(pool.map(attempt, asked))
+    main = find_ref(bare, "refs/heads/main")
+    assert ends == sorted([main, *["H044"] * 5])
+    assert Repository(bare).git("rev-parse", f"{main}^1") == before
+    assert len(list_heads(bare)) == len(names) - 1
 
 
 def test_nothing_to_merge_says_so(bare: Path, work: Repository, push: Push) -> None:

@@ -9,7 +9,7 @@ hang on one bridge, 10.77.0.0/24, whose other end (10.77.0.1) lies in the contro
         web.run(["systemctl", "is-active", "dbus"]).out      # as root, clean environment; `check=False` gives the status
         web.run(["tee", "/etc/motd"], data=b"hello")          # bytes to standard input
         web.start(["/usr/bin/server"])                        # a Popen inside the host, ended with it at the latest
-        web.copy_in(Path("x"), "/root/x"); web.path / "etc/motd"   # the host's files, seen from here
+        web.copy_in(Path("x"), "/opt/x"); web.path / "etc/motd"   # the host's files, seen from here
         web.add_packages(build_repository(folder, TinyPackage(...)))
         web.reboot(); web.power_off(); web.boot()             # files stay
         web.remove()                                          # at the latest the rig does it

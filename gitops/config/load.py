@@ -6,7 +6,7 @@ read does not hide mistakes in the others, and `broken` says which they were, so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -24,6 +24,7 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.sourcetree import SourceTree
 
 PROJECT_FILE = "gitops.yaml"
+MODULE_FILES = ("/module.yaml", "/module.yml", "/module.cue")
 DATA_FOLDERS = ("files", "templates")
 Noun = TypeVar("Noun", HostDocument, Group, Module, Project)
 
@@ -64,27 +65,37 @@ def load_config(tree: SourceTree, *, cue: CueTool | None = None) -> Loaded:
     return Loaded(config, sort_diagnostics(findings.found), evaluator, is_whole)
 
 
-def is_document(path: str) -> bool:
-    """Say whether a path holds documents: a YAML or CUE file, not in a module's `files/` or `templates/`, nor in theirs of the project."""
+def is_document(path: str, module_folders: Collection[str] = ()) -> bool:
+    """Say whether a path holds documents: YAML or CUE, not in `files/` or `templates/` of the project or of a module's folder."""
     parts = path.split("/")
     if any(part.startswith(".") for part in parts) or not path.endswith((".yaml", ".yml", ".cue")):
         return False
     if parts[0] in DATA_FOLDERS and len(parts) > 1:
         return False
-    return not (len(parts) > 3 and parts[0] == "modules" and parts[2] in DATA_FOLDERS)  # noqa: PLR2004  modules/NAME/files/…
+    if len(parts) > 3 and parts[0] == "modules" and parts[2] in DATA_FOLDERS:  # noqa: PLR2004  modules/NAME/files/…
+        return False
+    above = (("/".join(parts[:depth]), parts[depth]) for depth in range(1, len(parts) - 1))
+    return not any(name in DATA_FOLDERS and folder in module_folders for folder, name in above)
 
 
 def module_cue_files(tree: SourceTree, folder: str) -> tuple[str, str]:
     """Give the paths of a module's module.cue and params.cue, empty when it has none."""
-    known = set(tree.paths())
-    found = (f"{folder}/module.cue", f"{folder}/params.cue")
-    return (found[0] if found[0] in known else "", found[1] if found[1] in known else "")
+    return _existing(tree, f"{folder}/module.cue"), _existing(tree, f"{folder}/params.cue")
+
+
+def _existing(tree: SourceTree, path: str) -> str:
+    try:
+        return path if tree.kind(path) in ("file", "executable") else ""
+    except KeyError:
+        return ""
 
 
 def _list_files(tree: SourceTree, findings: Findings) -> tuple[list[str], list[str]]:
     yaml_files: list[str] = []
     cue_files: list[str] = []
-    for path in tree.paths():
+    paths = tree.paths()
+    folders = frozenset(path.rpartition("/")[0] for path in paths if path.endswith(MODULE_FILES))
+    for path in paths:
         if any(part.startswith(".") for part in path.split("/")):
             continue
         if tree.kind(path) in ("symlink", "submodule"):
@@ -92,7 +103,7 @@ def _list_files(tree: SourceTree, findings: Findings) -> tuple[list[str], list[s
                 findings.add(
                     "C610", f"{path} is a {tree.kind(path)}; only plain files are read", Place(path), hint="copy the file"
                 )
-        elif is_document(path):
+        elif is_document(path, folders):
             if not path.endswith(".cue"):
                 yaml_files.append(path)
             elif not _is_module_cue(path):

@@ -50,7 +50,7 @@ def plan_host(
     edges = find_edges(items)
     wanted = _select(items, edges, only)
     planning = _Planning(observation, baseline, preparer, edges)
-    planning.settle(items)
+    planning.items = items
     for item in order_items(items, edges):
         if item.resource.address in wanted:
             planning.visit(item)
@@ -100,6 +100,7 @@ class _Planning:
         preparer: Preparer,
         edges: Sequence[Edge],
     ) -> None:
+        self.items: Sequence[Item] = ()
         self.changes: List[Change] = []
         self.reported: List[Change] = []
         self.implied: Dict[Address, Resource] = {}
@@ -114,17 +115,23 @@ class _Planning:
         self._shown: Set[Address] = set()
         self._changed: Dict[Address, Set[str]] = {}
         self._refused: Set[Address] = set()
-        self._settled: Dict[Address, Optional[Resource]] = {}
+        self._settled: Optional[Dict[Address, Optional[Resource]]] = None
 
-    def settle(self, items: Sequence[Item]) -> None:
-        """Note the directories that the baseline needs already: making them again is healing, whoever asks for it now."""
-        for item in items:
+    def _find_settled(self) -> Mapping[Address, Optional[Resource]]:
+        """Give the directories that the baseline needs already: making them again is healing, whoever asks for it now."""
+        if self._settled is None:
+            self._settled = {}
+            self._settle(self._settled)
+        return self._settled
+
+    def _settle(self, settled: Dict[Address, Optional[Resource]]) -> None:
+        for item in self.items:
             if self._class_by_graph(item) == "corrective" and self._is_wanted(item) and not item.relations.is_absent:
                 for path in item.relations.owns:
                     for parent in _ancestors(path):
-                        self._settled.setdefault(make_address("directory", parent), None)
+                        settled.setdefault(make_address("directory", parent), None)
                 if item.resource.kind == "directory":
-                    self._settled[item.resource.address] = item.resource
+                    settled[item.resource.address] = item.resource
 
     def visit(self, item: Item) -> None:
         """Plan one item, given what was planned for those before it."""
@@ -202,8 +209,9 @@ class _Planning:
         is_link = make_address("symlink", parent.name) in self._shown  # a link of this run leads on from there
         if is_link or address in self.implied or address in self._shown:
             return
-        is_settled = address in self._settled
-        made = self._settled.get(address) or parent
+        settled = self._find_settled()
+        is_settled = address in settled
+        made = settled.get(address) or parent
         classification = "corrective" if is_settled else child.classification
         self.implied[address] = made
         self._record(

@@ -140,7 +140,6 @@ def _render_pull(desk: Desk, request: Request, visitor: Visitor, message: str, t
         "is_local": key.repository == LOCAL and desk.reviews is not None,
         "merge": view_merge(pull, standings, visitor.user),
         "checks": view_checks(statuses),
-        "commits": (),
         "activity": view_activity(pull, plans, approvals, remarks, now),
     }
     return show(desk.gate, visitor, "pull.html", values, status=409 if tone == "bad" else 200)

@@ -1,8 +1,9 @@
 """Reviews: what users of the settings do to pull requests of the `local` forge: approve a plan, merge what was approved.
 
 Approving writes a remark with the command, which counts by the rules of every forge (`webhooks.approvals`). Merging is refused unless
-(1) there is a plan of this very head and target, (2) the user saw this head, (3) every environment that changes has its quorum; then Git
-merges by compare-and-swap. The release checks approvals once more. What may not be done is HeldError (exit 3) that says why.
+(1) there is a plan of this very head and target, (2) the user saw this head, (3) every environment that changes has a quorum of approvals
+that cover its newest plan; then Git merges by compare-and-swap. The release checks approvals once more. What may not be done is HeldError
+(exit 3) that says why.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 
 from gitops.errors import HeldError
+from gitops.model.plan import FleetPlan
+from gitops.plan.covers import covers
 from webhooks.auth.users import User
 from webhooks.forges.local.branches import Person
 from webhooks.forges.local.merge import MergeRequest, merge_branch
@@ -115,11 +118,17 @@ def _check_merge(pull: PullRecord, plans: tuple[PlanRecord, ...], approvals: tup
         )
     if pull.planning != "planned" or pull.planned_head != head:
         raise HeldError("there is no plan of this commit yet", code="H048", hint="wait for it, or mend what it says is wrong")
-    for plan in plans:
-        given = {item.login for item in approvals if item.environment == plan.environment and item.state == "counted"}
-        if len(given) < plan.required and plan.plan.has_changes:
+    for record in plans:
+        plan = record.plan
+        given = {item.login for item in approvals if item.environment == record.environment and _covers(item, plan)}
+        if len(given) < record.required and plan.has_changes:
             raise HeldError(
-                f"{plan.environment} has {len(given)} of {plan.required} approvals",
+                f"{record.environment} has {len(given)} of {record.required} approvals",
                 code="H049",
                 hint="have the plan approved first",
             )
+
+
+def _covers(item: ApprovalRecord, plan: FleetPlan) -> bool:
+    """Say whether an approval counts and covers this very plan, which may be newer than the last judgement."""
+    return item.state == "counted" and item.approval is not None and covers((item.approval.scope,), plan.scope)

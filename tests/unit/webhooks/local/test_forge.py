@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import HeldError, UsageError
+from gitops.model.approval import Approval
 from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.source.repository import find_ref
 from tests.support.people import make_user, make_users
@@ -173,6 +174,26 @@ def test_people_are_the_users_and_their_teams(forge: Forge) -> None:
     assert not forge.people.is_in_team("local", "sre", "eve")
 
 
+PLAN = fleet_plan(2, pull="motd")
+
+
+def approval_of(login: str, reference: str, digest: str, state: str, environment: str = "production") -> ApprovalRecord:
+    """A whole approval of PLAN."""
+    subject = PLAN.subject
+    whole = Approval(
+        subject.repository,
+        subject.environment,
+        subject.pull,
+        digest,
+        "0" * 64,
+        PLAN.scope,
+        f"user:{login}",
+        NOW,
+        NOW + timedelta(days=30),
+    )
+    return ApprovalRecord(0, KEY, environment, reference, login, digest, NOW, state, "a reason", approval=whole)
+
+
 @dataclass
 class Service:
     """Stands for the jobs: decides about remarks at once, as told."""
@@ -190,10 +211,7 @@ class Service:
                 reference = f"comment:{remark.ident}"
                 if self.state and reference not in decided and remark.body.startswith("/gitops approve "):
                     digest = remark.body.split()[2]
-                    add_approval(
-                        connection,
-                        ApprovalRecord(0, key, "production", reference, remark.author, digest, remark.at, self.state, "a reason"),
-                    )
+                    add_approval(connection, approval_of(remark.author, reference, digest, self.state))
 
     def look(self) -> None:
         self.looked += 1
@@ -207,9 +225,6 @@ def service(store: Store) -> Service:
 @pytest.fixture
 def reviews(bare: Path, store: Store, service: Service) -> LocalReviews:
     return LocalReviews(bare, store, lambda: NOW, service.touch, service.look, lambda _seconds: None)
-
-
-PLAN = fleet_plan(2, pull="motd")
 
 
 @pytest.fixture
@@ -303,8 +318,18 @@ def test_only_what_was_planned_seen_and_approved_is_merged(
 @pytest.mark.parametrize(("state", "login"), [("lost", "bob"), ("refused", "bob"), ("spent", "bob")])
 def test_only_counted_approvals_merge(reviews: LocalReviews, planned: PullRecord, store: Store, state: str, login: str) -> None:
     with store.write() as connection:
-        add_approval(connection, ApprovalRecord(0, KEY, "production", "comment:9", login, PLAN.change_digest, NOW, state))
-        add_approval(connection, ApprovalRecord(0, KEY, "staging", "comment:10", login, PLAN.change_digest, NOW, "counted"))
+        add_approval(connection, approval_of(login, "comment:9", PLAN.change_digest, state))
+        add_approval(connection, approval_of(login, "comment:10", PLAN.change_digest, "counted", "staging"))
+    with pytest.raises(HeldError, match="0 of 1"):
+        reviews.merge(KEY, BOB, planned.head)
+
+
+def test_a_plan_that_grew_before_anybody_judged_again_is_not_merged(
+    reviews: LocalReviews, planned: PullRecord, store: Store
+) -> None:
+    reviews.approve(KEY, BOB, PLAN.change_digest)
+    with store.write() as connection:
+        add_plan(connection, plan_of(fleet_plan(3, pull="motd"), planned))
     with pytest.raises(HeldError, match="0 of 1"):
         reviews.merge(KEY, BOB, planned.head)
 

@@ -12,6 +12,7 @@ from gitops.errors import UsageError
 from gitops.executor.apply import BAD, Application, update_ledger
 from gitops.executor.host import KnownPaths, RealHost
 from gitops.executor.journal import Journal, has_entries, read_journal
+from gitops.executor.ledger import Ledger, read_ledger, read_pending, restore_ledger, write_ledger, write_pending
 from gitops.executor.observe import (
     check_root,
     find_managed,
@@ -22,7 +23,7 @@ from gitops.executor.observe import (
 )
 from gitops.executor.pending import add_owed, find_owed, list_refreshes
 from gitops.executor.rollback import describe_undo, plan_undo, undo
-from gitops.executor.state import Ledger, Lock, StateFolder, check_run_id, find_state, make_run_id
+from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.tree import Tree
 from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
@@ -97,8 +98,8 @@ def run_observe(request: Request, emit: Emit) -> int:
 def run_plan(request: Request, emit: Emit) -> int:
     """Plan against the machine as it is; change nothing."""
     state = _existing_state(request)
-    ledger = {} if state is None or request.baseline is not None else state.read_ledger()
-    planned = _plan(_prepare(request, ledger, frozenset() if state is None else state.read_pending()))
+    ledger = {} if state is None or request.baseline is not None else read_ledger(state.base)
+    planned = _plan(_prepare(request, ledger, frozenset() if state is None else read_pending(state.base)))
     emit(Event("observation", planned.observation.to_json()))
     emit(Event("plan", planned.plan.to_json()))
     return _plan_status(planned.plan)
@@ -113,7 +114,7 @@ def run_apply(request: Request, emit: Emit) -> int:
     lock = Lock(state.base, identity.run, request.lock_timeout)
     try:
         _recover(state)
-        machine = _prepare(request, state.read_ledger(), state.read_pending())
+        machine = _prepare(request, read_ledger(state.base), read_pending(state.base))
         planned = _plan(machine)
         emit(Event("plan", planned.plan.to_json()))
         report = _make_so(machine, planned, state, identity, emit)
@@ -186,10 +187,10 @@ def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _
     if not plan.changes:
         before, ledger = _next_ledger(machine, state, ())
         if request.baseline is None and ledger != before:
-            state.write_ledger(ledger)
+            write_ledger(state.base, ledger)
         return _make_report(request, planned, identity, "converged", ())
     folder = state.begin_run(identity.run, _meta_of(request.host, request.root, identity))
-    state.write_pending(machine.owed | list_refreshes(plan))
+    write_pending(state.base, machine.owed | list_refreshes(plan))
     journal = Journal(folder)
     host = machine.open_host(journal, identity.run)
     application = Application(plan, request.resources, planned.observation, machine.preparer)
@@ -199,7 +200,7 @@ def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _
     after = Planned(machine.observe(), plan)
     result = "failed" if any(outcome.result in BAD for outcome in outcomes) else "changed"
     report = _make_report(request, after, identity, result, outcomes)
-    state.write_pending(find_owed(plan, outcomes, machine.owed))
+    write_pending(state.base, find_owed(plan, outcomes, machine.owed))
     state.finish_run(identity.run, *_next_ledger(machine, state, outcomes), report.to_json())
     return report
 
@@ -227,7 +228,7 @@ def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, host_name
     result = "failed" if any(item.result in BAD for item in outcomes) else "reverted"
     reason = f"rollback of {undone}"
     report = Report(identity.run, host_name, result, identity.started, _now(), outcomes, reason=reason)
-    state.restore_ledger(undone)
+    restore_ledger(state.base, state.run_folder(undone))
     state.write_report(identity.run, report.to_json())
     return report
 
@@ -282,7 +283,7 @@ def _find_excess(request: Request, plan: HostPlan) -> Sequence[str]:
 
 def _next_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcome]) -> Tuple[Ledger, Ledger]:
     """Give the ledger as it is and as it is after a run."""
-    request, before = machine.request, state.read_ledger() if machine.request.baseline is not None else dict(machine.baseline)
+    request, before = machine.request, read_ledger(state.base) if machine.request.baseline is not None else dict(machine.baseline)
     ledger = update_ledger(machine.baseline, request.resources, outcomes)
     if request.only:
         selected = {item.resource.address for item in select_items(machine.items, frozenset(request.only))}

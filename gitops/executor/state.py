@@ -11,25 +11,19 @@ import json
 import os
 import re
 import time
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
 from gitops.executor.durable import write_durably, write_plainly, write_together
 from gitops.executor.journal import MEMORY_FOLDER, has_entries
-from gitops.model.address import Address
-from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
-from gitops.model.fields import Fields
-from gitops.model.resource import Resource
+from gitops.executor.ledger import LEDGER, LEDGER_CHANGE, Ledger, encode_change, encode_ledger, read_object
+from gitops.model.codec import Json, digest_bytes, encode_canonical
 
 KEPT_RUNS = 50
 LOCK_POLL = 0.1
 PARTS = 1 << 20
 NEW_PREFIX = "new-"
-PENDING = "pending.json"
 REPORT = "report.json"
-LEDGER = "ledger.json"
-LEDGER_CHANGE = "ledger-change.json"
-Ledger = Mapping[Address, Resource]
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 
 
@@ -72,12 +66,12 @@ class StateFolder:
 
     def read_meta(self, run: str) -> Dict[str, Json]:
         """Give a run's meta.json; raise UsageError when there is no such run."""
-        return _read_object(os.path.join(self.run_folder(run), "meta.json"), f"there is no run {run[:60]}")
+        return read_object(os.path.join(self.run_folder(run), "meta.json"), f"there is no run {run[:60]}")
 
     def read_report(self, run: str) -> Optional[Dict[str, Json]]:
         """Give a run's report, or None when it has none yet."""
         path = os.path.join(self.run_folder(run), REPORT)
-        return _read_object(path, "") if os.path.exists(path) else None
+        return read_object(path, "") if os.path.exists(path) else None
 
     def write_report(self, run: str, report: Mapping[str, Json]) -> None:
         """Write a run's report and drop old runs."""
@@ -100,71 +94,20 @@ class StateFolder:
     def read_left(self, run: str) -> Dict[str, str]:
         """Give what a run left, by path; empty when that was never written."""
         try:
-            table = _read_object(os.path.join(self.run_folder(run), "left.json"), "")
+            table = read_object(os.path.join(self.run_folder(run), "left.json"), "")
         except ConfigError:
             return {}
         return {path: str(text) for path, text in table.items()}
-
-    def read_ledger(self) -> Dict[Address, Resource]:
-        """Give what was last applied, by address."""
-        path = os.path.join(self.base, LEDGER)
-        if not os.path.exists(path):
-            return {}
-        table = _read_object(path, "")
-        found = [Resource.from_json(item) for item in table.values()]
-        return {resource.address: resource for resource in found}
-
-    def write_ledger(self, ledger: Mapping[Address, Resource]) -> None:
-        """Replace the ledger."""
-        write_durably(os.path.join(self.base, LEDGER), _encode_ledger(ledger))
 
     def finish_run(self, run: str, before: Ledger, after: Ledger, report: Mapping[str, Json]) -> None:
         """Write what a run leaves, together: how it changed the ledger, the ledger if it did, the report; drop old runs."""
         contents: Dict[str, bytes] = {}
         if before != after:
-            contents[os.path.join(self.run_folder(run), LEDGER_CHANGE)] = self._describe_change(before, after)
-            contents[os.path.join(self.base, LEDGER)] = _encode_ledger(after)
+            contents[os.path.join(self.run_folder(run), LEDGER_CHANGE)] = encode_change(before, after)
+            contents[os.path.join(self.base, LEDGER)] = encode_ledger(after)
         contents[os.path.join(self.run_folder(run), REPORT)] = encode_canonical(dict(report))
         write_together(contents)
         self._drop_old(run)
-
-    @staticmethod
-    def _describe_change(before: Ledger, after: Ledger) -> bytes:
-        """Give what was there and the digest of what is, so that undoing the run brings it back."""
-        table: Dict[str, Json] = {}
-        for address in sorted({*before, *after}):
-            old, new = before.get(address), after.get(address)
-            if old != new:
-                table[address] = {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
-        return encode_canonical(table)
-
-    def restore_ledger(self, run: str) -> None:
-        """Take a run's change of the ledger back, but for what later runs have changed again."""
-        path = os.path.join(self.run_folder(run), LEDGER_CHANGE)
-        if not os.path.exists(path):
-            return  # the run did not get so far
-        ledger = self.read_ledger()
-        for address, change in _read_object(path, "").items():
-            fields = Fields(change, "ledger change")
-            before, after, now = fields.raw("before"), fields.text("after"), ledger.get(Address(address))
-            if ("" if now is None else now.desired) != after:
-                continue
-            if before is None:
-                ledger.pop(Address(address), None)
-            else:
-                ledger[Address(address)] = Resource.from_json(before)
-        self.write_ledger(ledger)
-
-    def read_pending(self) -> FrozenSet[str]:
-        """Give the addresses whose restart, reload or run is still owed."""
-        path = os.path.join(self.base, PENDING)
-        return frozenset(_read_object(path, "")) if os.path.exists(path) else frozenset()
-
-    def write_pending(self, addresses: FrozenSet[str]) -> None:
-        """Replace what is owed; nothing is written when it stays the same."""
-        if addresses != self.read_pending():
-            table: Dict[str, Json] = dict.fromkeys(addresses, True)
-            write_durably(os.path.join(self.base, PENDING), encode_canonical(table))
 
     def list_interrupted(self) -> Sequence[str]:
         """List runs without a report, and remove those that never began (call it under the lock)."""
@@ -236,10 +179,6 @@ def check_run_id(run: str) -> str:
     return run
 
 
-def _encode_ledger(ledger: Ledger) -> bytes:
-    return encode_canonical({str(address): resource.to_json() for address, resource in ledger.items()})
-
-
 def _remove_tree(folder: str) -> None:
     """Remove a folder of the state with all in it, links not followed (shutil would cost 3 ms of every start)."""
     for parent, folders, names in os.walk(folder, topdown=False):
@@ -254,18 +193,3 @@ def _remove_tree(folder: str) -> None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def _read_object(path: str, missing: str) -> Dict[str, Json]:
-    try:
-        with open(path, "rb") as stream:
-            value = decode_json(stream.read())
-    except FileNotFoundError:
-        raise UsageError(missing or f"{path} is missing", code="U031", hint="`gitops runs list` shows the runs") from None
-    except MalformedError as error:
-        raise MalformedError(
-            f"{path} is damaged: {error.message}", code="E241", hint="move it away; what it knew is lost"
-        ) from error
-    if not isinstance(value, dict):
-        raise MalformedError(f"{path} is not an object", code="E241")
-    return cast(Dict[str, Json], dict(cast(Mapping[str, Any], value)))

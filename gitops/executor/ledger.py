@@ -1,0 +1,98 @@
+"""The ledger: what was last applied here, by address; and what is still owed (`gitops.executor.pending`).
+
+Files of one part of the state, `base`. A run keeps how it changed the ledger in its own folder, so that undoing the run takes
+exactly that change back.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, FrozenSet, Mapping, cast
+
+from gitops.errors import MalformedError, UsageError
+from gitops.executor.durable import write_durably
+from gitops.model.address import Address
+from gitops.model.codec import Json, decode_json, encode_canonical
+from gitops.model.fields import Fields
+from gitops.model.resource import Resource
+
+LEDGER = "ledger.json"
+PENDING = "pending.json"
+LEDGER_CHANGE = "ledger-change.json"
+Ledger = Mapping[Address, Resource]
+
+
+def read_ledger(base: str) -> Dict[Address, Resource]:
+    """Give what was last applied, by address."""
+    path = os.path.join(base, LEDGER)
+    if not os.path.exists(path):
+        return {}
+    found = [Resource.from_json(item) for item in read_object(path, "").values()]
+    return {resource.address: resource for resource in found}
+
+
+def write_ledger(base: str, ledger: Ledger) -> None:
+    """Replace the ledger."""
+    write_durably(os.path.join(base, LEDGER), encode_ledger(ledger))
+
+
+def encode_ledger(ledger: Ledger) -> bytes:
+    """Give the ledger's file."""
+    return encode_canonical({str(address): resource.to_json() for address, resource in ledger.items()})
+
+
+def encode_change(before: Ledger, after: Ledger) -> bytes:
+    """Give the file of a change: what was there, and the digest of what is."""
+    table: Dict[str, Json] = {}
+    for address in sorted({*before, *after}):
+        old, new = before.get(address), after.get(address)
+        if old != new:
+            table[address] = {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
+    return encode_canonical(table)
+
+
+def restore_ledger(base: str, run_folder: str) -> None:
+    """Take a run's change of the ledger back, but for what later runs have changed again."""
+    path = os.path.join(run_folder, LEDGER_CHANGE)
+    if not os.path.exists(path):
+        return  # the run did not get so far
+    ledger = read_ledger(base)
+    for name, change in read_object(path, "").items():
+        address, fields = Address(name), Fields(change, "ledger change")
+        before, after, now = fields.raw("before"), fields.text("after"), ledger.get(address)
+        if ("" if now is None else now.desired) != after:
+            continue
+        if before is None:
+            ledger.pop(address, None)
+        else:
+            ledger[address] = Resource.from_json(before)
+    write_ledger(base, ledger)
+
+
+def read_pending(base: str) -> FrozenSet[str]:
+    """Give the addresses whose restart, reload or run is still owed."""
+    path = os.path.join(base, PENDING)
+    return frozenset(read_object(path, "")) if os.path.exists(path) else frozenset()
+
+
+def write_pending(base: str, addresses: FrozenSet[str]) -> None:
+    """Replace what is owed; nothing is written when it stays the same."""
+    if addresses != read_pending(base):
+        table: Dict[str, Json] = dict.fromkeys(addresses, True)
+        write_durably(os.path.join(base, PENDING), encode_canonical(table))
+
+
+def read_object(path: str, missing: str) -> Dict[str, Json]:
+    """Read a JSON object of the state; raise UsageError (`missing`) when there is none, MalformedError naming a damaged file."""
+    try:
+        with open(path, "rb") as stream:
+            value = decode_json(stream.read())
+    except FileNotFoundError:
+        raise UsageError(missing or f"{path} is missing", code="U031", hint="`gitops runs list` shows the runs") from None
+    except MalformedError as error:
+        raise MalformedError(
+            f"{path} is damaged: {error.message}", code="E241", hint="move it away; what it knew is lost"
+        ) from error
+    if not isinstance(value, dict):
+        raise MalformedError(f"{path} is not an object", code="E241")
+    return cast(Dict[str, Json], dict(cast(Mapping[str, Any], value)))

@@ -28,7 +28,7 @@ from gitops.trust.approvals import check_covers_host
 from gitops.trust.contents import read_content, read_host
 from gitops.trust.reading import read_bounded
 from gitops.trust.release import check_expiry, check_signatures, verify_release
-from gitops.trust.rotation import advance_root
+from gitops.trust.rotation import follow_rotations
 from gitops.trust.verified import Memory, VerifiedRelease
 
 FIRST_DEPTHS = (0, 15, 127, DEFAULTS.chain_length)
@@ -77,6 +77,7 @@ class _Tip:
     commit: str
     serial: int
     root: TrustRoot
+    older: tuple[TrustRoot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,13 @@ class _Found:
 def _examine_tip(machine: Enrolled, tip: str) -> _Tip:
     """Follow rotations of the trust root, check the signatures, give the serial (0 when it cannot be read: the checks will say)."""
     candidate = open_release(machine.state.quarantine, tip)
-    root = advance_root(candidate, machine.enrolment.root, BundleVerifier())
+    *older, root = follow_rotations(candidate, machine.enrolment.root, BundleVerifier())
     data = read_bounded(candidate, "manifest.json", DEFAULTS.manifest_bytes)
     check_signatures(candidate, data, root, BundleVerifier())
     try:
-        return _Tip(tip, read_manifest(data).serial, root)
+        return _Tip(tip, read_manifest(data).serial, root, tuple(older))
     except MalformedError:
-        return _Tip(tip, 0, root)
+        return _Tip(tip, 0, root, tuple(older))
 
 
 def _choose_depths(machine: Enrolled, memory: AgentMemory, serial: int) -> Iterator[int]:
@@ -124,6 +125,7 @@ def _verify(machine: Enrolled, memory: AgentMemory, tip: _Tip, depth: int, now: 
         now=now,
         verifier=BundleVerifier(),
         chain=[_keep_signed(open_release(store, commit)) for commit in reversed(older)],
+        older_roots=tip.older,
         agent_version=__version__,
     )
 

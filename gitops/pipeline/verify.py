@@ -28,7 +28,7 @@ from gitops.source.release import list_history, open_release, open_signed, read_
 from gitops.trust.approvals import find_approved, name_items, read_approvals
 from gitops.trust.contents import read_plan
 from gitops.trust.release import CHECKS, Memory, VerifiedRelease, verify_release
-from gitops.trust.rotation import advance_root
+from gitops.trust.rotation import follow_rotations
 
 WHOLE_CHECKS = (
     "every file hangs from the manifest, and nothing else is there",
@@ -106,7 +106,7 @@ class _Running:
 def _run_checks(order: VerifyOrder, running: _Running) -> None:
     # 1–7. What every agent checks.
     candidate = open_release(order.repository, order.commit)
-    root = advance_root(candidate, order.root, BundleVerifier())
+    *older, root = follow_rotations(candidate, order.root, BundleVerifier())
     commits, chain = _read_chain(order, candidate)
     release = verify_release(
         candidate,
@@ -116,6 +116,7 @@ def _run_checks(order: VerifyOrder, running: _Running) -> None:
         now=order.now,
         verifier=BundleVerifier(),
         chain=chain,
+        older_roots=older,
         note=lambda _name: running.passed(""),
     )
     running.manifest = release.manifest

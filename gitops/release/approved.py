@@ -15,6 +15,7 @@ from datetime import datetime
 from gitops.errors import HeldError
 from gitops.model.approval import Approval
 from gitops.model.graph import Graphs
+from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope
 from gitops.model.trustroot import EnvironmentTrust
 from gitops.plan.covers import find_excess
@@ -35,11 +36,13 @@ class Terms:
 
 
 def find_fleet_intents(before: Graphs | None, after: Graphs) -> Scope:
-    """Give the intents between two sets of graphs, hosts that leave or enter included."""
+    """Give the intents between two sets of graphs, hosts that leave or enter included; costs what changed, not the fleet's resources."""
     released, preparer = before or Graphs(after.environment), Preparer({})
     found: dict[str, HostScope] = {}
     for host in sorted({*released.hosts, *after.hosts}):
-        intents = find_wanted(released.resources_of(host), after.resources_of(host), preparer)
+        # A block that a host has before and after is the same bytes: nothing in it can differ.
+        same = _blocks_of(released, host) & _blocks_of(after, host)
+        intents = find_wanted(_own_resources(released, host, same), _own_resources(after, host, same), preparer)
         if intents:
             found[host] = HostScope(intents)
     return Scope(found)
@@ -64,6 +67,19 @@ def choose_approvals(wanted: Scope, approvals: Sequence[Approval], terms: Terms)
             hint=_hint(Counter(reason for reason in reasons.values() if reason), has_any=bool(approvals)),
         )
     return chosen
+
+
+def _blocks_of(graphs: Graphs, host: str) -> frozenset[str]:
+    return frozenset(graphs.hosts[host].blocks) if host in graphs.hosts else frozenset()
+
+
+def _own_resources(graphs: Graphs, host: str, without: frozenset[str]) -> list[Resource]:
+    """Give a host's resources but for those of some blocks."""
+    if host not in graphs.hosts:
+        return []
+    graph = graphs.hosts[host]
+    shared = (graphs.blocks[digest].resources for digest in graph.blocks if digest not in without)
+    return [*graph.resources, *(resource for resources in shared for resource in resources)]
 
 
 def _touches(scope: Scope, wanted: Scope) -> bool:

@@ -47,13 +47,15 @@ def verify_release(  # noqa: PLR0913  everything that a pure state machine needs
     now: datetime,
     verifier: SignatureVerifier,
     chain: Sequence[Candidate] = (),
+    older_roots: Sequence[TrustRoot] = (),
     agent_version: str = "",
     note: Note | None = None,
 ) -> VerifiedRelease:
     """Accept a fetched release or raise the TrustError of the first failed check.
 
     `chain` are the releases between what is remembered and this one, oldest first; at first contact (nothing remembered) those from any
-    serial on, so that their approvals count too. `note` is told the name (CHECKS) of every check that passed.
+    serial on, so that their approvals count too. A link may also be signed as `older_roots` (those before a rotation) say: the digest that
+    its successor names binds it to this release all the same. `note` is told the name (CHECKS) of every check that passed.
     """
     done = iter(CHECKS)
     passed: Note = note or _ignore
@@ -68,7 +70,8 @@ def verify_release(  # noqa: PLR0913  everything that a pure state machine needs
     trust = check_audience(manifest, root, environment)
     passed(next(done))
     # 4. It is not older than what we know, nor another release under a known serial; gaps are walked.
-    skipped = _check_serial(manifest, memory, [verify_member(item, root, environment, verifier) for item in _bound(chain)])
+    links = [verify_member(item, root, environment, verifier, older_roots) for item in _bound(chain)]
+    skipped = _check_serial(manifest, memory, links)
     passed(next(done))
     # 5. It is not from the future, and has not expired by the later of the clock and the newest time of issue ever accepted.
     check_expiry(manifest, memory, now)
@@ -86,10 +89,13 @@ def verify_release(  # noqa: PLR0913  everything that a pure state machine needs
     return VerifiedRelease(manifest, digest_bytes(data), approvals, candidate, signers, trust, approved, skipped)
 
 
-def verify_member(candidate: Candidate, root: TrustRoot, environment: str, verifier: SignatureVerifier) -> Manifest:
+def verify_member(
+    candidate: Candidate, root: TrustRoot, environment: str, verifier: SignatureVerifier, older_roots: Sequence[TrustRoot] = ()
+) -> Manifest:
     """Give the manifest of a link of the chain: its signatures, audience and own numbers are checked, its expiry is not."""
     data = read_bounded(candidate, "manifest.json", DEFAULTS.manifest_bytes)
-    check_signatures(candidate, data, root, verifier)
+    if not any(_is_signed(candidate, data, older, verifier) for older in older_roots):
+        check_signatures(candidate, data, root, verifier)
     manifest = parse_manifest(data, "")
     check_audience(manifest, root, environment)
     return manifest
@@ -97,17 +103,11 @@ def verify_member(candidate: Candidate, root: TrustRoot, environment: str, verif
 
 def check_signatures(candidate: Candidate, data: bytes, root: TrustRoot, verifier: SignatureVerifier) -> tuple[str, ...]:
     """Give the ids of the keys that signed, at least the threshold; each key counts once, whoever's name its file bears."""
-    signers: list[str] = []
-    for ident, key in sorted(root.keys.items()):
-        path = signature_path(ident)
-        if path in candidate.listing and verifier.verify_bundle(
-            read_bounded(candidate, path, DEFAULTS.signature_bytes), data, key
-        ):
-            signers.append(ident)
+    signers = _find_signers(candidate, data, root, verifier)
     if len(signers) < root.threshold:
         message = f"the manifest is signed by {len(signers)} of the trusted keys, {root.threshold} are needed"
         raise TrustError(message, code="T101", hint="was the release made with another key, or changed after signing?")
-    return tuple(signers)
+    return signers
 
 
 def parse_manifest(data: bytes, agent_version: str) -> Manifest:
@@ -150,6 +150,21 @@ def check_expiry(manifest: Manifest, memory: Memory, now: datetime) -> None:
     if moment >= manifest.expires:
         message = f"the release {manifest.serial} expired at {manifest.expires:%Y-%m-%d %H:%M} UTC"
         raise TrustError(message, code="T105", hint="issue it again with `gitops release --force`, or set this machine's clock")
+
+
+def _find_signers(candidate: Candidate, data: bytes, root: TrustRoot, verifier: SignatureVerifier) -> tuple[str, ...]:
+    signers: list[str] = []
+    for ident, key in sorted(root.keys.items()):
+        path = signature_path(ident)
+        if path in candidate.listing and verifier.verify_bundle(
+            read_bounded(candidate, path, DEFAULTS.signature_bytes), data, key
+        ):
+            signers.append(ident)
+    return tuple(signers)
+
+
+def _is_signed(candidate: Candidate, data: bytes, root: TrustRoot, verifier: SignatureVerifier) -> bool:
+    return len(_find_signers(candidate, data, root, verifier)) >= root.threshold
 
 
 def _bound(chain: Sequence[Candidate]) -> Sequence[Candidate]:

@@ -36,13 +36,19 @@ def verify_rotation(old: TrustRoot, data: bytes, signatures: Mapping[str, bytes]
     return new
 
 
-def advance_root(candidate: Candidate, root: TrustRoot, verifier: SignatureVerifier) -> TrustRoot:
-    """Follow the rotations that a fetched release carries, from the pinned root on; the pinned one when it carries none."""
-    while f"trust/{root.version + 1}.json" in candidate.listing:
-        version = root.version + 1
+def follow_rotations(candidate: Candidate, root: TrustRoot, verifier: SignatureVerifier) -> tuple[TrustRoot, ...]:
+    """Give the pinned root and, in order, those that a fetched release carries after it; the last one holds now."""
+    found = [root]
+    while f"trust/{found[-1].version + 1}.json" in candidate.listing:
+        version = found[-1].version + 1
         data = read_bounded(candidate, f"trust/{version}.json", DEFAULTS.manifest_bytes)
-        root = verify_rotation(root, data, _read_signatures(candidate, version), verifier)
-    return root
+        found.append(verify_rotation(found[-1], data, _read_signatures(candidate, version), verifier))
+    return tuple(found)
+
+
+def advance_root(candidate: Candidate, root: TrustRoot, verifier: SignatureVerifier) -> TrustRoot:
+    """Give the root that holds now: the last of the rotations that a fetched release carries."""
+    return follow_rotations(candidate, root, verifier)[-1]
 
 
 def _read_signatures(candidate: Candidate, version: int) -> dict[str, bytes]:

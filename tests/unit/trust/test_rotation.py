@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 
 from gitops.errors import TrustError
+from gitops.model.candidate import Candidate
 from gitops.model.trustroot import TrustRoot
 from gitops.signatures.bundle import BundleVerifier, sign_message
 from gitops.signatures.keys import SigningKey, generate_key
+from gitops.trust.release import Memory, verify_release
 from gitops.trust.rotation import advance_root, verify_rotation
-from tests.support.candidates import Releaser, candidate
+from tests.support.candidates import NOW, SECOND, Releaser, candidate
 
 OLD, NEW, THIRD = generate_key(), generate_key("p256"), generate_key()
 VERIFIER = BundleVerifier()
@@ -89,3 +91,31 @@ def test_a_host_that_slept_catches_up_step_by_step() -> None:
 def test_a_rotation_in_a_release_that_is_not_signed_is_refused() -> None:
     with pytest.raises(TrustError):
         advance_root(candidate({"trust/2.json": TWO.to_bytes()}), ONE, VERIFIER)
+
+
+def test_a_chain_across_a_rotation_is_signed_by_the_roots_of_its_time() -> None:
+    releaser = Releaser(keys=[OLD])
+    releaser.make()
+    memory = releaser.memory
+    link = candidate(releaser.make(SECOND))
+    releaser.keys = [NEW]
+    tip = candidate(releaser.make())
+
+    def verify(older: Sequence[TrustRoot], chain: Sequence[Candidate] = (link,)) -> int:
+        return verify_release(
+            tip, TWO, "production", memory=memory, now=NOW, verifier=VERIFIER, chain=chain, older_roots=older
+        ).manifest.serial
+
+    assert verify([ONE]) == 3
+    for older in ([], [make_root(1, [THIRD])]):
+        with pytest.raises(TrustError) as caught:
+            verify(older)
+        assert caught.value.code == "T101"
+
+
+def test_the_tip_itself_is_never_signed_by_an_older_root() -> None:
+    releaser = Releaser(keys=[OLD])
+    tip = candidate(releaser.make())
+    with pytest.raises(TrustError) as caught:
+        verify_release(tip, TWO, "production", memory=Memory(), now=NOW, verifier=VERIFIER, older_roots=[ONE])
+    assert caught.value.code == "T101"

@@ -145,7 +145,7 @@ def head_pull(pull: PullRecord, standings: Sequence[Standing], now: datetime) ->
         target=pull.branch,
         head=pull.head,
         repository="" if is_local else pull.key.repository,
-        url=pull.url if is_web_address(pull.url) else "",
+        url=pull.url if is_web_address(pull.url) and not is_local else "",
         href=address_pull(pull.key.repository, pull.key.name),
         state=state,
         tone=tone,

@@ -104,7 +104,8 @@ def view_resources(observation: Observation, drifted: frozenset[str]) -> tuple[R
 
 def describe_span(report: Report) -> str:
     """Say how long a run took."""
-    return count_words(max(0, int((report.finished - report.started).total_seconds())), "second")
+    seconds = int((report.finished - report.started).total_seconds())
+    return count_words(seconds, "second") if seconds > 0 else "less than a second"
 
 
 def _view_outcome(item: Outcome) -> OutcomeLine:

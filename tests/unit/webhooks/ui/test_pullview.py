@@ -115,6 +115,7 @@ def test_only_web_addresses_become_links() -> None:
     forged = replace(PULL, key=PullKey("acme/config", "7"), url="javascript:alert(1)")
     assert head_pull(forged, (), NOW).url == ""
     real = replace(forged, url="https://forge.example.org/acme/config/pull/7")
+    assert head_pull(replace(real, key=KEY), (), NOW).url == "", "the page is the forge"
     head = head_pull(real, (), NOW)
     assert (head.url, head.href, head.name, head.repository) == (real.url, "/pulls/acme/config/7", "#7", "acme/config")
 

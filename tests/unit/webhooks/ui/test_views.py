@@ -105,6 +105,7 @@ def test_a_run_counts_its_outcomes_and_shows_failures_first() -> None:
     assert lines[0].message == "nginx: [emerg] \\x1b[31m"
     assert more == 0
     assert describe_span(REPORT) == "15 seconds"
+    assert describe_span(replace(REPORT, finished=REPORT.started)) == "less than a second"
     assert view_run(replace(REPORT, changes=()), NOW).changes == "none"
 
 

@@ -1,0 +1,124 @@
+"""The child's own side, run in this process: request in, answer out, failures told in a form of their own."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from gitops.errors import BugError, ConfigError, MalformedError, RemoteError
+from gitops.model.codec import decode_json, encode_canonical
+from gitops.pipeline import child
+from gitops.pipeline.answer import decode_answer
+from gitops.pipeline.bounds import Bounds
+from gitops.pipeline.child import Work
+from tests.support.project import HOST, Repository, write_files
+
+BOUNDS = Bounds(20)
+
+
+def run_main(monkeypatch: pytest.MonkeyPatch, work: Work) -> bytes:
+    request = child._encode_request(work, BOUNDS)
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(request)))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
+    monkeypatch.setattr(child, "_limit_process", lambda bounds: None)
+    child.main()
+    return out.getvalue()
+
+
+def test_a_commit_and_a_merge_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository.make(tmp_path)
+    head = repository.git("rev-parse", "HEAD")
+    other = repository.commit({"inventory/b.yaml": HOST.replace("web-1", "web-2")})
+    assert set(decode_answer(run_main(monkeypatch, Work(tmp_path, head))).hosts) == {"web-1"}
+    assert set(decode_answer(run_main(monkeypatch, Work(tmp_path, other, head))).hosts) == {"web-1", "web-2"}
+
+
+def test_a_conflict_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository.make(tmp_path)
+    repository.git("checkout", "-q", "-b", "topic")
+    head = repository.commit({"inventory/web.yaml": HOST.replace("hello", "one")})
+    repository.git("checkout", "-q", "main")
+    target = repository.commit({"inventory/web.yaml": HOST.replace("hello", "two")})
+    assert decode_answer(run_main(monkeypatch, Work(tmp_path, head, target))).conflicts == ("inventory/web.yaml",)
+
+
+def test_failures_come_back_as_what_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = Repository.make(tmp_path / "repo")
+    output = run_main(monkeypatch, Work(repository.path, "0" * 40))
+    with pytest.raises(ConfigError) as caught:
+        child._read_output(output, 0, tmp_path / "stderr", BOUNDS)
+    assert caught.value.code == "C613"
+    monkeypatch.setattr(child, "answer_request", fail_remotely)
+    output = run_main(monkeypatch, Work(repository.path, "0" * 40))
+    with pytest.raises(RemoteError) as remote:
+        child._read_output(output, 0, tmp_path / "stderr", BOUNDS)
+    assert (remote.value.code, remote.value.hint) == ("R012", "look")
+
+
+def fail_remotely(*_: object) -> None:
+    raise RemoteError("git failed", code="R012", hint="look")
+
+
+def test_memory_that_is_used_up_anywhere_is_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "answer_request", use_all_memory)
+    found = decode_answer(run_main(monkeypatch, Work(tmp_path, "0" * 40)))
+    assert [item.code for item in found.diagnostics] == ["C606"]
+
+
+def use_all_memory(*_: object) -> None:
+    raise MemoryError
+
+
+def test_a_child_that_breaks_is_a_bug_with_its_last_words(tmp_path: Path) -> None:
+    write_files(tmp_path, {"stderr": "Traceback\nKeyError: 'x'\n"})
+    with pytest.raises(BugError, match="KeyError"):
+        child._read_output(b"", 1, tmp_path / "stderr", BOUNDS)
+
+
+def test_a_request_without_a_commit_is_refused() -> None:
+    request = decode_json(child._encode_request(Work(Path("/x"), "a" * 40), BOUNDS))
+    assert isinstance(request, dict)
+    work, bounds = child._decode_request(encode_canonical(request))
+    assert work == Work(Path("/x"), "a" * 40)
+    assert bounds.stated == 20
+    assert bounds.seconds < 20
+    with pytest.raises(MalformedError):
+        child._decode_request(encode_canonical({**request, "head": ""}))
+    with pytest.raises(MalformedError):
+        child._decode_request(encode_canonical({**request, "more": 1}))
+
+
+def test_an_answer_without_end_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "DEFAULTS", child.DEFAULTS.__class__(request_bytes=1000))
+    monkeypatch.setattr(child, "START", "import sys; sys.stdin.read(); sys.stdout.write('x' * 10**7)")
+    with pytest.raises(ConfigError) as caught:
+        child.compile_commit(tmp_path, "a" * 40)
+    assert caught.value.code == "C602"
+
+
+def test_a_child_that_reads_nothing_and_sleeps_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "START", "import sys, time; sys.stdin.close(); sys.stdout.flush(); time.sleep(600)")
+    started = time.monotonic()
+    found = child.compile_commit(tmp_path, "a" * 40, bounds=Bounds(1))
+    assert time.monotonic() - started < 15
+    assert [item.code for item in found.diagnostics] == ["C606"]
+
+
+def test_limits_are_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a child: what it was limited to it cannot lift."""
+    program = (
+        "import json, resource, sys; sys.path.append(sys.argv[1]); from gitops.pipeline.child import _decode_request, _limit_process;"
+        "_limit_process(_decode_request(sys.stdin.buffer.read())[1]);"
+        "names = ('RLIMIT_DATA', 'RLIMIT_CPU', 'RLIMIT_CORE', 'RLIMIT_AS');"
+        "sys.stderr.write(json.dumps([resource.getrlimit(getattr(resource, name))[1] for name in names])); sys.exit(9)"
+    )
+    monkeypatch.setattr(child, "START", program)
+    with pytest.raises(BugError) as caught:
+        child.compile_commit(tmp_path, "a" * 40, bounds=Bounds(7))
+    assert "[1073741824, 9, 0, 4294967296]" in str(caught.value)

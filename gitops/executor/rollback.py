@@ -76,6 +76,13 @@ def undo(entries: Sequence[Entry], host: RealHost, tell: Tell) -> Tuple[Outcome,
     return tuple(outcomes)
 
 
+def is_incomplete(outcomes: Sequence[Outcome]) -> bool:
+    """Say whether something failed, or a path could not be brought back; a restart or command without an inverse is only told."""
+    return any(
+        item.result == "failed" or (item.result == "skipped" and not item.address.startswith("command:")) for item in outcomes
+    )
+
+
 def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:
     address = _address_of(entry)
     why_not = _why_not(entry)

@@ -22,7 +22,7 @@ from gitops.executor.observe import (
     select_items,
 )
 from gitops.executor.pending import add_owed, find_owed, list_refreshes
-from gitops.executor.rollback import describe_undo, plan_undo, undo
+from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, undo
 from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.tree import Tree
 from gitops.executor.writes import sweep_temps
@@ -225,7 +225,7 @@ def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, host_name
     entries = read_journal(state.run_folder(undone))
     outcomes = undo(entries, host, lambda outcome: emit(Event("step", outcome.to_json())))
     _leave(state, identity.run, journal, host)
-    result = "failed" if any(item.result in BAD for item in outcomes) else "reverted"
+    result = "failed" if is_incomplete(outcomes) else "reverted"
     reason = f"rollback of {undone}"
     report = Report(identity.run, host_name, result, identity.started, _now(), outcomes, reason=reason)
     restore_ledger(state.base, state.run_folder(undone))

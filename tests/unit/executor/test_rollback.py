@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gitops.executor.host import RealHost
 from gitops.executor.journal import Entry, Journal, read_journal
-from gitops.executor.rollback import describe_undo, plan_undo, undo
+from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, undo
 from gitops.model.report import Outcome
 from tests.support.rooted import Rooted
 
@@ -58,6 +58,8 @@ def test_inverses_run_failures_are_told_and_the_rest_goes_on(tmp_path: Path) -> 
         ("reverted", ""),
     ]
     assert (told, done.exists()) == (list(outcomes), True)
+    assert is_incomplete(outcomes)
+    assert not is_incomplete([item for item in outcomes if item.result != "failed"])
     journal.close()
     assert ["cannot be undone again" in entry.why_not for entry in read_journal(str(tmp_path / "run"))] == [True] * 3
 

@@ -328,6 +328,7 @@ def _check_selectors(config: Config) -> list[Diagnostic]:
     owners = [(f"group `{group.name}`", group.selector, group.place) for group in config.groups.values()]
     owners.extend((f"environment `{item.name}`", item.hosts, item.place) for item in config.project.environments.values())
     for what, selector, place in owners:
-        if not any(matches(selector, host.labels) for host in config.hosts.values()):
+        is_broken = "" in selector  # told already
+        if not is_broken and not any(matches(selector, host.labels) for host in config.hosts.values()):
             found.append(Diagnostic("C211", f"the selector of {what} matches no host", place, severity="warning"))
     return found

@@ -125,11 +125,11 @@ class UnitCompiler:
         what = f"{node.kind}:{name.value}"
         expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
         self._check_secrets(node.kind, expanded, what)
-        attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
         problems = check_values(node.kind, expanded, what, place=node.place)
         if problems:
             self._diagnostics.extend(problems[1:])
             raise CompileError(problems[0])
+        attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
         needs, notify = self._read_edges(node.needs, scope), self._read_edges(node.notify, scope)
         resource = Resource(
             kind=node.kind,

@@ -102,6 +102,9 @@ def check_values(
         described = known.get(key)
         if described is None or (literal_only and has_reference(node)):
             continue
+        if literal_only and described.type == "content" and isinstance(node.value, dict):
+            found.append(Diagnostic("C105", f"{what}: `{key}`: got a map, expected a string", node.place, width=node.width))
+            continue
         try:
             decode_value(described, to_json(node))
         except ValueError as error:

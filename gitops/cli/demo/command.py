@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +19,7 @@ from gitops.cli.demo.voice import Voice
 def command(is_kept: bool) -> int:
     """Run the whole loop: pull request, plan, approval, signed release, agents; then drift, tampering, and more than was approved."""
     voice, began = Voice(), time.monotonic()
+    signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="trueup-demo-") as folder:
         voice.open("The stage")
         voice.say("A bare repository, a service and three agents, each a process of its own. The machines are only folders.")
@@ -37,3 +39,8 @@ def command(is_kept: bool) -> int:
         finally:
             service.stop()
     return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """End as Ctrl-C does, so that the service is stopped and the folder removed."""
+    raise KeyboardInterrupt

@@ -36,9 +36,9 @@ class Desk:
         """Give the pull request once this head of it is planned."""
         return self._wait(lambda: self._find_planned(name, head), f"a plan of pr/{name}")
 
-    def wait_for_release(self, name: str) -> Json:
-        """Give the release that a pull request's merge led to, once it is out."""
-        return self._wait(lambda: self._find_release(name), f"the release of pr/{name}")
+    def wait_for_release(self, commit: str) -> Json:
+        """Give the release of a merge's commit, once it is out."""
+        return self._wait(lambda: self._find_release(commit), f"the release of {commit[:12]}")
 
     def approve(self, name: str, user: str, change_digest: str) -> httpx.Response:
         """Approve exactly one change digest as somebody."""
@@ -62,8 +62,8 @@ class Desk:
         plan = next((item for item in self.list_of("plans") if item["pull"] == name and item["current"]), None)
         return None if plan is None or plan["published"] is None else {**pull, "plan": plan}
 
-    def _find_release(self, name: str) -> Json | None:
-        return next((item for item in self.list_of("releases") if item["pull"] == name and item["serial"]), None)
+    def _find_release(self, commit: str) -> Json | None:
+        return next((item for item in self.list_of("releases") if item["source"] == commit and item["serial"]), None)
 
     def _post(self, path: str, user: str, body: Json) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", json=body, auth=(user, self.passwords[user]), timeout=30)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from gitops.cli.demo.desk import Desk
 from gitops.cli.demo.people import Person
 from gitops.cli.demo.programs import Ended
@@ -145,9 +147,9 @@ class Story:
     def decide(self, planned: Mapping[str, Any]) -> None:
         """Approve as Bob, merge, wait for the release."""
         name, digest = str(planned["pull"]), _digest_of(planned)
-        self._must_answer(self.desk.approve(name, "bob", digest).status_code, "Bob's approval")
-        self._must_answer(self.desk.merge(name, "bob", str(planned["head"])).status_code, "the merge")
-        release = self.desk.wait_for_release(name)
+        self._must_answer(self.desk.approve(name, "bob", digest), "Bob's approval")
+        merged = self._must_answer(self.desk.merge(name, "bob", str(planned["head"])), "the merge")
+        release = self.desk.wait_for_release(str(merged["commit"]))
         commit = str(release["commit"])[:12]
         self.voice.say(f"Bob approves {digest[:12]}… and merges. Release {release['serial']} is out, signed: commit {commit}.")
 
@@ -169,9 +171,11 @@ class Story:
         return ended
 
     @staticmethod
-    def _must_answer(status: int, what: str) -> None:
-        if status >= OK:
-            raise BugError(f"{what} was answered with {status}", code="B064")
+    def _must_answer(answer: httpx.Response, what: str) -> Mapping[str, Any]:
+        if answer.status_code >= OK:
+            raise BugError(f"{what} was answered with {answer.status_code}", code="B064", hint=answer.text[:500])
+        found: Mapping[str, Any] = answer.json()
+        return found
 
 
 def _digest_of(planned: Mapping[str, Any]) -> str:

@@ -1,0 +1,112 @@
+"""A forge in memory over a real bare repository, whose every answer tests decide, and which can break at any call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from gitops.errors import RemoteError
+from tests.support.people import NOW
+from webhooks.forges.port import Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
+from webhooks.records import PullKey
+
+REPOSITORY = "acme/infra"
+
+
+@dataclass
+class FakeForge:
+    """What the forge has. `break_at` calls from now on, one call raises; `lose` makes that call work first (its answer is lost)."""
+
+    bare: Path | None = None
+    pulls: dict[str, ForgePull] = field(default_factory=dict[str, ForgePull])
+    posted: list[Posted] = field(default_factory=list[Posted])
+    statuses: list[tuple[str, Status]] = field(default_factory=list[tuple[str, Status]])
+    comments: list[ForgeComment] = field(default_factory=list[ForgeComment])
+    reviews: list[ForgeReview] = field(default_factory=list[ForgeReview])
+    writers: set[str] = field(default_factory=set[str])
+    teams: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    at: datetime = NOW
+    calls: int = 0
+    break_at: int = 0
+    lose: bool = False
+
+    def forge(self) -> Forge:
+        return Forge("fake", (REPOSITORY,), self, self, self)
+
+    def tick(self) -> datetime:
+        self.at += timedelta(seconds=1)
+        return self.at
+
+    def say(self, author: str, body: str, *, is_bot: bool = False) -> ForgeComment:
+        comment = ForgeComment(f"comment:{len(self.comments) + 1}", author, body, self.tick(), is_bot)
+        self.comments.append(comment)
+        return comment
+
+    def approve(self, author: str, commit: str) -> ForgeReview:
+        review = ForgeReview(f"review:{len(self.reviews) + 1}", author, "approved", commit, self.tick())
+        self.reviews.append(review)
+        return review
+
+    def _call(self) -> None:
+        self.calls += 1
+        if self.calls == self.break_at and not self.lose:
+            raise RemoteError("broken before it was done", code="R200")
+
+    def _after(self) -> None:
+        if self.calls == self.break_at and self.lose:
+            raise RemoteError("its answer was lost", code="R200")
+
+    def read_pull(self, key: PullKey) -> ForgePull | None:
+        self._call()
+        return self.pulls.get(key.name)
+
+    def list_open(self, repository: str) -> tuple[ForgePull, ...]:
+        self._call()
+        return tuple(pull for pull in self.pulls.values() if pull.state == "open")
+
+    def list_recently_closed(self, repository: str) -> tuple[ForgePull, ...]:
+        return tuple(pull for pull in self.pulls.values() if pull.state != "open")
+
+    def find_remote(self, repository: str) -> Remote:
+        assert self.bare is not None
+        return Remote(str(self.bare), branch="main")
+
+    def head_ref(self, key: PullKey) -> str:
+        return f"refs/pull/{key.name}/head"
+
+    def find_comment(self, key: PullKey, marker: str) -> Posted | None:
+        self._call()
+        return next((item for item in self.posted if item.body.startswith(marker)), None)
+
+    def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:
+        self._call()
+        found = next((item for item in self.posted if item.ident == ident), None)
+        written = Posted(ident or str(len(self.posted) + 1), self.tick(), body)
+        if found is None:
+            self.posted.append(replace(written, ident=str(len(self.posted) + 1)))
+        else:
+            self.posted[self.posted.index(found)] = written
+        self._after()
+        return self.posted[-1] if found is None else written
+
+    def set_status(self, repository: str, commit: str, status: Status) -> None:
+        self._call()
+        self.statuses.append((commit, status))
+        self._after()
+
+    def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:
+        self._call()
+        return tuple(self.comments)
+
+    def list_reviews(self, key: PullKey) -> tuple[ForgeReview, ...]:
+        self._call()
+        return tuple(self.reviews)
+
+    def may_write(self, repository: str, login: str) -> bool:
+        self._call()
+        return login in self.writers
+
+    def is_in_team(self, repository: str, team: str, login: str) -> bool:
+        self._call()
+        return login in self.teams.get(team, set())

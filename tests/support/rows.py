@@ -1,0 +1,82 @@
+"""Settings and services for tests in one process: a store in a scratch folder, a clock that tests turn, forges that are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from tests.support.people import Clock
+from webhooks.forges.port import Forge
+from webhooks.metrics import Metrics
+from webhooks.mirrors import Mirrors
+from webhooks.services import Services
+from webhooks.settings import Settings, parse_settings
+from webhooks.store.store import open_store
+from webhooks.store.work import Work, add_job
+
+SECRET, ADMIN = "webhook-secret", "admin-token"
+
+
+def make_settings(folder: Path, **values: str) -> Settings:
+    known = {"data_dir": str(folder), "github_webhook_secret": SECRET, "admin_token": ADMIN}
+    return parse_settings({**known, **values})
+
+
+@dataclass
+class Fresh:
+    """Random bytes that tests know."""
+
+    number: int = 0
+
+    def __call__(self, size: int) -> bytes:
+        self.number += 1
+        return self.number.to_bytes(size, "big")
+
+
+@dataclass
+class Woken:
+    """Counts how often the engine was woken."""
+
+    count: int = 0
+
+    def __call__(self) -> None:
+        self.count += 1
+
+
+@dataclass
+class Bench:
+    """Services, and what stands around them."""
+
+    services: Services
+    clock: Clock
+    woken: Woken = field(default_factory=Woken)
+
+
+@contextmanager
+def make_bench(folder: Path, forges: Mapping[str, Forge] | None = None, **values: str) -> Iterator[Bench]:
+    settings, clock, woken = make_settings(folder, **values), Clock(), Woken()
+    store = open_store(settings.database_url)
+
+    def add(work: Work, delay: timedelta) -> None:
+        with store.write() as connection:
+            add_job(connection, work, clock() + delay)
+
+    services = Services(
+        settings=settings,
+        store=store,
+        forges=forges or {},
+        mirrors=Mirrors(settings.data_dir / "mirrors"),
+        metrics=Metrics(),
+        now=clock,
+        fresh=Fresh(),
+        sleep=lambda _seconds: None,
+        add_job=add,
+        wake=woken,
+    )
+    try:
+        yield Bench(services, clock, woken)
+    finally:
+        store.close()

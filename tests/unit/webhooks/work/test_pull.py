@@ -1,0 +1,362 @@
+"""One pull request through the handlers, over a real repository and a forge that breaks at every call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gitops.errors import RemoteError
+from gitops.model.observation import Observation
+from gitops.signatures.keys import generate_key
+from tests.support.fakeforge import REPOSITORY, FakeForge
+from tests.support.loop import APPROVE, HOST, RULES
+from tests.support.people import NOW
+from tests.support.project import Repository
+from tests.support.rows import Bench, make_bench
+from webhooks.forges.port import ForgePull
+from webhooks.records import HostRecord, JobRecord, PullKey, PullRecord
+from webhooks.services import look_at, release_branch, touch_pull
+from webhooks.store.approvals import list_approvals_of
+from webhooks.store.hosts import save_host
+from webhooks.store.plans import list_current_plans, list_plans_of
+from webhooks.store.pulls import find_pull
+from webhooks.store.releases import list_releases
+from webhooks.store.work import Work, finish_job, list_jobs
+from webhooks.work.pull import give_up_pull, sync_pull
+from webhooks.work.release import release_merged
+from webhooks.work.repository import find_missed, reconcile
+
+KEY = PullKey(REPOSITORY, "1")
+HANDLERS = {"pull": sync_pull, "release": release_merged, "repository": reconcile}
+
+
+class Scene:
+    """A bench, a forge and a repository with a pull request."""
+
+    def __init__(self, bench: Bench, fake: FakeForge, work: Repository) -> None:
+        self.bench, self.fake, self.work = bench, fake, work
+        self.services = bench.services
+
+    def do(self, work: Work) -> None:
+        HANDLERS[work.kind](self.services, JobRecord(0, work.kind, work.key, work.payload, "running", 0, NOW))
+
+    def do_all(self) -> None:
+        """Do the rows that wait, and those that they ask for."""
+        for _ in range(50):
+            with self.services.store.write() as connection:
+                found = list_jobs(connection)
+                for job in found:
+                    finish_job(connection, job.ident)
+            if not found:
+                return
+            for job in found:
+                self.do(Work(job.kind, job.key, job.payload))
+        raise AssertionError("it never comes to rest")
+
+    def push(self, text: str, hosts: int = 1, branch: str = "change", files: dict[str, str] | None = None) -> str:
+        assert self.fake.bare is not None
+        self.work.git("checkout", "-q", "-B", branch)
+        content = {f"inventory/web-{number}.yaml": HOST.format(number=number, text=text) for number in range(1, hosts + 1)}
+        head = self.work.commit({**content, **(files or {})}, text)
+        self.work.git("push", "-q", "-f", str(self.fake.bare), f"HEAD:refs/heads/{branch}", "HEAD:refs/pull/1/head")
+        known = self.fake.pulls.get("1", ForgePull(KEY, "Greet", "alice", head, "main", contributors=("alice",)))
+        self.fake.pulls["1"] = replace(known, head=head, version=head)
+        return head
+
+    def merge(self) -> str:
+        assert self.fake.bare is not None
+        self.work.git("checkout", "-q", "main")
+        self.work.git("merge", "-q", "--no-ff", "-m", "merge", "change")
+        self.work.git("push", "-q", str(self.fake.bare), "main")
+        merged = self.work.git("rev-parse", "HEAD")
+        self.fake.pulls["1"] = replace(self.fake.pulls["1"], state="merged", merged=merged)
+        return merged
+
+    def pull(self) -> PullRecord:
+        with self.services.store.read() as connection:
+            found = find_pull(connection, KEY)
+        assert found is not None
+        return found
+
+    def digest(self) -> str:
+        found = APPROVE.search(self.fake.posted[0].body)
+        assert found is not None
+        return found[1]
+
+    def touch(self, reason: str = "") -> None:
+        self.do(touch_pull(KEY, reason=reason))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    work, bare = Repository.make(tmp_path / "work", {"gitops.yaml": RULES}), tmp_path / "infra.git"
+    work.git("clone", "-q", "--bare", ".", str(bare))
+    fake = FakeForge(bare, writers={"alice", "bob", "dave"}, teams={"sre": {"bob"}})
+    with make_bench(tmp_path / "data", {REPOSITORY: fake.forge()}) as bench:
+        signing = replace(bench.services, key=generate_key())
+        yield Scene(replace(bench, services=signing), fake, work)
+
+
+def test_doing_it_again_says_nothing_again(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    said, statuses = list(scene.fake.posted), list(scene.fake.statuses)
+    scene.bench.clock.at = NOW.replace(year=2027)
+    scene.touch()
+    scene.touch("observed")
+    scene.touch("plan")
+    assert [item.body for item in scene.fake.posted] == [item.body for item in said]
+    assert scene.fake.statuses[: len(statuses)] == statuses
+    with scene.services.store.read() as connection:
+        assert len(list_plans_of(connection, KEY)) == 1
+
+
+@pytest.mark.parametrize("lose", [False, True])
+def test_broken_at_every_call_there_is_one_comment_and_the_same_end(scene: Scene, lose: bool) -> None:
+    scene.push("hello")
+    step = 0
+    while True:
+        step += 1
+        fake = FakeForge(scene.fake.bare, scene.fake.pulls, writers=scene.fake.writers, teams=scene.fake.teams)
+        fake.break_at, fake.lose = step, lose
+        folder = scene.services.settings.data_dir / f"step-{step}"
+        with make_bench(folder, {REPOSITORY: fake.forge()}) as bench:
+            again = Scene(bench, fake, scene.work)
+            broke = False
+            try:
+                again.touch()
+            except RemoteError:
+                broke = True
+                again.touch()
+            assert len(fake.posted) == 1
+            assert APPROVE.search(fake.posted[0].body)
+            assert [status.state for _, status in fake.statuses if status.context == "gitops/plan"][-1] == "success"
+            with bench.services.store.read() as connection:
+                (plan,) = list_current_plans(connection, KEY)
+            assert plan.published == fake.posted[0].at
+        if not broke and fake.calls < step:
+            break
+        assert step < 40
+    assert step > 5
+
+
+def test_a_merge_is_released_once_though_its_records_are_lost(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    merged = scene.merge()
+    scene.touch()
+    # The process dies after the push: what was written of it is gone, the branch is not.
+    before = scene.services.store
+    scene.do(release_branch(REPOSITORY, "main"))
+    with before.write() as connection:
+        (made,) = list_releases(connection)
+        connection.exec_driver_sql("delete from releases")
+        connection.exec_driver_sql("update approvals set state = 'counted', serial = 0")
+    scene.do(release_branch(REPOSITORY, "main"))
+    scene.do_all()
+    with before.read() as connection:
+        (again,) = list_releases(connection)
+        (approval,) = list_approvals_of(connection, KEY)
+    assert (again.state, again.serial, again.commit, again.digest) == ("released", 1, made.commit, made.digest)
+    assert (again.source, again.pull) == (merged, "1")
+    assert (approval.state, approval.serial) == ("spent", 1)
+    assert scene.pull().is_settled
+    assert "released as serial 1" in scene.fake.posted[0].body
+    scene.touch()
+    assert len(scene.fake.posted) == 1
+
+
+def test_without_a_key_a_merge_waits_for_another_signer(scene: Scene) -> None:
+    scene.services = replace(scene.services, key=None)
+    scene.push("hello")
+    scene.touch()
+    scene.merge()
+    scene.touch()
+    scene.do_all()
+    assert "waits for a signer" in scene.fake.posted[0].body
+
+
+def test_rules_that_a_merge_loosens_do_not_judge_it(scene: Scene) -> None:
+    scene.do(release_branch(REPOSITORY, "main"))
+    scene.push("hello", files={"gitops.yaml": RULES.replace("required: 1", "required: 0")})
+    scene.touch()
+    assert "Approvals: 0 of 1" in scene.fake.posted[0].body
+    scene.merge()
+    scene.touch()
+    scene.do_all()
+    assert "held" in scene.fake.posted[0].body
+    # Held, it can still be approved, by the rules of before.
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    scene.do_all()
+    assert "released as serial 1" in scene.fake.posted[0].body
+
+
+def test_a_merged_config_with_errors_is_not_released(scene: Scene) -> None:
+    scene.push("hello", files={"inventory/bad.yaml": HOST.format(number=7, text="x").replace("content", "contents")})
+    scene.touch()
+    assert scene.pull().planning == "invalid"
+    scene.merge()
+    scene.touch()
+    scene.do_all()
+    with scene.services.store.read() as connection:
+        (found,) = list_releases(connection)
+    assert (found.state, found.reason) == ("failed", "the merged config has errors")
+
+
+def test_what_ends_without_a_merge_is_said_and_left_alone(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    del scene.fake.pulls["1"]
+    scene.touch()
+    assert (scene.pull().state, scene.pull().is_settled) == ("closed", True)
+    assert "closed without merging" in scene.fake.posted[0].body
+    with scene.services.store.read() as connection:
+        assert list_current_plans(connection, KEY) == ()
+    scene.touch()
+    # Opened again, it is planned again.
+    scene.push("hello again")
+    scene.touch()
+    assert (scene.pull().state, scene.pull().planning) == ("open", "planned")
+
+
+def test_what_was_never_seen_open_is_none_of_our_business(scene: Scene) -> None:
+    scene.push("hello")
+    scene.merge()
+    scene.touch()
+    assert scene.fake.posted == []
+    with scene.services.store.read() as connection:
+        assert find_pull(connection, KEY) is None
+
+
+def test_a_pull_to_a_branch_that_nothing_follows_gets_no_comment(scene: Scene) -> None:
+    scene.work.git("push", "-q", str(scene.fake.bare), "main:refs/heads/other")
+    head = scene.push("hello")
+    scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], branch="other")
+    scene.touch()
+    assert scene.fake.statuses[-2:][0][1].description == "no environment is released from other"
+    assert scene.fake.statuses[-1][0] == head
+
+
+def test_a_head_that_git_does_not_show_yet_is_tried_again(scene: Scene) -> None:
+    scene.push("hello")
+    scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], head="d" * 40)
+    with pytest.raises(RemoteError, match="does not show the commit"):
+        scene.touch()
+
+
+def test_a_branch_that_is_gone_is_said(scene: Scene) -> None:
+    scene.push("hello")
+    scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], branch="nowhere")
+    with pytest.raises(RemoteError, match="the branch nowhere is not there"):
+        scene.touch()
+
+
+def test_giving_up_is_said_on_the_pull_request(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    job = JobRecord(1, "pull", str(KEY), {"repository": REPOSITORY, "name": "1"}, "dead", 8, NOW)
+    give_up_pull(scene.services, job, "R205: no network at example.org")
+    body = scene.fake.posted[0].body
+    assert "planning" in body
+    assert "failed" in body
+    assert "R205" in body
+    assert "example.org" not in body
+    assert [status.state for _, status in scene.fake.statuses if status.context == "gitops/plan"][-1] == "error"
+    # A person can ask again.
+    scene.fake.say("bob", "/gitops plan")
+    scene.touch()
+    scene.do_all()
+    assert scene.pull().planning == "planned"
+
+
+def test_pushers_that_webhooks_name_lose_the_right(scene: Scene) -> None:
+    scene.push("hello")
+    scene.do(touch_pull(KEY, pusher="bob"))
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    assert "own work" in scene.fake.posted[0].body
+
+
+def test_a_comment_that_is_removed_takes_its_approval_along(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    assert "Approvals: 1 of 1" in scene.fake.posted[0].body
+    scene.fake.comments.clear()
+    scene.touch()
+    assert "the comment was removed" in scene.fake.posted[0].body
+
+
+def test_only_those_who_may_write_and_the_author_have_it_planned_again(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    scene.fake.say("mallory", "/gitops plan")
+    scene.touch()
+    with scene.services.store.read() as connection:
+        assert [job for job in list_jobs(connection) if job.payload.get("again") == "plan"] == []
+    scene.fake.say("mallory", "/gitops dance")
+    scene.touch()
+    assert "there is no such command" in scene.fake.posted[0].body
+
+
+def test_an_environment_that_is_taken_away_is_said(scene: Scene) -> None:
+    staging = RULES + "    staging:\n      hosts: {env: staging}\n"
+    scene.work.commit({"gitops.yaml": staging}, "staging")
+    scene.work.git("push", "-q", str(scene.fake.bare), "main")
+    scene.push("hello", files={"gitops.yaml": RULES})
+    scene.touch()
+    assert "staging" in scene.fake.posted[0].body
+    assert "stay on their last release" in scene.fake.posted[0].body
+
+
+def test_what_is_observed_changes_the_plan_but_not_when_only_the_time_does(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    first = scene.fake.posted[0].body
+    seen = Observation("web-1", NOW, {"init": "systemd"}, {})
+    with scene.services.store.write() as connection:
+        save_host(connection, HostRecord("web-1", "production", NOW, observation=seen))
+    scene.touch("observed")
+    second = scene.fake.posted[0].body
+    assert second != first
+    with scene.services.store.write() as connection:
+        save_host(connection, HostRecord("web-1", "production", NOW, observation=replace(seen, at=NOW.replace(hour=13))))
+    scene.touch("observed")
+    assert scene.fake.posted[0].body == second
+    with scene.services.store.read() as connection:
+        assert len(list_plans_of(connection, KEY)) == 2
+
+
+def test_the_reconciler_asks_for_what_was_missed_and_for_nothing_else(scene: Scene) -> None:
+    scene.push("hello")
+    scene.do(look_at(REPOSITORY))
+    scene.do_all()
+    assert APPROVE.search(scene.fake.posted[0].body)
+    scene.do(look_at(REPOSITORY))
+    with scene.services.store.read() as connection:
+        assert list_jobs(connection) == ()
+    del scene.fake.pulls["1"]
+    scene.do(look_at(REPOSITORY))
+    scene.do_all()
+    assert scene.pull().state == "closed"
+
+
+def test_what_is_missed() -> None:
+    known = PullRecord(KEY, "t", "alice", "a", "main", target="m1", planning="planned", version="v1")
+    pull = ForgePull(KEY, "t", "alice", "a", "main", version="v1")
+    branches = {"main": "m1"}
+    assert find_missed({KEY: pull}, {KEY: known}, branches) == ()
+    assert find_missed({KEY: pull}, {}, branches) == (KEY,)
+    assert find_missed({}, {KEY: known}, branches) == (KEY,)
+    for changed in (replace(pull, head="b"), replace(pull, version="v2"), replace(pull, version=""), replace(pull, branch="x")):
+        assert find_missed({KEY: changed}, {KEY: known}, branches) == (KEY,)
+    assert find_missed({KEY: pull}, {KEY: known}, {"main": "m2"}) == (KEY,)
+    assert find_missed({KEY: pull}, {KEY: replace(known, planning="failed")}, {"main": "m2"}) == ()
+    assert find_missed({KEY: pull}, {KEY: replace(known, planning="waiting")}, branches) == (KEY,)

@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from gitops.source.snapshot import Snapshot, snapshot_commit
 
 REQUEST_SCHEMA = "gitops/compile-request/v1"
 FAILED_SCHEMA = "gitops/compile-failed/v1"
+SCRATCH = "trueup-compile-"
 NO_COMMIT = "C613"
 SPACE_OF_GO = 4  # cue reserves address space that it does not use; its data is bounded all the same
 ERROR_TAIL, LAST_WORDS = 2000, 200
@@ -63,7 +65,7 @@ def compile_commit(
     """
     bounds = bounds or Bounds()
     request = _encode_request(Work(repository.absolute(), head, target, subpath), bounds)
-    with tempfile.TemporaryDirectory(prefix="trueup-compile-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch:
         return _run_child(request, Path(scratch), bounds)
 
 
@@ -81,8 +83,19 @@ def main() -> None:
         )
     except MemoryError:
         written = encode_answer(_stopped(bounds.too_much))
-    sys.stdout.buffer.write(written)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(written)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _clean_up_alone()
+
+
+def _clean_up_alone() -> None:
+    """The parent is gone (killed): remove the scratch folder that it made for us, and end without a word."""
+    scratch = Path.cwd()
+    if scratch.name.startswith(SCRATCH):
+        shutil.rmtree(scratch, ignore_errors=True)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def answer_request(work: Work, bounds: Bounds) -> CompiledCommit:

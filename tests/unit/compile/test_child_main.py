@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -122,3 +123,25 @@ def test_limits_are_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(BugError) as caught:
         child.compile_commit(tmp_path, "a" * 40, bounds=Bounds(7))
     assert "[1073741824, 9, 0, 4294967296]" in str(caught.value)
+
+
+def test_a_child_whose_parent_is_gone_cleans_up_and_ends_quietly(tmp_path: Path) -> None:
+    repository = Repository.make(tmp_path / "repo")
+    scratch = tmp_path / f"{child.SCRATCH}x"
+    scratch.mkdir()
+    request = child._encode_request(Work(repository.path, repository.git("rev-parse", "HEAD")), BOUNDS)
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", child.START, str(child.ROOT)],
+        cwd=scratch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    process.stdin.write(request)
+    process.stdin.close()
+    words = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(30) == 0
+    assert words == b""
+    assert not scratch.exists()

@@ -70,12 +70,16 @@ class Running:
 
 def create_app(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Starlette:
     """Make the application; raise UsageError (exit 1) for settings that cannot work, or a data folder in use."""
-    lock = _lock_folder(settings.data_dir)
-    store = open_store(settings.database_url)
-    services, engine = _make_services(settings, store, now)
-    gate = _make_gate(settings, now)
-    watch = _make_watch(services)
-    routes = [*make_api(services, gate), *_make_pages(services, gate, watch)]
+    with contextlib.ExitStack() as opened:
+        lock = _lock_folder(settings.data_dir)
+        opened.callback(os.close, lock)
+        store = open_store(settings.database_url)
+        opened.callback(store.close)
+        services, engine = _make_services(settings, store, now)
+        gate = _make_gate(settings, now)
+        watch = _make_watch(services)
+        routes = [*make_api(services, gate), *_make_pages(services, gate, watch)]
+        opened.pop_all()  # from here on the lifespan closes them
     running = Running(services, engine, _make_ticker(services, watch), lock)
     return Starlette(
         routes=routes,

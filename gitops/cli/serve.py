@@ -36,10 +36,10 @@ def command(file: Path | None, data: Path | None, listen: str, repo: Path | None
     """Run the service: webhooks, API and pages."""
     given = {"data_dir": data, "listen": listen, "local_repository": repo}
     settings = read_settings(file, {name: str(value) for name, value in given.items() if value})
-    _set_up_log(log_format)
     listening = _listen(settings.host, settings.port)
     url = _url_of(settings.host, listening.getsockname()[1])
     app = create_app(replace(settings, public_url=settings.public_url or url))
+    _set_up_log(log_format)
     config = uvicorn.Config(
         app,
         log_config=None,

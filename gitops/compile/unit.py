@@ -14,7 +14,7 @@ from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import render_template
 from gitops.config.config import ResourceNode
 from gitops.config.node import Node, name_type, to_json
-from gitops.config.resources import check_values, known_attributes
+from gitops.config.resources import check_types, check_values, known_attributes
 from gitops.config.yaml import decode_text
 from gitops.errors import ConfigError, MalformedError
 from gitops.model.address import Address, parse_address
@@ -125,7 +125,7 @@ class UnitCompiler:
         what = f"{node.kind}:{name.value}"
         expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
         self._check_secrets(node.kind, expanded, what)
-        problems = check_values(node.kind, expanded, what, place=node.place)
+        problems = _check(node, expanded, what)
         if problems:
             self._diagnostics.extend(problems[1:])
             raise CompileError(problems[0])
@@ -238,6 +238,14 @@ class UnitCompiler:
             except MalformedError as error:
                 raise fail("C201", error.message, node.place, width=node.width) from error
         return found
+
+
+def _check(node: ResourceNode, expanded: Mapping[str, Node], what: str) -> list[Diagnostic]:
+    """Check what interpolation brought; what was written so was checked when it was read."""
+    if not node.is_checked:
+        return check_values(node.kind, expanded, what, place=node.place)
+    brought = {key: item for key, item in expanded.items() if item is not node.attributes[key]}
+    return check_types(node.kind, brought, what) if brought else []
 
 
 def _normalise(kind: str, attributes: Mapping[str, Json], *, is_sensitive: bool) -> dict[str, Json]:

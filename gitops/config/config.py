@@ -50,7 +50,10 @@ class ModuleUse:
 
 @dataclass(frozen=True)
 class ResourceNode:
-    """A resource as written. `attributes` include `template` and `source`; the edges, `when`, `for_each` and `drift` are Nodes."""
+    """A resource as written. `attributes` include `template` and `source`; the edges, `when`, `for_each` and `drift` are Nodes.
+
+    `is_checked` says that all is well but for what `${…}` will bring.
+    """
 
     kind: str
     name: Node
@@ -62,6 +65,7 @@ class ResourceNode:
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     for_each: Node | None = None
     drift: str = ""
+    is_checked: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def read_resource(node: Node, findings: Findings) -> ResourceNode | None:
     attributes = {key: item for key, item in node.entries.items() if key != kind and key not in COMMON}
     what = f"{kind}:{name.text}"
     is_known = _check_keys(kind, attributes, node, what, findings)
-    for diagnostic in check_values(kind, attributes, what, place=node.key_place(kind), literal_only=True):
+    problems = check_values(kind, attributes, what, place=node.key_place(kind), literal_only=True)
+    for diagnostic in problems:
         findings.add_diagnostic(diagnostic)
     resource = ResourceNode(
         kind=kind,
@@ -70,6 +71,7 @@ def read_resource(node: Node, findings: Findings) -> ResourceNode | None:
         when=_read_when(reader, findings),
         for_each=reader.get("for_each"),
         drift=reader.choice("drift", DRIFTS, ""),
+        is_checked=is_known and not problems,
     )
     if not is_known:
         findings.lost.add(f"{kind}:{name.text}")
@@ -95,7 +97,21 @@ def find_kind(node: Node, findings: Findings) -> str | None:
 def check_values(
     kind: str, attributes: Mapping[str, Node], what: str, *, place: Place, literal_only: bool = False
 ) -> list[Diagnostic]:
-    """Check values against the kind's Spec; `literal_only` leaves out those that hold `${`."""
+    """Check values against the kind's Spec, and that none is missing; `literal_only` leaves out those that hold `${`."""
+    found = check_types(kind, attributes, what, literal_only=literal_only)
+    known = known_attributes(kind)
+    missing = [key for key, item in known.items() if item.is_required and key not in attributes]
+    state = attributes.get("state")
+    if kind in UNLESS_ABSENT and UNLESS_ABSENT[kind] not in attributes and (state is None or state.value == "present"):
+        missing.append(UNLESS_ABSENT[kind])
+    found.extend(
+        Diagnostic("C106", f"{what}: `{key}` is missing, expected {describe_type(known[key])}", place) for key in missing
+    )
+    return found
+
+
+def check_types(kind: str, attributes: Mapping[str, Node], what: str, *, literal_only: bool = False) -> list[Diagnostic]:
+    """Check values against the kind's Spec."""
     known = known_attributes(kind)
     found: list[Diagnostic] = []
     for key, node in attributes.items():
@@ -109,13 +125,6 @@ def check_values(
             decode_value(described, to_json(node))
         except ValueError as error:
             found.append(Diagnostic("C105", f"{what}: `{key}`: {error}", node.place, width=node.width))
-    missing = [key for key, item in known.items() if item.is_required and key not in attributes]
-    state = attributes.get("state")
-    if kind in UNLESS_ABSENT and UNLESS_ABSENT[kind] not in attributes and (state is None or state.value == "present"):
-        missing.append(UNLESS_ABSENT[kind])
-    found.extend(
-        Diagnostic("C106", f"{what}: `{key}` is missing, expected {describe_type(known[key])}", place) for key in missing
-    )
     return found
 
 

@@ -105,9 +105,8 @@ def main(arguments: list[str]) -> int:
     print(f"{hosts} hosts × {MODULES * PER_MODULE + OWN} resources, whole process\n")
     print(f"{'':34}{'seconds':>9}{'cpu':>7}{'goal':>8}  met{'MB':>7}")
     for item in (cold, again, change, own):
-        print(
-            f"{item.what:34}{item.seconds:9.2f}{item.processor:7.2f}{item.goal:8.1f}  {'yes' if item.seconds <= item.goal else 'NO '}{item.megabytes:7}"
-        )
+        is_met = "yes" if item.seconds <= item.goal else "NO "
+        print(f"{item.what:34}{item.seconds:9.2f}{item.processor:7.2f}{item.goal:8.1f}  {is_met}{item.megabytes:7}")
     return 0 if all(item.seconds <= item.goal for item in (cold, again, change, own)) else 1
 
 

@@ -43,6 +43,7 @@ from webhooks.mirrors import Mirrors
 from webhooks.records import PullKey
 from webhooks.services import Services, look_at, touch_pull
 from webhooks.settings import Settings
+from webhooks.store.runs import forget_runs
 from webhooks.store.store import Store, open_store
 from webhooks.store.work import forget_deliveries
 from webhooks.ui.api import make_local_api
@@ -54,7 +55,7 @@ from webhooks.work.release import release_merged
 from webhooks.work.repository import reconcile
 
 WATCH_SECONDS, DAY = 1, 86_400
-KEPT = timedelta(days=30)
+KEPT, RUNS_KEPT = timedelta(days=30), timedelta(days=90)
 PRIVATE = 0o700
 
 
@@ -201,6 +202,7 @@ def _touch(services: Services, key: PullKey) -> None:
 def _forget(services: Services) -> None:
     with services.store.write() as connection:
         forget_deliveries(connection, services.now() - KEPT)
+        forget_runs(connection, services.now() - RUNS_KEPT)
 
 
 def _lock_folder(folder: Path) -> int:

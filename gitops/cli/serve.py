@@ -20,7 +20,7 @@ from webhooks.settings import read_settings
 
 GRACE_SECONDS = 10
 BACKLOG = 256
-LIMIT = 200
+LIMIT = 4000
 KEEP_ALIVE = 30
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from webhooks.records import RunRecord
 from webhooks.store.columns import need_time, pack_time
@@ -37,6 +38,11 @@ def list_runs(connection: Connection, *, host: str = "", limit: int = MOST, offs
 def count_runs(connection: Connection, *, host: str = "") -> int:
     """Count them."""
     return connection.execute(_narrow(select(func.count()).select_from(runs), host)).scalar_one()
+
+
+def forget_runs(connection: Connection, before: datetime) -> int:
+    """Remove runs received before a time; give how many."""
+    return connection.execute(delete(runs).where(runs.c.received < pack_time(before))).rowcount
 
 
 def _narrow(query: Any, host: str) -> Any:

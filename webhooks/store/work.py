@@ -92,7 +92,8 @@ def release_jobs(connection: Connection, now: datetime | None = None) -> int:
 
 
 def finish_job(connection: Connection, ident: int) -> None:
-    """Remove a job that is done."""
+    """Remove a job that is done, and dead ones of the same kind and key: what they could not do is done now."""
+    _forget_dead(connection, ident)
     connection.execute(delete(jobs).where(jobs.c.ident == ident))
 
 
@@ -104,7 +105,8 @@ def postpone_job(connection: Connection, ident: int, run_at: datetime, *, attemp
 
 
 def bury_job(connection: Connection, ident: int, *, attempts: int, error: str) -> None:
-    """Give a job up."""
+    """Give a job up; of one kind and key only the last one given up stays."""
+    _forget_dead(connection, ident)
     connection.execute(update(jobs).where(jobs.c.ident == ident).values(state="dead", lease=None, attempts=attempts, error=error))
 
 
@@ -125,6 +127,13 @@ def find_next_time(connection: Connection) -> datetime | None:
     """Give when the next waiting job is due."""
     found = connection.execute(select(func.min(jobs.c.run_at)).where(jobs.c.state == "ready")).scalar()
     return unpack_time(found)
+
+
+def _forget_dead(connection: Connection, ident: int) -> None:
+    row = connection.execute(select(jobs).where(jobs.c.ident == ident)).first()
+    if row is not None:
+        same = (jobs.c.kind == row.kind) & (jobs.c.key == row.key) & (jobs.c.state == "dead")
+        connection.execute(delete(jobs).where(same))
 
 
 def _make_ready(connection: Connection, row: Row[Any], run_at: str, attempts: int, error: str) -> None:

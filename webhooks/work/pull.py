@@ -87,6 +87,7 @@ def _has_ended(services: Services, pull: PullRecord) -> bool:
 def _merge_records(services: Services, found: ForgePull, known: PullRecord | None, pushers: Sequence[str]) -> PullRecord:
     base = known or PullRecord(found.key, found.title, found.author, found.head, found.branch)
     is_reopened = base.is_settled and found.state == "open"
+    is_moved = base.branch != found.branch
     return replace(
         base,
         title=found.title,
@@ -99,7 +100,7 @@ def _merge_records(services: Services, found: ForgePull, known: PullRecord | Non
         url=found.url,
         version=found.version,
         is_settled=base.is_settled and not is_reopened,
-        planning="waiting" if is_reopened else base.planning,
+        planning="waiting" if is_reopened or is_moved else base.planning,
         updated=services.now() if _has_changed(found, known) else base.updated,
     )
 

@@ -237,3 +237,21 @@ def test_the_ticker_calls_at_once_and_again() -> None:
         wait_for(lambda: len(calls) >= 2, 10)
     finally:
         ticker.stop()
+
+
+def test_of_one_thing_only_the_last_failure_stays_until_it_is_done(store: Store) -> None:
+    clock, is_broken = Clock(), [True]
+
+    def run(job: JobRecord) -> None:
+        if is_broken:
+            raise RemoteError("no network")
+
+    engine = make_engine(store, clock, run)
+    for _ in range(3):
+        engine.add(Work("pull", "a#1"))
+        run_all(engine, clock)
+    assert states(store) == {"dead": 1}
+    is_broken.clear()
+    engine.add(Work("pull", "a#1"))
+    assert engine.run_next()
+    assert states(store) == {}

@@ -155,6 +155,8 @@ def test_a_run_is_kept_once(store: Store) -> None:
         assert not runs.add_run(connection, RunRecord(**{**vars(record), "result": "failed"}))
         assert runs.list_runs(connection, host="web-1") == (record,)
         assert runs.count_runs(connection, host="web-2") == 0
+        assert runs.forget_runs(connection, NOW) == 0
+        assert runs.forget_runs(connection, NOW + timedelta(seconds=1)) == 1
 
 
 def test_lists_are_pages(store: Store) -> None:

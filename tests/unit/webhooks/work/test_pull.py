@@ -243,6 +243,17 @@ def test_a_pull_to_a_branch_that_nothing_follows_gets_no_comment(scene: Scene) -
     assert scene.fake.statuses[-1][0] == head
 
 
+def test_a_pull_that_is_sent_to_another_branch_is_planned_for_that_one(scene: Scene) -> None:
+    scene.work.git("push", "-q", str(scene.fake.bare), "main:refs/heads/other")
+    scene.push("hello")
+    scene.touch()
+    assert APPROVE.search(scene.fake.posted[0].body)
+    # Both branches are the same commit: only the name tells that nothing is released from there.
+    scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], branch="other")
+    scene.touch()
+    assert not APPROVE.search(scene.fake.posted[0].body)
+
+
 def test_a_head_that_git_does_not_show_yet_is_tried_again(scene: Scene) -> None:
     scene.push("hello")
     scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], head="d" * 40)

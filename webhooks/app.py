@@ -41,7 +41,7 @@ from webhooks.jobs.ticker import Ticker
 from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
 from webhooks.records import PullKey
-from webhooks.services import Services, look_at, touch_pull
+from webhooks.services import Services, look_at, renew_releases, touch_pull
 from webhooks.settings import Settings
 from webhooks.store.runs import forget_runs
 from webhooks.store.store import Store, open_store
@@ -52,6 +52,7 @@ from webhooks.ui.routes import make_pages
 from webhooks.ui.signers import name_signers
 from webhooks.work.pull import give_up_pull, sync_pull
 from webhooks.work.release import release_merged
+from webhooks.work.renew import renew
 from webhooks.work.repository import reconcile
 
 WATCH_SECONDS, DAY = 1, 86_400
@@ -128,6 +129,7 @@ def _make_services(settings: Settings, store: Store, now: Callable[[], datetime]
         pull=Handler(partial(sync_pull, services), partial(give_up_pull, services)),
         repository=Handler(partial(reconcile, services)),
         release=Handler(partial(release_merged, services)),
+        renew=Handler(partial(renew, services)),
     )
     return services, engine
 
@@ -189,6 +191,7 @@ def _make_ticker(services: Services, watch: Watch | None) -> Ticker:
     ticker = Ticker()
     for repository in services.forges:
         ticker.every(services.settings.poll_seconds, partial(services.add_job, look_at(repository), timedelta(0)))
+        ticker.every(DAY, partial(services.add_job, renew_releases(repository), timedelta(0)))
     if watch is not None:
         ticker.every(WATCH_SECONDS, watch.look)
     ticker.every(DAY, partial(_forget, services))

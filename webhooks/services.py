@@ -76,3 +76,8 @@ def look_at(repository: str, delivery: str = "") -> Work:
 def release_branch(repository: str, branch: str, delivery: str = "") -> Work:
     """Make the job that releases what was merged into a branch."""
     return Work("release", f"{repository}@{branch}", {"repository": repository, "branch": branch}, delivery)
+
+
+def renew_releases(repository: str) -> Work:
+    """Make the job that issues again what has lived half of its time."""
+    return Work("renew", repository, {"repository": repository})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,20 +18,21 @@ from tests.support.people import NOW
 from tests.support.project import Repository
 from tests.support.rows import Bench, make_bench
 from webhooks.forges.port import ForgePull
-from webhooks.records import HostRecord, JobRecord, PullKey, PullRecord
-from webhooks.services import look_at, release_branch, touch_pull
+from webhooks.records import HostRecord, JobRecord, PullKey, PullRecord, ReleaseRecord
+from webhooks.services import look_at, release_branch, renew_releases, touch_pull
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.hosts import save_host
 from webhooks.store.plans import list_current_plans, list_plans_of
 from webhooks.store.pulls import find_pull
-from webhooks.store.releases import list_releases
+from webhooks.store.releases import list_releases, save_release
 from webhooks.store.work import Work, finish_job, list_jobs
 from webhooks.work.pull import give_up_pull, sync_pull
 from webhooks.work.release import release_merged
+from webhooks.work.renew import renew
 from webhooks.work.repository import find_missed, reconcile
 
 KEY = PullKey(REPOSITORY, "1")
-HANDLERS = {"pull": sync_pull, "release": release_merged, "repository": reconcile}
+HANDLERS = {"pull": sync_pull, "release": release_merged, "repository": reconcile, "renew": renew}
 
 
 class Scene:
@@ -169,6 +171,35 @@ def test_a_merge_is_released_once_though_its_records_are_lost(scene: Scene) -> N
     assert "released as serial 1" in scene.fake.posted[0].body
     scene.touch()
     assert len(scene.fake.posted) == 1
+
+
+def test_a_release_is_issued_again_at_half_of_its_life_and_no_earlier(scene: Scene) -> None:
+    scene.do(renew_releases(REPOSITORY))
+    scene.push("hello")
+    scene.touch()
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    scene.merge()
+    scene.touch()
+    scene.do_all()
+    serials: list[int] = []
+    for days in (0, 40, 6, 40, 5):
+        scene.bench.clock.at += timedelta(days=days)
+        scene.do(renew_releases(REPOSITORY))
+        with scene.services.store.read() as connection:
+            serials.extend(item.serial for item in list_releases(connection) if item.state == "released")
+    assert serials == [1, 1, 2, 2, 3]
+    scene.services = replace(scene.services, key=None)
+    scene.do(renew_releases(REPOSITORY))
+
+
+def test_what_cannot_be_issued_again_is_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    odd = ReleaseRecord(REPOSITORY, "production", "a" * 40, "released", NOW, serial=1, branch="main")
+    with scene.services.store.write() as connection:
+        save_release(connection, odd)
+        save_release(connection, replace(odd, environment="gone", branch="nowhere"))
+    scene.do(renew_releases(REPOSITORY))
+    assert "production could not be issued again" in caplog.text
 
 
 def test_without_a_key_a_merge_waits_for_another_signer(scene: Scene) -> None:

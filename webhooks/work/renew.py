@@ -1,0 +1,87 @@
+"""Issue releases again at half of their life, with the same content, so that agents never meet an expired one while the service lives.
+
+Needs no approval, since nothing changes for any host. Only a service that signs does it; read from the release branch, so that another
+signer's release counts as well.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from gitops.errors import TrueupError
+from gitops.model.manifest import Manifest
+from gitops.pipeline.child import compile_commit
+from gitops.pipeline.release import ReleaseOrder, make_release
+from gitops.pipeline.released import read_released
+from webhooks.forges.port import Remote
+from webhooks.records import JobRecord, ReleaseRecord
+from webhooks.services import Services
+from webhooks.store.releases import list_releases, save_release
+
+LOG = logging.getLogger("trueup.release")
+LOOKED_AT = 500
+PAUSE = 0.2
+
+
+def renew(services: Services, job: JobRecord) -> None:
+    """Do the job `renew`: look at the last release of each environment; one that cannot be renewed does not stop the others."""
+    repository = job.payload["repository"]
+    if services.key is None:
+        return
+    newest = _find_newest(services, repository)
+    if not newest:
+        return
+    mirror, remote = services.mirrors.refresh(services.forge_of(repository), repository)
+    for record in newest:
+        try:
+            _renew(services, record, mirror, remote)
+        except TrueupError as error:
+            LOG.warning("%s %s could not be issued again: %s", repository, record.environment, error.message)
+
+
+def is_due(manifest: Manifest, now: datetime) -> bool:
+    """Say whether half of a release's life is over."""
+    return now - manifest.issued >= (manifest.expires - manifest.issued) / 2
+
+
+def _find_newest(services: Services, repository: str) -> list[ReleaseRecord]:
+    with services.store.read() as connection:
+        known = list_releases(connection, limit=LOOKED_AT)
+    found: dict[str, ReleaseRecord] = {}
+    for record in known:
+        if record.repository == repository and record.state == "released":
+            found.setdefault(record.environment, record)
+    return [record for _, record in sorted(found.items())]
+
+
+def _renew(services: Services, record: ReleaseRecord, mirror: Path, remote: Remote) -> None:
+    deployed = read_released(mirror, record.branch, record.environment)
+    if deployed is None or services.key is None or not is_due(deployed.manifest, services.now()):
+        return
+    source = deployed.manifest.commit
+    compiled = compile_commit(mirror, source)
+    environment = compiled.environments.get(record.environment)
+    if environment is None:
+        return
+    order = ReleaseOrder(
+        repository=mirror,
+        project=deployed.manifest.repository,
+        environment=environment,
+        commit=source,
+        graphs=deployed.graphs,
+        key=services.key,
+        now=services.now(),
+        url=remote.url,
+        access=remote.environment,
+        is_forced=True,
+        compiler=deployed.manifest.compiler,
+        extensions=deployed.manifest.extensions,
+    )
+    done = make_release(order, pause=lambda attempt: services.sleep(PAUSE * (attempt + 1)))
+    LOG.info("%s %s: release %d issued again as %d", record.repository, record.environment, record.serial, done.serial)
+    with services.store.write() as connection:
+        changed = replace(record, source=source, serial=done.serial, commit=done.commit, digest=done.digest, at=services.now())
+        save_release(connection, changed)

@@ -6,8 +6,10 @@ Git for a moment: that is RemoteError, and tried again.
 
 from __future__ import annotations
 
+import logging
+import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gitops.errors import RemoteError
@@ -16,6 +18,8 @@ from gitops.source.repository import find_ref, update_mirror
 from webhooks.forges.port import Forge, Remote
 from webhooks.records import PullKey
 
+LOG = logging.getLogger("trueup.mirror")
+DAMAGED = (".lock", "corrupt", "bad object", "is empty", "not a git repository", "unable to read", "missing blob", "bad config")
 HEADS = "+refs/heads/*:refs/heads/*"
 
 
@@ -43,10 +47,28 @@ class Mirrors:
         if pull is not None and not ref.startswith("refs/heads/"):
             refs.append(f"+{ref}:refs/pulls/{pull.name}")
         with self._lock_of(repository):
-            update_mirror(remote.url, mirror, refs, access=remote.environment)
+            self._fetch(remote, mirror, refs)
         if head and not has_commit(mirror, head):
             raise RemoteError(f"{repository} does not show the commit {head[:12]} yet", code="R205")
         return mirror, remote
+
+    def tidy(self, repository: str) -> None:
+        """Pack what many fetches left; what is not reachable and young (a release about to be pushed) stays."""
+        mirror = self.path_of(repository)
+        if (mirror / "HEAD").exists():
+            with self._lock_of(repository):
+                run_git(mirror, ["gc", "--quiet"])
+
+    def _fetch(self, remote: Remote, mirror: Path, refs: Sequence[str]) -> None:
+        try:
+            update_mirror(remote.url, mirror, refs, access=remote.environment)
+        except RemoteError as error:
+            # A power cut leaves locks and half-written files behind. Everything in a mirror can be fetched again.
+            if not any(word in error.message for word in DAMAGED):
+                raise
+            LOG.warning("the mirror %s is damaged and made anew: %s", mirror.name, error.message)
+            shutil.rmtree(mirror, ignore_errors=True)
+            update_mirror(remote.url, mirror, refs, access=remote.environment)
 
     def _lock_of(self, repository: str) -> threading.Lock:
         with self._guard:

@@ -1,7 +1,7 @@
-"""Issue releases again at half of their life, with the same content, so that agents never meet an expired one while the service lives.
+"""Daily care: pack the mirror, and issue releases again at half of their life, so that agents never meet an expired one.
 
-Needs no approval, since nothing changes for any host. Only a service that signs does it; read from the release branch, so that another
-signer's release counts as well.
+Issuing again needs no approval, since nothing changes for any host. Only a service that signs does it; it reads the release branch, so
+that another signer's release counts as well.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ PAUSE = 0.2
 def renew(services: Services, job: JobRecord) -> None:
     """Do the job `renew`: look at the last release of each environment; one that cannot be renewed does not stop the others."""
     repository = job.payload["repository"]
+    services.mirrors.tidy(repository)
     if services.key is None:
         return
     newest = _find_newest(services, repository)

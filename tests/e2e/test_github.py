@@ -136,6 +136,14 @@ def test_what_an_approval_survives_and_what_it_does_not(loop: Loop) -> None:
     digest = loop.digest(pull)
     loop.say(pull, "bob", f"/gitops approve {digest}")
     loop.wait_comment(pull, "bob: nobody approves their own work")
+    # Whoever pushed it is no reviewer, though the commit names somebody else, and the webhook of the push was lost.
+    loop.write("change", "hello again", hosts=3)
+    loop.github.push(pull, by="erin")
+    loop.say(pull, "alice", "/gitops plan")
+    loop.wait_comment(pull, "hello again")
+    digest = loop.digest(pull)
+    loop.say(pull, "erin", f"/gitops approve {digest}")
+    loop.wait_comment(pull, "erin: nobody approves their own work")
     loop.say(pull, "dave", f"/gitops approve {digest}")
     loop.wait_comment(pull, "Approvals: 1 of 1")
     # The right is looked at again: dave leaves, and so does the approval.

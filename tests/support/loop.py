@@ -81,10 +81,12 @@ class Loop:
         self.deliver("push", pull)
         return merged
 
-    def push(self, pull: Pull, text: str, hosts: int = 2, files: dict[str, str] | None = None, author: str = "Alice") -> str:
-        """Push another commit to a pull request, and wait until it is planned."""
+    def push(
+        self, pull: Pull, text: str, hosts: int = 2, files: dict[str, str] | None = None, author: str = "Alice", by: str = ""
+    ) -> str:
+        """Push another commit to a pull request."""
         commit = self.write(pull.branch, text, hosts, files, author)
-        self.github.push(pull)
+        self.github.push(pull, by)
         self.deliver("pull_request.synchronize", pull)
         return commit
 

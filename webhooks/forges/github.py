@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -50,9 +50,14 @@ class GitHubPulls:
         answer = self._client.ask("GET", f"/repos/{key.repository}/pulls/{key.name}")
         if answer.status == NOT_FOUND:
             return None
-        found = _pull_of(key.repository, _table(answer, str(key)))
-        commits = self._client.ask_pages(f"/repos/{key.repository}/pulls/{key.name}/commits", PAGE)
-        return replace(found, contributors=_people_of(found.author, commits or []))
+        row = _table(answer, str(key))
+        found = _pull_of(key.repository, row)
+        commits = self._client.ask_pages(f"/repos/{key.repository}/pulls/{key.name}/commits", PAGE) or []
+        people = (
+            *_people_of(found.author, commits),
+            *self._read_pushers(row, {found.head, *(_text(item, "sha") for item in commits)}),
+        )
+        return replace(found, contributors=tuple(dict.fromkeys(people)))
 
     def list_open(self, repository: str) -> tuple[ForgePull, ...]:
         """List open pull requests."""
@@ -89,6 +94,16 @@ class GitHubPulls:
             },
             branch,
         )
+
+    def _read_pushers(self, row: Mapping[str, Any], commits: Collection[str]) -> list[str]:
+        """Name those who pushed these commits to the head's branch, whoever wrote them; nobody where the forge does not tell."""
+        repository, branch = _text(row, "head", "repo", "full_name"), _text(row, "head", "ref")
+        if not repository or not branch:
+            return []
+        answer = self._client.ask("GET", f"/repos/{repository}/activity", query={"ref": f"refs/heads/{branch}", **PAGE})
+        body: Any = answer.body
+        rows = cast("list[Any]", body) if answer.is_good and isinstance(body, list) else []
+        return [login for item in rows if _text(item, "after") in commits and (login := _text(item, "actor", "login"))]
 
     def head_ref(self, key: PullKey) -> str:
         """Give the ref that GitHub keeps for a pull request's head, forks included."""

@@ -35,12 +35,12 @@ OWNER, NAME = "acme", "infra"
 BOT = "trueup[bot]"
 TOKEN = "ghs_" + "t" * 36
 SECRET = "webhook-secret"
-ALL = frozenset(("reviews", "teams", "statuses", "commits", "links"))
+ALL = frozenset(("reviews", "teams", "statuses", "commits", "links", "activity"))
 
 
 @dataclass
 class Pull:
-    """A pull request; `opened` to `merged` are facts of the forge, the head is read from the real repository."""
+    """A pull request; the head is read from the real repository, `pushes` says which commits came by whose push."""
 
     number: int
     title: str
@@ -49,7 +49,7 @@ class Pull:
     base: str = "main"
     state: str = "open"
     merged: str = ""
-    pushers: list[str] = field(default_factory=list)
+    pushes: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -124,11 +124,14 @@ class StandIn:
         pull = Pull(max(self.pulls, default=0) + 1, title, author, branch, base)
         self.pulls[pull.number] = pull
         self.git("update-ref", f"refs/pull/{pull.number}/head", self.head(pull))
+        pull.pushes.append((self.head(pull), author))
         return pull
 
-    def push(self, pull: Pull) -> None:
-        """Tell the forge that the branch moved."""
-        self.git("update-ref", f"refs/pull/{pull.number}/head", self.git("rev-parse", f"refs/heads/{pull.branch}"))
+    def push(self, pull: Pull, by: str = "") -> None:
+        """Tell the forge that the branch moved, by the push of somebody (the author, unless said otherwise)."""
+        head = self.git("rev-parse", f"refs/heads/{pull.branch}")
+        self.git("update-ref", f"refs/pull/{pull.number}/head", head)
+        pull.pushes.append((head, by or pull.author))
 
     def comment(self, pull: Pull, author: str, body: str) -> Comment:
         """Write a comment as somebody."""
@@ -258,6 +261,7 @@ def make_app(forge: StandIn) -> Starlette:
         ("GET", f"{base}/pulls/{{number:int}}", _get_pull),
         ("GET", f"{base}/pulls/{{number:int}}/commits", _list_commits),
         ("GET", f"{base}/pulls/{{number:int}}/reviews", _list_reviews),
+        ("GET", f"{base}/activity", _list_activity),
         ("GET", f"{base}/issues/{{number:int}}/comments", _list_comments),
         ("POST", f"{base}/issues/{{number:int}}/comments", _post_comment),
         ("GET", f"{base}/issues/comments/{{ident:int}}", _get_comment),
@@ -341,6 +345,8 @@ def _pull(forge: StandIn, pull: Pull, schema: str) -> dict[str, Any]:
     found.update(number=pull.number, title=pull.title, user=_user(pull.author), state=pull.state, draft=False)
     found.update(html_url=f"{forge.url}/{OWNER}/{NAME}/pull/{pull.number}", body=None)
     found["head"].update(sha=forge.head(pull), ref=pull.branch, label=f"{OWNER}:{pull.branch}")
+    if isinstance(found["head"].get("repo"), dict):
+        found["head"]["repo"].update(name=NAME, full_name=f"{OWNER}/{NAME}")
     found["base"].update(sha=forge.git("rev-parse", f"refs/heads/{pull.base}"), ref=pull.base, label=f"{OWNER}:{pull.base}")
     found["updated_at"] = _text(forge.changed(pull))
     found["merged_at"] = _text(forge.moment) if pull.merged else None
@@ -373,6 +379,18 @@ def _list_commits(forge: StandIn, request: Request) -> tuple[int, Any]:
         commit = {**make_least("commit"), "sha": sha}
         commit.update(author=_user(_login(author)), committer=_user(_login(committer)))
         found.append(commit)
+    return 200, found
+
+
+def _list_activity(forge: StandIn, request: Request) -> tuple[int, Any]:
+    if "activity" not in forge.offers:
+        return _not_found()
+    found: list[Any] = []
+    for pull in forge.pulls.values():
+        if request.query_params.get("ref") == f"refs/heads/{pull.branch}":
+            for after, login in reversed(pull.pushes):
+                value = {**make_least("activity"), "after": after, "ref": f"refs/heads/{pull.branch}", "activity_type": "push"}
+                found.append({**value, "actor": _user(login)})
     return 200, found
 
 

@@ -69,6 +69,25 @@ def test_a_pull_with_everybody_in_it() -> None:
     assert found.contributors == ("alice", "web-flow", "carol", "x@example.org")
 
 
+def test_who_pushed_its_commits_is_in_it_whoever_wrote_them() -> None:
+    pull = {**PULL, "head": {"sha": "a" * 40, "ref": "change", "repo": {"full_name": "fork/infra"}}}
+    rows = [
+        {"after": "a" * 40, "actor": {"login": "erin"}},
+        {"after": "b" * 40, "actor": {"login": "dave"}},
+        {"after": "c" * 40, "actor": {"login": "somebody-long-ago"}},
+        {"after": "a" * 40, "actor": None},
+    ]
+    path = "GET /repos/acme/infra/pulls/7"
+    answers = {path: pull, f"{path}/commits": [{"sha": "b" * 40}], "GET /repos/fork/infra/activity": rows}
+    found = pulls_of(answers).read_pull(KEY)
+    assert found is not None
+    assert found.contributors == ("alice", "erin", "dave")
+    for refused in (403, 404):
+        found = pulls_of({**answers, "GET /repos/fork/infra/activity": refused}).read_pull(KEY)
+        assert found is not None
+        assert found.contributors == ("alice",)
+
+
 def test_a_pull_that_is_not_there_or_no_number_is_none() -> None:
     assert pulls_of({}).read_pull(KEY) is None
     for name in ("../7", "7/../8", "", "x", "٣"):

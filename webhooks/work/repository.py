@@ -6,7 +6,7 @@ for jobs; what each does is decided by reading anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from webhooks.forges.port import ForgePull
@@ -25,23 +25,30 @@ def reconcile(services: Services, job: JobRecord) -> None:
     """Do the job `repository`."""
     repository = job.payload["repository"]
     forge = services.forge_of(repository)
-    opened = {pull.key: pull for pull in forge.pulls.list_open(repository)}
+    seen = {pull.key: pull for pull in (*forge.pulls.list_recently_closed(repository), *forge.pulls.list_open(repository))}
     mirror, remote = services.mirrors.refresh(forge, repository)
     branches = list_branches(mirror)
     with services.store.read() as connection:
         known = {pull.key: pull for pull in list_unsettled(connection, repository)}
-    for key in find_missed(opened, known, branches):
+    unreleased = find_unreleased(services, repository, branches, remote.branch)
+    for key in find_missed(seen, known, branches, unreleased):
         services.add_job(touch_pull(key), SOON)
-    for branch in find_unreleased(services, repository, branches, remote.branch):
+    for branch in unreleased:
         services.add_job(release_branch(repository, branch), SOON)
 
 
 def find_missed(
-    opened: Mapping[PullKey, ForgePull], known: Mapping[PullKey, PullRecord], branches: Mapping[str, str]
+    seen: Mapping[PullKey, ForgePull],
+    known: Mapping[PullKey, PullRecord],
+    branches: Mapping[str, str],
+    unreleased: Collection[str],
 ) -> tuple[PullKey, ...]:
-    """Give the pull requests that the store does not know as they are: new, changed, on a moved base, or ended."""
-    ended = {key for key in known if key not in opened}
-    changed = {key for key, pull in opened.items() if _is_missed(pull, known.get(key), branches)}
+    """Give the pull requests that the store does not know as they are: new, changed, on a moved base, ended, or released meanwhile.
+
+    `seen` are the open ones and those that ended last.
+    """
+    changed = {key for key, pull in seen.items() if pull.state == "open" and _is_missed(pull, known.get(key), branches)}
+    ended = {key for key, record in known.items() if _has_ended(record, seen.get(key), unreleased)}
     return tuple(sorted(ended | changed, key=str))
 
 
@@ -51,6 +58,15 @@ def find_unreleased(services: Services, repository: str, branches: Mapping[str, 
         wanted = {default, *(pull.branch for pull in list_pulls(connection, repository=repository, limit=LOOKED_AT))}
         done = {item.source for item in list_releases(connection, limit=LOOKED_AT) if item.state in FINAL}
     return tuple(sorted(branch for branch in wanted if branch in branches and branches[branch] not in done))
+
+
+def _has_ended(known: PullRecord, pull: ForgePull | None, unreleased: Collection[str]) -> bool:
+    """Say whether a pull request that is not settled ended without our noticing, or something was said or done after it did."""
+    if pull is not None and pull.state == "open":
+        return False
+    if known.state == "open" or known.branch not in unreleased:
+        return True
+    return pull is not None and (not pull.version or pull.version != known.version)
 
 
 def _is_missed(pull: ForgePull, known: PullRecord | None, branches: Mapping[str, str]) -> bool:

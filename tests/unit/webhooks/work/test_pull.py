@@ -394,11 +394,24 @@ def test_what_is_missed() -> None:
     known = PullRecord(KEY, "t", "alice", "a", "main", target="m1", planning="planned", version="v1")
     pull = ForgePull(KEY, "t", "alice", "a", "main", version="v1")
     branches = {"main": "m1"}
-    assert find_missed({KEY: pull}, {KEY: known}, branches) == ()
-    assert find_missed({KEY: pull}, {}, branches) == (KEY,)
-    assert find_missed({}, {KEY: known}, branches) == (KEY,)
+    assert find_missed({KEY: pull}, {KEY: known}, branches, ()) == ()
+    assert find_missed({KEY: pull}, {}, branches, ()) == (KEY,)
+    assert find_missed({}, {KEY: known}, branches, ()) == (KEY,)
     for changed in (replace(pull, head="b"), replace(pull, version="v2"), replace(pull, version=""), replace(pull, branch="x")):
-        assert find_missed({KEY: changed}, {KEY: known}, branches) == (KEY,)
-    assert find_missed({KEY: pull}, {KEY: known}, {"main": "m2"}) == (KEY,)
-    assert find_missed({KEY: pull}, {KEY: replace(known, planning="failed")}, {"main": "m2"}) == ()
-    assert find_missed({KEY: pull}, {KEY: replace(known, planning="waiting")}, branches) == (KEY,)
+        assert find_missed({KEY: changed}, {KEY: known}, branches, ()) == (KEY,)
+    assert find_missed({KEY: pull}, {KEY: known}, {"main": "m2"}, ()) == (KEY,)
+    assert find_missed({KEY: pull}, {KEY: replace(known, planning="failed")}, {"main": "m2"}, ()) == ()
+    assert find_missed({KEY: pull}, {KEY: replace(known, planning="waiting")}, branches, ()) == (KEY,)
+
+
+def test_what_is_merged_and_held_is_only_looked_at_when_something_happens() -> None:
+    known = PullRecord(KEY, "t", "alice", "a", "main", target="m1", planning="planned", state="merged", version="v1")
+    pull = ForgePull(KEY, "t", "alice", "a", "main", state="merged", version="v1")
+    assert find_missed({KEY: pull}, {KEY: known}, {"main": "m1"}, ("main",)) == ()
+    assert find_missed({}, {KEY: known}, {"main": "m1"}, ("main",)) == ()
+    assert find_missed({KEY: replace(pull, version="v2")}, {KEY: known}, {"main": "m1"}, ("main",)) == (KEY,)
+    assert find_missed({KEY: replace(pull, version="")}, {KEY: known}, {"main": "m1"}, ("main",)) == (KEY,)
+    # It was released, and the process died before it could say so.
+    assert find_missed({KEY: pull}, {KEY: known}, {"main": "m1"}, ()) == (KEY,)
+    # What ended and was never known open is none of our business.
+    assert find_missed({KEY: pull}, {}, {"main": "m1"}, ()) == ()

@@ -16,10 +16,11 @@ REMOTE = "refs/remotes/origin/"
 
 @dataclass(frozen=True)
 class Baseline:
-    """The commit that is compared with (empty: none) and its graphs (None: nothing was ever released)."""
+    """The commit that is compared with (empty: none), its graphs (None: nothing was ever released), its serial (0: not a release)."""
 
     commit: str = ""
     graphs: Graphs | None = None
+    serial: int = 0
 
 
 def find_baseline(directory: Path, opened: Opened, environment: str, *, revision: str = "") -> Baseline:
@@ -32,7 +33,7 @@ def find_baseline(directory: Path, opened: Opened, environment: str, *, revision
     if declared is None:
         return Baseline()
     deployed = _find_deployed(directory, declared.release, environment)
-    return Baseline() if deployed is None else Baseline(deployed.manifest.commit, deployed.graphs)
+    return Baseline() if deployed is None else Baseline(deployed.manifest.commit, deployed.graphs, deployed.manifest.serial)
 
 
 def _find_deployed(directory: Path, branch: str, environment: str) -> Deployed | None:

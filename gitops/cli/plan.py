@@ -106,7 +106,7 @@ def _plan_fleet(
     selected = select_hosts(opened.built.config.hosts, asked.hosts, leaving=known) if asked.hosts else None
     project = opened.built.config.project.name
     subject = PlanSubject(project, graphs.environment, base=baseline.commit, head=opened.snapshot.commit)
-    inputs = FleetInputs(graphs, baseline.graphs, seen, only_hosts=selected, only=asked.only)
+    inputs = FleetInputs(graphs, baseline.graphs, seen, only_hosts=selected, only=asked.only, serial=baseline.serial)
     plan = plan_fleet(subject, inputs, providers=PROVIDERS)
     _write(asked.out, plan.to_bytes())
     _print_fleet(plan, asked)

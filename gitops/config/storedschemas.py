@@ -104,6 +104,7 @@ CHANGE = closed(
         "causes": many(ADDRESS),
         "reason": TEXT,
         "upper_bound": FLAG,
+        "behind": FLAG,
     },
 )
 GROUP = closed({"hosts": many(TEXT), "changes": many(CHANGE)}, {"unmanaged": many(ADDRESS)})

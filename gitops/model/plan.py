@@ -66,6 +66,7 @@ class Difference:
 class Change:
     """One line of a plan. `classification` is the class of DESIGN §4; `causes` are addresses whose change brings this one;
     `after` the digest of the state left behind (empty for remove, restart, reload, refused); `diff` lines of Git's content.
+    `is_behind`: the host was seen before it had the released state, so that a difference does not mean a change by hand.
     """
 
     address: Address
@@ -79,6 +80,7 @@ class Change:
     causes: Tuple[Address, ...] = ()
     reason: str = ""
     is_upper_bound: bool = False
+    is_behind: bool = False
 
     @property
     def verb(self) -> str:
@@ -105,6 +107,8 @@ class Change:
             table["reason"] = self.reason
         if self.is_upper_bound:
             table["upper_bound"] = True
+        if self.is_behind:
+            table["behind"] = True
         return table
 
     @staticmethod
@@ -123,6 +127,7 @@ class Change:
             causes=tuple(parse_address(text) for text in fields.texts("causes")),
             reason=fields.text("reason", ""),
             is_upper_bound=fields.flag("upper_bound", default=False),
+            is_behind=fields.flag("behind", default=False),
         )
         fields.done()
         return found

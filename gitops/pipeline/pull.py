@@ -124,4 +124,5 @@ def _plan_environment(inputs: PullInputs, compiled: CompiledCommit, environment:
         head=inputs.head,
         target=inputs.target,
     )
-    return plan_fleet(subject, FleetInputs(desired, released, observe(hosts)), providers=PROVIDERS)
+    serial = 0 if deployed is None else deployed.manifest.serial
+    return plan_fleet(subject, FleetInputs(desired, released, observe(hosts), serial=serial), providers=PROVIDERS)

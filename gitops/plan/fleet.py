@@ -6,7 +6,7 @@ see and its change digest. Identical changes on many hosts become one group. Pur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -20,6 +20,7 @@ from gitops.model.resource import Resource
 from gitops.model.scope import Scope, digest_change
 from gitops.plan.host import plan_host
 from gitops.plan.item import Preparer, Providers
+from gitops.plan.risk import judge_risk
 from gitops.plan.textdiff import Differ, ReadBlob, add_diffs_by, make_differ
 
 ACTION_ORDER = (
@@ -37,8 +38,8 @@ CLASS_ORDER = ("conflict", "corrective", "intentional", "initial")
 
 @dataclass(frozen=True)
 class FleetInputs:
-    """What a fleet plan is made from. `released` None: nothing was ever released. `only_hosts` restricts the plan to these, `only` to
-    these addresses and what they need, on the hosts that have one of them.
+    """What a fleet plan is made from. `released` None: nothing was ever released; `serial` is that of the release (0: unknown).
+    `only_hosts` restricts the plan to these, `only` to these addresses and what they need, on the hosts that have one of them.
     """
 
     desired: Graphs
@@ -46,6 +47,7 @@ class FleetInputs:
     observations: Mapping[str, Observation]
     only_hosts: Optional[Tuple[str, ...]] = None
     only: Tuple[Address, ...] = ()
+    serial: int = 0
 
 
 def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Providers) -> FleetPlan:
@@ -132,12 +134,23 @@ class _FleetPlanning:
             return HostPlan(name, None)
         observation = self._inputs.observations.get(name)
         plan = plan_host(name, resources, observation=observation, baseline=before, preparer=self._preparer, only=only)
+        if observation is not None and 0 < observation.serial < self._inputs.serial:
+            plan = replace(plan, changes=tuple(_excuse(change) for change in plan.changes))
         return add_diffs_by(self._differ, plan, before, after)
 
     def check_only(self) -> None:
         """Raise MalformedError for a wanted address that no planned host has."""
         if self._missing:
             raise MalformedError(f"no resource {sorted(self._missing)[0]} on any of these hosts", code="U010")
+
+
+def _excuse(change: Change) -> Change:
+    """Blame nobody for a difference on a host that was seen before it had the release: it may only be late."""
+    if change.classification not in ("corrective", "conflict"):
+        return change
+    classification = "intentional" if change.classification == "conflict" else change.classification
+    risk = judge_risk(change.address, action=change.action, classification=classification, confidence=change.confidence)
+    return replace(change, classification=classification, risk=risk, is_behind=True)
 
 
 def _by_address(resources: Tuple[Resource, ...]) -> Dict[Address, Resource]:

@@ -42,6 +42,8 @@ def why_of(change: Change) -> str:
         "corrective": "changed on the host, will be put back",
         "conflict": "changed by hand and here",
     }[change.classification]
+    if change.is_behind and change.classification == "corrective":
+        words = "released before, not yet there when the host was seen"
     if change.action in ("restart", "reload") and change.reason.startswith("because"):
         return f"{change.reason}, to heal" if change.classification == "corrective" else change.reason
     if change.confidence == "opaque":

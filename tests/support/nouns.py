@@ -82,6 +82,7 @@ changes = st.builds(
     causes=sorted_tuple(addresses, 2),
     reason=texts,
     is_upper_bound=st.booleans(),
+    is_behind=st.booleans(),
 )
 groups = st.builds(
     ChangeGroup,

@@ -182,3 +182,32 @@ def test_only_takes_the_hosts_that_have_the_address_and_an_unknown_one_is_an_err
     assert sorted(made.scope.hosts) == ["a"]
     with pytest.raises(MalformedError, match="no resource file:/nope on any of these hosts"):
         make(desired, None, only=(Address("file:/nope"),))
+
+
+MOTD, MOTD_NEW = (declare("file:/etc/motd", {"content": f"{word}\n"}) for word in ("released", "new"))
+
+
+@pytest.mark.parametrize(
+    ("desired", "at", "classification", "risk", "is_behind"),
+    [
+        (MOTD_NEW, 1, "intentional", "low", True),
+        (MOTD_NEW, 2, "conflict", "high", False),
+        (MOTD_NEW, 0, "conflict", "high", False),
+        (MOTD, 1, "corrective", "low", True),
+        (MOTD, 2, "corrective", "low", False),
+    ],
+)
+def test_a_host_seen_before_it_had_the_release_is_not_said_to_be_changed_by_hand(
+    desired: Resource, at: int, classification: str, risk: str, is_behind: bool
+) -> None:
+    seen = replace(observe({MOTD.address: with_content("old\n")}), serial=at)
+    plan = make(graphs_of({"web-1": (desired,)}), graphs_of({"web-1": (MOTD,)}), {"web-1": seen}, serial=2)
+    (change,) = plan.groups[0].changes
+    assert (change.classification, change.risk, change.is_behind) == (classification, risk, is_behind)
+
+
+def test_being_behind_changes_neither_intents_nor_effects() -> None:
+    seen = replace(observe({MOTD.address: with_content("old\n")}), serial=1)
+    worlds = [make(graphs_of({"web-1": (MOTD_NEW,)}), graphs_of({"web-1": (MOTD,)}), {"web-1": seen}, serial=n) for n in (0, 2)]
+    assert worlds[0].scope == worlds[1].scope
+    assert worlds[0].change_digest == worlds[1].change_digest

@@ -97,6 +97,11 @@ def test_values_are_said_in_words(before: Any, after: Any, words: str) -> None:
         (Change(X, "restart", "corrective", reason="because y changes"), "↻", "because y changes, to heal"),
         (Change(X, "replace", "intentional", reason="a link is there"), "±", "this change; a link is there"),
         (Change(X, "update", "corrective"), "~", "changed on the host, will be put back"),
+        (
+            Change(Address("file:/a"), "update", "corrective", is_behind=True),
+            "~",
+            "released before, not yet there when the host was seen",
+        ),
     ],
 )
 def test_each_line_has_a_sign_and_a_reason(change: Change, sign: str, why: str) -> None:

@@ -1,7 +1,8 @@
 """The git binary, tightly held: argument lists, a clean environment, no hooks, no prompts, a timeout.
 
 Needed only where dulwich is not enough: `merge-tree` (forges merge with git), fetches into mirrors and `log`. User and system
-config, hooks, fsmonitor and attributes of the tree play no part.
+config, hooks, fsmonitor and attributes of the tree play no part. A repository's own config may be hostile: a verb that only reads
+reaches no remote (git would fetch missing objects, by programs that the config names), and `log` runs no checker of signatures.
 """
 
 from __future__ import annotations
@@ -21,16 +22,20 @@ CLEAN: Mapping[str, str] = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_PROTOCOL_FROM_USER": "0",
-    "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
+    "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_ATTR_NOSYSTEM": "1",
     "LC_ALL": "C",
 }
+REMOTE_VERBS = ("clone", "fetch", "ls-remote", "push")
+REMOTE_PROTOCOLS: Mapping[str, str] = {"GIT_ALLOW_PROTOCOL": "file:http:https:ssh"}
+NO_PROTOCOLS: Mapping[str, str] = {"GIT_ALLOW_PROTOCOL": "none"}
 SAFE_CONFIG = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "protocol.ext.allow=never",
     "gc.auto=0",
+    "log.showSignature=false",
     "safe.directory=*",
 )
 PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK")
@@ -54,12 +59,13 @@ def run_git(
 ) -> GitResult:
     """Run git in a repository; raise RemoteError (exit 7) when it is missing, hangs or ends with another status."""
     options = [part for setting in SAFE_CONFIG for part in ("-c", setting)]
+    protocols = REMOTE_PROTOCOLS if arguments[0] in REMOTE_VERBS else NO_PROTOCOLS
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     try:
         done = subprocess.run(
             ["git", *options, *arguments],
             cwd=repository,
-            env={**passed, **CLEAN, **(environment or {})},
+            env={**passed, **CLEAN, **protocols, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=DEFAULTS.git_seconds,

@@ -212,3 +212,41 @@ def test_an_unborn_repository_has_no_revision(tmp_path: Path) -> None:
     write_files(tmp_path, SMALL)
     with pytest.raises(RemoteError):
         resolve(tmp_path, "HEAD")
+
+
+def plant_program(folder: Path) -> tuple[Path, Path]:
+    """Give a program that a hostile config may name, and the file that it leaves when somebody runs it."""
+    mark = folder / "it-ran"
+    program = folder / "evil.sh"
+    program.write_text(f"#!/bin/sh\ntouch {mark}\nexit 1\n", encoding="utf-8")
+    program.chmod(0o755)
+    return program, mark
+
+
+def test_reading_runs_no_program_that_a_repository_names_for_objects_it_lacks(repository: Repository, tmp_path: Path) -> None:
+    program, mark = plant_program(tmp_path)
+    promises = {
+        "extensions.partialClone": "origin",
+        "remote.origin.promisor": "true",
+        "remote.origin.url": f"file://{repository.path}",
+    }
+    for name, value in {"core.repositoryFormatVersion": "1", **promises, "remote.origin.uploadpack": str(program)}.items():
+        repository.git("config", name, value)
+    with pytest.raises(RemoteError):
+        resolve(repository.path, "1" * 40)
+    assert not is_ancestor(repository.path, "1" * 40, "HEAD")
+    assert not mark.exists()
+
+
+def test_listing_commits_runs_no_checker_of_signatures_that_a_repository_names(repository: Repository, tmp_path: Path) -> None:
+    program, mark = plant_program(tmp_path)
+    head = repository.git("rev-parse", "HEAD")
+    tree = repository.git("rev-parse", "HEAD^{tree}")
+    people = "author a <a@example.org> 0 +0000\ncommitter a <a@example.org> 0 +0000\n"
+    armor = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n aaaa\n -----END PGP SIGNATURE-----\n"
+    (tmp_path / "commit").write_text(f"tree {tree}\nparent {head}\n{people}{armor}\nsigned\n", encoding="utf-8")
+    signed = repository.git("hash-object", "-t", "commit", "-w", str(tmp_path / "commit"))
+    for name, value in {"log.showSignature": "true", "gpg.program": str(program)}.items():
+        repository.git("config", name, value)
+    assert [item.subject for item in list_commits(repository.path, head, signed)] == ["signed"]
+    assert not mark.exists()

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from gitops.errors import BugError
 from gitops.model.codec import digest_bytes, digest_json
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS, MIB
@@ -295,8 +296,11 @@ def _lay_out(scratch: Path, library: Mapping[str, bytes], missing: Mapping[str, 
 
 
 def _write(root: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder; a name that leads out of it never came from a snapshot."""
     for name, data in files.items():
         path = root / name
+        if ".." in path.parts or not path.is_relative_to(root):
+            raise BugError(f"a project path leads out of the project: {name[:200]!r}", code="B021")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 

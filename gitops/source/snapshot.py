@@ -141,6 +141,9 @@ def _walk(repo: Repo, tree_id: ObjectID, prefix: str, entries: dict[str, Entry])
 
 
 def _decode_name(name: bytes, where: str) -> str:
+    # No git writes these, but an object may hold them: a path of the project must stay below it.
+    if name in (b"", b".", b"..") or b"/" in name:
+        raise ConfigError(f"{where or 'the tree'} has a name that no Git writes: {name!r}", code="C611")
     try:
         return name.decode("utf-8")
     except UnicodeDecodeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from dulwich.objects import Blob, Commit, Tree
+from dulwich.repo import Repo
 
 from gitops.errors import ConfigError, RemoteError
 from gitops.source import git as git_module
@@ -212,6 +214,20 @@ def test_an_unborn_repository_has_no_revision(tmp_path: Path) -> None:
     write_files(tmp_path, SMALL)
     with pytest.raises(RemoteError):
         resolve(tmp_path, "HEAD")
+
+
+@pytest.mark.parametrize("name", [b"/tmp/x.cue", b"..", b"../../x.cue", b"a/../../x.cue", b"."])
+def test_a_tree_whose_names_lead_out_of_it_is_not_read(repository: Repository, name: bytes) -> None:
+    with Repo(str(repository.path)) as repo:
+        blob, tree, commit = Blob.from_string(b"x"), Tree(), Commit()
+        tree.add(name, 0o100644, blob.id)
+        commit.tree, commit.message = tree.id, b"a tree that no git writes"
+        commit.author = commit.committer = b"a <a@example.org>"
+        commit.author_time = commit.commit_time = commit.author_timezone = commit.commit_timezone = 0
+        for item in (blob, tree, commit):
+            repo.object_store.add_object(item)
+    with pytest.raises(ConfigError, match="no Git writes"):
+        snapshot_commit(repository.path, commit.id.decode())
 
 
 def plant_program(folder: Path) -> tuple[Path, Path]:

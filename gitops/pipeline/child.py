@@ -71,8 +71,12 @@ def compile_commit(
 
 def main() -> None:
     """Be the child: limit this process, read the request, write the answer."""
-    data = sys.stdin.buffer.read(MIB)
-    work, bounds = _decode_request(data)
+    try:
+        work, bounds = _decode_request(sys.stdin.buffer.read(MIB))
+    except MalformedError:
+        # The parent was killed before it had written all of the request.
+        _clean_up_alone()
+        return
     _limit_process(bounds)
     try:
         written = encode_answer(answer_request(work, bounds))

@@ -145,3 +145,19 @@ def test_a_child_whose_parent_is_gone_cleans_up_and_ends_quietly(tmp_path: Path)
     assert process.wait(30) == 0
     assert words == b""
     assert not scratch.exists()
+
+
+@pytest.mark.parametrize("request_part", [b"", b'{"schema":"gitops/'])
+def test_a_child_whose_parent_was_killed_before_it_had_asked_leaves_nothing(tmp_path: Path, request_part: bytes) -> None:
+    scratch = tmp_path / f"{child.SCRATCH}x"
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", child.START, str(child.ROOT)],
+        cwd=scratch,
+        input=request_part,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert not scratch.exists()

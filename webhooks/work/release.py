@@ -7,13 +7,12 @@ are looked at once more before they are spent, by the rules of the config that w
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from gitops.config.config import Environment
-from gitops.errors import HeldError, TrueupError, TrustError, UsageError
+from gitops.errors import ConfigError, HeldError, RemoteError, TrustError, UsageError
 from gitops.model.manifest import Manifest
 from gitops.model.plan import FleetPlan
 from gitops.pipeline.answer import CompiledCommit
@@ -133,19 +132,40 @@ def _look_again(services: Services, merged: Merged) -> list[PullRecord]:
 
 
 def _find_rules(services: Services, merged: Merged, environment: Environment, deployed: Deployed | None) -> Environment | None:
-    """Give the environment as the last source commit that went through had it; None for the first."""
+    """Give the environment as the last source commit that went through had it; None for the first.
+
+    A merge that only loosens rules changes nothing on hosts, so nobody approved it: until a release is approved under the rules of the
+    last one, as many people as those demanded are demanded still. What demands more counts at once.
+    """
     with services.store.read() as connection:
         known = list_releases(connection, environment=environment.name)
     passed = [item.source for item in known if item.repository == merged.repository and item.state in FINAL]
-    source = passed[0] if passed else "" if deployed is None else deployed.manifest.commit
-    if not source:
+    approved = [deployed.manifest.commit] if deployed is not None else passed[-1:]
+    sources = dict.fromkeys([*(passed[:1] or approved), *approved])
+    found = [_read_rules(merged, source, environment.name) for source in sources]
+    if not found:
         return None
+    return replace(found[0], required=max(item.required for item in found), is_signed=any(item.is_signed for item in found))
+
+
+def _read_rules(merged: Merged, source: str, name: str) -> Environment:
+    """Read an environment's rules at an earlier commit; whoever makes them unreadable must not be judged by new ones."""
     try:
-        earlier: Mapping[str, Environment] = compile_commit(merged.mirror, source).environments
-    except TrueupError as error:
-        LOG.warning("%s: the rules of %s cannot be read: %s", merged.repository, source[:12], error.message)
-        return None
-    return earlier.get(environment.name)
+        compiled = compile_commit(merged.mirror, source)
+    except ConfigError as error:
+        raise _unreadable(name, source, error.message) from error
+    if not compiled.is_valid:
+        # It was valid when it was released: this machine was too slow, or short of memory. Tried again.
+        message = f"the rules of {name} at {source[:12]} cannot be read: {compiled.diagnostics[0].message}"
+        raise RemoteError(message, code="R207")
+    if name not in compiled.environments:
+        raise _unreadable(name, source, "that commit has no such environment")
+    return compiled.environments[name]
+
+
+def _unreadable(name: str, source: str, why: str) -> HeldError:
+    message = f"the rules of {name} at {source[:12]}, which its last release had, cannot be read: {why}"
+    return HeldError(message, code="H053", hint="bring that commit back, or release by hand")
 
 
 def _find_plan(services: Services, merged: Merged, environment: Environment, pulls: list[PullRecord]) -> FleetPlan | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -226,6 +227,51 @@ def test_rules_that_a_merge_loosens_do_not_judge_it(scene: Scene) -> None:
     scene.touch()
     scene.do_all()
     assert "released as serial 1" in scene.fake.posted[0].body
+
+
+def test_rules_that_an_earlier_merge_loosened_alone_do_not_judge_the_next(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    scene.merge()
+    scene.touch()
+    scene.do_all()
+    assert "released as serial 1" in scene.fake.posted[0].body
+    # Nothing changes on any host, so nobody is asked.
+    scene.work.commit({"gitops.yaml": RULES.replace("required: 1", "required: 0")}, "nobody need approve")
+    scene.work.git("push", "-q", str(scene.fake.bare), "main")
+    scene.bench.clock.at += timedelta(minutes=1)
+    scene.do(release_branch(REPOSITORY, "main"))
+    scene.do_all()
+    scene.work.commit({"inventory/web-1.yaml": HOST.format(number=1, text="evil")}, "evil")
+    scene.work.git("push", "-q", str(scene.fake.bare), "main")
+    scene.bench.clock.at += timedelta(minutes=1)
+    scene.do(release_branch(REPOSITORY, "main"))
+    scene.do_all()
+    with scene.services.store.read() as connection:
+        states = [item.state for item in list_releases(connection)]
+    assert states == ["held", "nothing", "released"]
+
+
+def test_rules_that_cannot_be_read_hold_the_release(scene: Scene) -> None:
+    scene.do(release_branch(REPOSITORY, "main"))
+    # The history is written anew: the commit whose rules stand is gone, and the new ones ask nobody.
+    scene.work.git("checkout", "-q", "--orphan", "other")
+    files = {
+        "gitops.yaml": RULES.replace("required: 1", "required: 0"),
+        "inventory/web-1.yaml": HOST.format(number=1, text="evil"),
+    }
+    scene.work.commit(files, "evil")
+    scene.work.git("push", "-q", "-f", str(scene.fake.bare), "HEAD:main")
+    shutil.rmtree(scene.services.settings.data_dir / "mirrors")
+    scene.bench.clock.at += timedelta(minutes=1)
+    Repository(scene.fake.bare or Path()).git("gc", "-q", "--prune=now")
+    scene.do(release_branch(REPOSITORY, "main"))
+    with scene.services.store.read() as connection:
+        newest = list_releases(connection)[0]
+    assert newest.state == "held"
+    assert "cannot be read" in newest.reason
 
 
 def test_a_merged_config_with_errors_is_not_released(scene: Scene) -> None:

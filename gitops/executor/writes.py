@@ -110,7 +110,7 @@ class Writer:
                 raise HostError(f"{path}: {HARD_LINKED}", code="E238")
             if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
                 raise HostError(f"{path} is neither a file nor a directory", code="E231")
-            apply_metadata(target or descriptor, uid, gid, stat.S_IMODE(info.st_mode) if mode is None else mode)
+            apply_metadata(target or descriptor, uid, gid, keep_mode(info, uid, gid) if mode is None else mode)
         finally:
             os.close(descriptor)
 
@@ -221,6 +221,15 @@ def apply_metadata(target: Union[int, str], uid: int, gid: int, mode: int) -> No
     os.chmod(target, mode)
 
 
+def keep_mode(info: os.stat_result, uid: int, gid: int) -> int:
+    """Give the mode that something keeps when it gets these ids (-1: as they are). A file that changes hands loses setuid and setgid, as
+    with chown(2): whoever owned it would have made it run as the new owner.
+    """
+    mode = stat.S_IMODE(info.st_mode)
+    is_given_away = uid not in (-1, info.st_uid) or gid not in (-1, info.st_gid)
+    return mode & ~(stat.S_ISUID | stat.S_ISGID) if is_given_away and stat.S_ISREG(info.st_mode) else mode
+
+
 def sweep_temps(tree: Tree, folders: Sequence[str], run: str) -> List[str]:
     """Remove what an interrupted run left beside the places in these folders; give what was removed."""
     removed: List[str] = []
@@ -270,8 +279,8 @@ def _keep_undeclared(info: os.stat_result, metadata: Metadata, ids: Tuple[int, i
     return (
         info.st_uid if not metadata.owner and is_other_owner else uid,
         info.st_gid if not metadata.group and is_other_owner else gid,
-        mode if metadata.mode else stat.S_IMODE(info.st_mode),
+        mode if metadata.mode else keep_mode(info, uid, gid),
     )
 
 
-__all__ = ["TEMP_PREFIX", "Writer", "apply_metadata", "sweep_temps"]
+__all__ = ["TEMP_PREFIX", "Writer", "apply_metadata", "keep_mode", "sweep_temps"]

@@ -95,6 +95,16 @@ def test_a_mode_that_forbids_reading_can_be_mended_by_the_owner(machine: Rooted)
     assert (undone["result"], machine.mode("/x")) == ("reverted", "0000")
 
 
+@pytest.mark.parametrize("content", [None, "from the config"])
+def test_a_file_that_changes_hands_does_not_run_as_its_new_owner(machine: Rooted, content: str | None) -> None:
+    path = machine.write("/home/them/x", "theirs")
+    for item in (path.parent, path):
+        os.chown(item, NOBODY, NOBODY)
+    path.chmod(0o6755)
+    machine.apply(file("/home/them/x", content, owner="0", group="0"))
+    assert (path.stat().st_uid, machine.mode("/home/them/x")) == (0, "0755")
+
+
 def test_a_mode_alone_copies_no_content(machine: Rooted) -> None:
     machine.write("/large", "x" * 1_000_000)
     report = machine.apply(file("/large", mode="0600"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
-from gitops.errors import MalformedError
+from gitops.errors import BugError, MalformedError
 from gitops.model.address import Address
 from gitops.model.codec import encode_canonical
 from gitops.model.graph import Graphs
@@ -33,6 +33,14 @@ ACTION_ORDER = (
     "restart",
     "reload",
 )
+UNREADABLE = (
+    BugError,
+    MalformedError,
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)  # what a state made up makes of a provider
 CLASS_ORDER = ("conflict", "corrective", "intentional", "initial")
 
 
@@ -73,7 +81,7 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
             environment=subject.environment,
             pull=subject.pull,
         ),
-        ages=_find_ages(plans, inputs.observations),
+        ages=_find_ages(plans),
         unchanged=sum(plan.unchanged for plan in plans),
         hosts=len(set(inputs.desired.hosts) & set(names)),
         reported=fold_reported(plans),
@@ -133,7 +141,17 @@ class _FleetPlanning:
         if self._inputs.only and not only:
             return HostPlan(name, None)
         observation = self._inputs.observations.get(name)
-        plan = plan_host(name, resources, observation=observation, baseline=before, preparer=self._preparer, only=only)
+
+        def plan_over(seen: Optional[Observation]) -> HostPlan:
+            return plan_host(name, resources, observation=seen, baseline=before, preparer=self._preparer, only=only)
+
+        try:
+            plan = plan_over(observation)
+        except UNREADABLE:
+            # A host says what it wants of itself. What cannot be read counts as never observed (all it may need is approved); one host
+            # must not stop the plans of the others. A mistake of ours, or of the config, comes again.
+            observation = None
+            plan = plan_over(None)
         if observation is not None and 0 < observation.serial < self._inputs.serial:
             plan = replace(plan, changes=tuple(_excuse(change) for change in plan.changes))
         return add_diffs_by(self._differ, plan, before, after)
@@ -164,9 +182,9 @@ def _reader(released: Graphs, desired: Graphs) -> ReadBlob:
     return read
 
 
-def _find_ages(plans: Sequence[HostPlan], observations: Mapping[str, Observation]) -> Dict[str, Optional[datetime]]:
-    affected = [plan.host for plan in plans if plan.changes or plan.unmanaged or plan.reported or not plan.scope.is_empty]
-    return {host: observations[host].at if host in observations else None for host in affected}
+def _find_ages(plans: Sequence[HostPlan]) -> Dict[str, Optional[datetime]]:
+    affected = [plan for plan in plans if plan.changes or plan.unmanaged or plan.reported or not plan.scope.is_empty]
+    return {plan.host: plan.observed for plan in affected}
 
 
 def _group_key(group: ChangeGroup) -> Tuple[Tuple[int, int], int, Tuple[str, ...]]:

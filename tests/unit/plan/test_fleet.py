@@ -211,3 +211,15 @@ def test_being_behind_changes_neither_intents_nor_effects() -> None:
     worlds = [make(graphs_of({"web-1": (MOTD_NEW,)}), graphs_of({"web-1": (MOTD,)}), {"web-1": seen}, serial=n) for n in (0, 2)]
     assert worlds[0].scope == worlds[1].scope
     assert worlds[0].change_digest == worlds[1].change_digest
+
+
+@pytest.mark.parametrize("state", [{}, {"type": 5}, {"type": "absent", "parents": ["x", "x"]}, {"type": "absent", "parents": 3}])
+def test_a_host_that_reports_nonsense_counts_as_never_observed_and_stops_no_plan(state: dict[str, Any]) -> None:
+    motd = (declare("file:/etc/motd", {"content": "new"}),)
+    desired = graphs_of({"liar": motd, "web": motd})
+    web = replace(observe({"file:/etc/motd": ABSENT}), host="web")
+    made = make(desired, seen={"liar": replace(web, host="liar", states={Address("file:/etc/motd"): state}), "web": web})
+    unseen = make(desired, seen={"web": web})
+    assert made.scope == unseen.scope
+    assert made.to_bytes() == unseen.to_bytes()
+    assert made.ages["liar"] is None

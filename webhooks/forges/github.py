@@ -22,6 +22,7 @@ from webhooks.records import PullKey
 from webhooks.settings import Settings
 
 PAGE = {"per_page": "100"}
+MOST_PAGES = 50
 MAY_WRITE = ("write", "maintain", "admin")
 DESCRIPTION, TITLE = 140, 300
 NOREPLY = re.compile(r"(?:[0-9]+\+)?([A-Za-z0-9-]+(?:\[bot\])?)@users\.noreply\.[a-z0-9.-]+")
@@ -53,6 +54,8 @@ class GitHubPulls:
         row = _table(answer, str(key))
         found = _pull_of(key.repository, row)
         commits = self._client.ask_pages(f"/repos/{key.repository}/pulls/{key.name}/commits", PAGE) or []
+        if isinstance(row.get("commits"), int) and row["commits"] > len(commits) > 0:
+            commits = self._compare(row, key, row["commits"])
         people = (
             *_people_of(found.author, commits),
             *self._read_pushers(row, {found.head, *(_text(item, "sha") for item in commits)}),
@@ -94,6 +97,19 @@ class GitHubPulls:
             },
             branch,
         )
+
+    def _compare(self, row: Mapping[str, Any], key: PullKey, count: int) -> list[Any]:
+        """Give all commits of a pull request that has more than the 250 that its own list ends at: who wrote the others counts too."""
+        span = f"{_text(row, 'base', 'sha')}...{_text(row, 'head', 'sha')}"
+        found: list[Any] = []
+        for page in range(1, min(MOST_PAGES, -(-count // int(PAGE["per_page"]))) + 1):
+            answer = self._client.ask("GET", f"/repos/{key.repository}/compare/{span}", query={**PAGE, "page": str(page)})
+            listed: Any = _table(answer, f"the commits of {key}").get("commits")
+            found.extend(cast("list[Any]", listed) if isinstance(listed, list) else [])
+        if len(found) < count:
+            message = f"{key} has {count} commits, and the forge names {len(found)}: who wrote the others is not known"
+            raise RemoteError(message, code="R208", hint="open it again with fewer commits")
+        return found
 
     def _read_pushers(self, row: Mapping[str, Any], commits: Collection[str]) -> list[str]:
         """Name those who pushed these commits to the head's branch, whoever wrote them; nobody where the forge does not tell."""

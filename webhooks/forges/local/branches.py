@@ -16,7 +16,7 @@ from gitops.source.repository import list_refs
 
 PREFIX = "refs/heads/pr/"
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
-MOST_COMMITS = 500
+MOST_COMMITS = 50_000  # whoever wrote the first of them must not be lost below many others
 FIELDS = "%H%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%s"
 FIELD_COUNT = 7
 
@@ -42,7 +42,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class Branch:
-    """A pushed `pr/<name>`: its head and its commits that the target lacks, newest first (at most 500)."""
+    """A pushed `pr/<name>`: its head and its commits that the target lacks, newest first (at most 50,000)."""
 
     name: str
     head: str

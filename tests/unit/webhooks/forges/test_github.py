@@ -94,6 +94,20 @@ def test_a_pull_that_is_not_there_or_no_number_is_none() -> None:
         assert pulls_of({}).read_pull(PullKey("acme/infra", name)) is None
 
 
+def test_whoever_wrote_a_commit_beyond_those_that_are_listed_is_in_it() -> None:
+    row = {**PULL, "commits": 3, "base": {"ref": "main", "sha": "b" * 40}}
+    listed = [{"author": {"login": "alice"}, "committer": {"login": "alice"}, "commit": {}}] * 2
+    hidden = {"author": {"login": "mallory"}, "committer": {"login": "mallory"}, "commit": {}}
+    path = f"GET /repos/acme/infra/compare/{'b' * 40}...{'a' * 40}"
+    answers = {"GET /repos/acme/infra/pulls/7": row, "GET /repos/acme/infra/pulls/7/commits": listed}
+    found = pulls_of({**answers, path: {"commits": [*listed, hidden]}}).read_pull(KEY)
+    assert found is not None
+    assert found.contributors == ("alice", "mallory")
+    for answer in ({"commits": listed}, {"commits": None}, 404):
+        with pytest.raises(RemoteError):
+            pulls_of({**answers, path: answer}).read_pull(KEY)
+
+
 def test_without_commits_the_opener_is_still_known() -> None:
     found = pulls_of({"GET /repos/acme/infra/pulls/7": PULL}).read_pull(KEY)
     assert found is not None

@@ -36,6 +36,7 @@ ENROLMENT, CREDENTIAL = "gitops/enrolment/v1", "gitops/credential/v1"
 TOKEN_BYTES, SMALL = 32, 64 * 1024
 VALID = timedelta(hours=1)
 DEBOUNCE = timedelta(seconds=2)
+SKEW = timedelta(hours=1)
 MOST_PLANS = 1000
 BEARER = "Bearer "
 
@@ -133,7 +134,7 @@ def _keep(services: Services, name: str, report: Report) -> bool:
         host = find_host(connection, name)
         if host is None or not add_run(connection, run):
             return False
-        is_newest = not host.run or host.seen is None or report.observation is None or _is_newer(report, host)
+        is_newest = not host.run or host.seen is None or report.observation is None or _is_newer(report, host, now)
         fresh = report.observation if report.observation is not None and is_newest else host.observation
         serial = report.serial or host.serial
         seen = replace(host, seen=now, run=report.run, result=report.result, serial=serial, observation=fresh)
@@ -150,9 +151,14 @@ def _ask_plans(connection: Connection, environment: str, now: datetime) -> None:
         add_job(connection, touch_pull(pull, reason="observed"), now + DEBOUNCE)
 
 
-def _is_newer(report: Report, host: HostRecord) -> bool:
-    """Say whether a report's observation is not older than the one that is known: spools are sent late, and in order."""
-    return host.observation is None or report.observation is None or report.observation.at >= host.observation.at
+def _is_newer(report: Report, host: HostRecord, now: datetime) -> bool:
+    """Say whether a report's observation is not older than the one that is known: spools are sent late, and in order.
+
+    One from the future (a clock was wrong, or somebody wants it to stand for good) is replaced by any.
+    """
+    if host.observation is None or report.observation is None or host.observation.at > now + SKEW:
+        return True
+    return report.observation.at >= host.observation.at
 
 
 def _differs(before: Observation | None, after: Observation | None) -> bool:

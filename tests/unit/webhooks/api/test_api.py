@@ -187,6 +187,17 @@ def test_an_observation_that_comes_late_does_not_replace_a_newer_one(bench: Benc
     assert host.observation.states[MOTD]["digest"] == "b" * 64
 
 
+def test_an_observation_from_the_future_does_not_stand_for_good(bench: Bench) -> None:
+    credential = make_credential(bench)
+    send(bench, credential, make_report(run="forged", digest="a" * 64, minutes=60 * 24 * 365))
+    send(bench, credential, make_report(run="honest", digest="b" * 64, minutes=1))
+    with bench.services.store.read() as connection:
+        host = find_host(connection, "web-1")
+    assert host is not None
+    assert host.observation is not None
+    assert host.observation.states[MOTD]["digest"] == "b" * 64
+
+
 def test_a_credential_speaks_for_its_host_alone(bench: Bench) -> None:
     credential = make_credential(bench)
     assert send(bench, credential, make_report("web-2")).status_code == 403

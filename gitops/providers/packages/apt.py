@@ -28,8 +28,11 @@ LISTS = "/var/lib/apt/lists"
 FIELDS = ("Package", "Architecture", "db:Status-Want", "db:Status-Status", "db:Status-Eflag", "Version")
 # The package `dpkg` itself tells the machine's own architecture.
 QUERY = ("dpkg-query", "-W", "-f", "\\t".join(f"${{{name}}}" for name in FIELDS) + "\\n", "--", "dpkg")
-# Reading must not write apt's caches.
-IN_MEMORY = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
+# Reading must not write apt's caches, nor the logs of its planner, which even a simulation writes.
+IN_MEMORY = (
+    *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),
+    *("-o", "Dir::Log::Planner=/dev/null", "-o", "Dir::Log::Solver=/dev/null"),
+)
 APT = ("apt-get", "-y", "-q", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=60")
 QUIET: Mapping[str, Json] = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 INSTALLED = ("installed", "triggers-awaited", "triggers-pending")

@@ -36,7 +36,8 @@ def find_manager(host: Host) -> Optional[Manager]:
 
 
 def _list_preferred(host: Host) -> List[str]:
-    text = next((text for text in map(host.read_text, RELEASES) if text), "")
+    # The first is most often a link to the second, and links are not followed here.
+    text = next((host.read_text(path) for path in RELEASES if host.inspect(path).type == "file"), "")
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     words = [word for key in ("ID", "ID_LIKE") for word in values.get(key, "").strip().strip("\"'").split()]
     return [FAMILIES[word] for word in words if word in FAMILIES]

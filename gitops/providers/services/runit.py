@@ -40,9 +40,16 @@ class Runit(Supervisor):
             link = f"{_watched(host)}/{service}"
             host.note_undo(["ln", "-s", "--", f"{FOLDERS}/{service}", link])
             run_verb(["rm", "-f", "--", link], host)
-        elif verb in ("start", "stop"):
-            host.note_undo(["sv", "stop" if verb == "start" else "start", service])
-            run_verb(["sv", "restart" if verb == "start" else "stop", service], host)
+        elif verb == "stop":
+            host.note_undo(["sv", "start", service])
+            run_verb(["sv", "stop", service], host)
+        elif verb == "start":
+            host.note_undo(["sv", "stop", service])
+            if _read_state(service, host)["running"]:  # begun since, perhaps before its config was in place
+                host.run(["sleep", "1"])  # what ends in its first second is not started again at once
+                run_verb(["sv", "restart", service], host)
+            else:
+                run_verb(["sv", "start", service], host)
         elif _read_state(service, host)["running"]:
             host.note_undo(["sv", verb, service])
             run_verb(["sv", verb, service], host)

@@ -21,7 +21,7 @@ from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Host
 from gitops.providers.packages.choose import MANAGERS, NONE_HERE, find_manager
-from gitops.providers.packages.manager import OUTPUT_SHOWN, Foreseen, Installed, Manager, Offer, Target, bare
+from gitops.providers.packages.packager import OUTPUT_SHOWN, Foreseen, Installed, Offer, Packager, Target, bare
 
 ALSO = "also_installs"
 # Each of a transaction's packages remembers the others, since they may be installed one by one; beyond this many, only removals are held.
@@ -111,7 +111,7 @@ class PackageProvider(Provider[PackageSpec]):
         return (Possible("remove" if spec.state == "absent" else "set"),)
 
 
-def find_mistake(spec: PackageSpec, manager: Manager) -> str:
+def find_mistake(spec: PackageSpec, manager: Packager) -> str:
     """Say why such a package cannot be, or nothing: names and versions that the tool would take for an option or a pattern."""
     mistake = manager.find_mistake(spec.name, spec.version or "")
     if mistake:
@@ -129,7 +129,7 @@ def _tell_trouble(specs: Sequence[PackageSpec], trouble: str) -> Mapping[str, St
     return {spec.name: {"installed": "", "trouble": trouble} for spec in specs}
 
 
-def _look(manager: Manager, specs: Sequence[PackageSpec], good: Sequence[PackageSpec], host: Host) -> Dict[str, Dict[str, Json]]:
+def _look(manager: Packager, specs: Sequence[PackageSpec], good: Sequence[PackageSpec], host: Host) -> Dict[str, Dict[str, Json]]:
     """Ask the database once and the sources once."""
     installed = manager.read_installed([spec.name for spec in good], host)
     states = {spec.name: _describe(manager, installed.get(spec.name, Installed())) for spec in specs}
@@ -141,7 +141,7 @@ def _look(manager: Manager, specs: Sequence[PackageSpec], good: Sequence[Package
     return states
 
 
-def _describe(manager: Manager, found: Installed) -> Dict[str, Json]:
+def _describe(manager: Packager, found: Installed) -> Dict[str, Json]:
     state: Dict[str, Json] = {"installed": found.version}
     if manager.name != "apt":
         state["manager"] = manager.name
@@ -170,7 +170,7 @@ def _is_foreseeable(spec: PackageSpec, state: State) -> bool:
     return spec.state == "absent" or bool(state.get("offered") and not state.get("broken"))
 
 
-def _foresee(manager: Manager, specs: Sequence[PackageSpec], states: Dict[str, Dict[str, Json]], host: Host) -> None:
+def _foresee(manager: Packager, specs: Sequence[PackageSpec], states: Dict[str, Dict[str, Json]], host: Host) -> None:
     """Simulate all changes as one transaction; what else it would do stands with each of its packages."""
     if not specs:
         return
@@ -259,7 +259,7 @@ def _is_moving(step: Step[PackageSpec]) -> bool:
     return any(change.name != "hold" for change in step.difference.fields)
 
 
-def _find_lacking(manager: Manager, steps: Sequence[Step[PackageSpec]], host: Host) -> Mapping[str, str]:
+def _find_lacking(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Mapping[str, str]:
     """Refresh the lists if that may help, and give the reason of each step that nobody offers, by address."""
     wanted = [step for step in steps if step.action != "remove"]
     if not wanted:
@@ -277,7 +277,7 @@ def _find_lacking(manager: Manager, steps: Sequence[Step[PackageSpec]], host: Ho
     return {address: f"{lack}{trouble}" for address, lack in lacks.items() if lack}
 
 
-def _find_lack(manager: Manager, step: Step[PackageSpec], offers: Mapping[str, Offer]) -> str:
+def _find_lack(manager: Packager, step: Step[PackageSpec], offers: Mapping[str, Offer]) -> str:
     spec = step.spec
     offer = offers.get(spec.name)
     if offer is None:
@@ -290,7 +290,7 @@ def _find_lack(manager: Manager, step: Step[PackageSpec], offers: Mapping[str, O
     return ""
 
 
-def _transact(manager: Manager, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
+def _transact(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
     problem = _try_all(manager, steps, host)
     if not problem:
         yield from (Outcome(step.address, step.action, "changed") for step in steps)
@@ -305,7 +305,7 @@ def _transact(manager: Manager, steps: Sequence[Step[PackageSpec]], host: Host) 
             yield Outcome(step.address, step.action, "failed", problem)
 
 
-def _try_all(manager: Manager, steps: Sequence[Step[PackageSpec]], host: Host) -> str:
+def _try_all(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> str:
     """Make one transaction; give why it failed, or nothing."""
     targets = [_target_of(step) for step in steps]
     foreseen = manager.foresee(targets, host, is_reading=False)
@@ -335,7 +335,7 @@ def _is_foreseen(step: Step[PackageSpec]) -> bool:
     return step.action == "remove" or bool(step.state.get("foreseen"))
 
 
-def _hold(manager: Manager, steps: Sequence[Step[PackageSpec]], outcomes: Sequence[Outcome], host: Host) -> Iterator[Outcome]:
+def _hold(manager: Packager, steps: Sequence[Step[PackageSpec]], outcomes: Sequence[Outcome], host: Host) -> Iterator[Outcome]:
     """Put on hold what is declared so (and what was released to be changed), release the rest; a failure is the outcome."""
     by_address = {step.address: step for step in steps}
     troubles: Dict[str, str] = {}

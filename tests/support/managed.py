@@ -33,7 +33,9 @@ from tests.support.tools import run_there
 
 FOLDER, BLOBS, STATE = "/opt/trueup/executor", "/opt/trueup/blobs", "/var/lib/gitops"
 EXECUTOR = ("python3", "-I", "-S", "-B", FOLDER)
-UNWATCHED = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # what systemd itself goes on writing
+SYSTEMD_WRITES = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # goes on doing so
+# rpm's SQLite and dnf keep books of their readers, and dnf links packages of a local source.
+UNWATCHED = (*SYSTEMD_WRITES, "/root/.rpmdb/", "/var/lib/dnf/", "/var/cache/dnf", "/srv/rpms/")
 SUPERVISED = "/supervise"  # where runit keeps what it sees
 
 

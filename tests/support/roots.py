@@ -23,7 +23,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "true
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
 # The suite `many` is bookworm with other package managers, and with the packages of other inits in /srv/debs.
 MANY = "many"
-MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "libarchive-tools")
+MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools")
 INITS = (
     *("insserv", "startpar", "initscripts", "sysv-rc", "sysvinit-core", "libeinfo1", "librc1", "openrc"),
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),

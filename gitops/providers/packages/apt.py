@@ -13,12 +13,12 @@ from typing import Dict, List, Mapping, Sequence, Tuple
 from gitops.errors import HostError
 from gitops.model.codec import Json
 from gitops.providers.host import Finished, Host
-from gitops.providers.packages.manager import (
+from gitops.providers.packages.packager import (
     TRANSACTION_SECONDS,
     Foreseen,
     Installed,
-    Manager,
     Offer,
+    Packager,
     Target,
     bare,
     show_end,
@@ -62,7 +62,7 @@ class Database:
         return Installed()
 
 
-class Apt(Manager):
+class Apt(Packager):
     """See the module."""
 
     name = "apt"

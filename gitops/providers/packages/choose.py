@@ -10,10 +10,10 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 from gitops.providers.host import Host
 from gitops.providers.packages.apt import Apt
 from gitops.providers.packages.dnf import Dnf
-from gitops.providers.packages.manager import Manager
+from gitops.providers.packages.packager import Packager
 from gitops.providers.packages.pacman import Pacman
 
-MANAGERS: Mapping[str, Manager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman()}
+MANAGERS: Mapping[str, Packager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman()}
 NONE_HERE = "there is no apt, dnf or pacman on this machine"
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
 PROGRAMS: Sequence[Tuple[str, str]] = (("apt", "/usr/bin/apt-get"), ("dnf", "/usr/bin/dnf"), ("pacman", "/usr/bin/pacman"))
@@ -27,7 +27,7 @@ FAMILIES: Mapping[str, str] = {
 }
 
 
-def find_manager(host: Host) -> Optional[Manager]:
+def find_manager(host: Host) -> Optional[Packager]:
     """Give the machine's package manager, or None."""
     here = [name for name, program in PROGRAMS if host.inspect(program).type != "absent"]
     preferred = [name for name in _list_preferred(host) if name in here]

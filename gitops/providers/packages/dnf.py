@@ -12,7 +12,7 @@ from typing import Dict, List, Mapping, Sequence, Set, Tuple
 
 from gitops.errors import HostError
 from gitops.providers.host import Finished, Host
-from gitops.providers.packages.manager import TRANSACTION_SECONDS, Foreseen, Installed, Manager, Offer, Target, show_end
+from gitops.providers.packages.packager import TRANSACTION_SECONDS, Foreseen, Installed, Offer, Packager, Target, show_end
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
 VERSION = re.compile(r"([0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+\Z")
@@ -25,10 +25,10 @@ NOT_INSTALLED = re.compile(r"package \S+ is not installed\Z")
 CACHES = "/var/cache/dnf"
 ARRIVING = ("Installing", "Upgrading", "Downgrading", "Reinstalling", "Installing dependencies", "Installing weak dependencies")
 LEAVING = ("Removing", "Removing dependent packages", "Removing unused dependencies")
-COLUMNS = 6  # name, architecture, version, repository, size, its unit
+COLUMNS = 5  # name, architecture, version, repository, size (its unit may follow)
 
 
-class Dnf(Manager):
+class Dnf(Packager):
     """See the module."""
 
     name = "dnf"

@@ -11,7 +11,7 @@ from typing import Dict, List, Mapping, Sequence
 
 from gitops.errors import HostError
 from gitops.providers.host import Finished, Host
-from gitops.providers.packages.manager import TRANSACTION_SECONDS, Foreseen, Installed, Manager, Offer, Target, show_end
+from gitops.providers.packages.packager import TRANSACTION_SECONDS, Foreseen, Installed, Offer, Packager, Target, show_end
 
 NAME = re.compile(r"[a-z0-9@_+][a-z0-9@._+-]*\Z")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:]*-[0-9.]+\Z")
@@ -21,7 +21,7 @@ DATABASE, SYNC, CONFIG = "/var/lib/pacman/local", "/var/lib/pacman/sync", "/etc/
 SECTION = re.compile(r"\[([^\]]+)\]\Z")
 
 
-class Pacman(Manager):
+class Pacman(Packager):
     """See the module."""
 
     name = "pacman"

@@ -5,7 +5,7 @@ What OpenRC does not count as started is stopped; what it does is asked for its 
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, Mapping, Sequence, Tuple
 
 from gitops.model.codec import Json
 from gitops.providers.host import Host
@@ -29,27 +29,31 @@ class OpenRc(Supervisor):
         return {name: _read_state(plain(name), host) for name in names}
 
     def control(self, verb: str, name: str, host: Host) -> None:
-        """Run rc-service, or rc-update on the default runlevel."""
+        """Run rc-service, or rc-update: into the default runlevel, out of all that have it."""
         service = plain(name)
-        if verb in ("restart", "reload") and not _read_state(service, host)["running"]:
-            return
-        host.note_undo(_argv(INVERSE.get(verb, verb), service))
-        run_verb(_argv("restart" if verb == "start" else verb, service), host)
+        if verb == "enable":
+            _move(service, ("add", "del"), [DEFAULT], host)
+        elif verb == "disable":
+            _move(service, ("del", "add"), _list_levels(service, host), host)
+        elif verb not in ("restart", "reload") or _read_state(service, host)["running"]:
+            host.note_undo(["rc-service", service, INVERSE.get(verb, verb)])
+            run_verb(["rc-service", service, "restart" if verb == "start" else verb], host)
 
 
-def _argv(verb: str, service: str) -> List[str]:
-    if verb == "enable":
-        return ["rc-update", "add", service, DEFAULT]
-    if verb == "disable":
-        return ["rc-update", "--all", "del", service]
-    return ["rc-service", service, verb]
+def _move(service: str, verbs: Tuple[str, str], levels: Sequence[str], host: Host) -> None:
+    host.note_undo(["rc-update", verbs[1], service, *levels])
+    run_verb(["rc-update", verbs[0], service, *levels], host)
+
+
+def _list_levels(service: str, host: Host) -> Sequence[str]:
+    levels = host.list_names(RUNLEVELS) if host.inspect(RUNLEVELS).type == "directory" else ()
+    return [level for level in levels if host.inspect(f"{RUNLEVELS}/{level}/{service}").type != "absent"]
 
 
 def _read_state(service: str, host: Host) -> Dict[str, Json]:
-    levels = host.list_names(RUNLEVELS) if host.inspect(RUNLEVELS).type == "directory" else ()
     is_started = host.inspect(f"{STARTED}/{service}").type != "absent"
     return {
         "exists": host.inspect(f"{SCRIPTS}/{service}").type != "absent",
         "running": is_started and host.run(["rc-service", service, "status"]).status == 0,
-        "enabled": any(host.inspect(f"{RUNLEVELS}/{level}/{service}").type != "absent" for level in levels),
+        "enabled": bool(_list_levels(service, host)),
     }

@@ -1,4 +1,4 @@
-"""Manager: the seam between `package` and a machine's package manager, and the nouns that cross it.
+"""Packager: the seam between `package` and a machine's package manager, and the nouns that cross it.
 
 A manager only asks and does: what to do is decided in `gitops.providers.package`. What it reads with `is_reading` must change nothing on
 the machine, caches included. Nothing here ever removes what is not among the targets.
@@ -51,7 +51,7 @@ class Foreseen:
     problem: str = ""
 
 
-class Manager(ABC):
+class Packager(ABC):
     """One package manager. Failures to read the database are HostError."""
 
     name: ClassVar[str]

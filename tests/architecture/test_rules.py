@@ -172,7 +172,7 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_names_say_the_role() -> None:
-    vague = re.compile(r"(Packager|Helper|Util|Utils|Misc)$")
+    vague = re.compile(r"(Manager|Helper|Util|Utils|Misc)$")
     found = [
         f"{name_of(path)}:{node.name}"
         for path in sources()

@@ -19,7 +19,9 @@ from gitops.config.codes import CODES
 from gitops.config.resources import COMMON, known_attributes
 from gitops.model.attribute import Attribute, describe_type
 from gitops.model.facts import FACTS
+from gitops.providers.packages.choose import MANAGERS
 from gitops.providers.registry import PROVIDERS
+from gitops.providers.services.choose import SUPERVISORS
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -37,6 +39,19 @@ EXITS: Mapping[int, str] = {
 }
 
 
+MANAGER_TESTS: Mapping[str, str] = {
+    "apt": "tests/hosts/test_packages.py",
+    "dnf": "tests/hosts/test_other_packages.py",
+    "pacman": "tests/hosts/test_other_packages.py",
+}
+SUPERVISOR_TESTS: Mapping[str, str] = {
+    "systemd": "tests/hosts/test_services.py",
+    "openrc": "tests/hosts/test_inits.py",
+    "runit": "tests/hosts/test_inits.py",
+    "sysvinit": "tests/hosts/test_inits.py",
+}
+
+
 def make_pages() -> dict[str, str]:
     """Give every page by file name."""
     return {
@@ -44,6 +59,7 @@ def make_pages() -> dict[str, str]:
         "kinds.md": make_kinds(),
         "diagnostics.md": make_diagnostics(),
         "exit-statuses.md": make_exits(),
+        "platforms.md": make_platforms(),
     }
 
 
@@ -101,6 +117,35 @@ def make_diagnostics() -> str:
     """Give the page of diagnostic codes."""
     rows = "\n".join(f"| {code} | {meaning} |" for code, meaning in sorted(CODES.items()))
     return f"{NOTE}\n# Diagnostics\n\nA code never changes its meaning.\n\n| code | |\n|---|---|\n{rows}\n"
+
+
+def make_platforms() -> str:
+    """Give the table of kinds, platforms and how each pair is checked; a file of real tests that is not there is an error."""
+    head = (
+        "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back.\n\n"
+        "dnf and pacman are Debian's builds of them, on a host that calls itself Fedora or Arch; no real Fedora, RHEL or Arch is booted. "
+        "OpenRC and runit are Debian's packages too; Debian's OpenRC does not notice a daemon that died, so that is recorded only. "
+        "zypper, apk, brew, launchd and macOS are not there.\n"
+    )
+    rows = [_platform_row("package", name, MANAGER_TESTS[name]) for name in MANAGERS]
+    rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS[item.name]) for item in SUPERVISORS)
+    others = sorted(kind for kind in PROVIDERS if kind not in ("package", "service"))
+    rows.extend(f"| `{kind}` | Debian 11 and 12 | {_how_checked(kind)} |" for kind in others)
+    return f"{NOTE}\n# Platforms\n\n{head}\n| kind | platform | how checked | by |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _how_checked(kind: str) -> str:
+    """Name the first file of real tests that has such a resource, else say that there is none."""
+    for path in sorted((ROOT / "tests/hosts").glob("test_*.py")):
+        if f"- {kind}: " in path.read_text(encoding="utf-8"):
+            return f"real | `tests/hosts/{path.name}`"
+    return f"below a folder of the test machine (`--root`) | `tests/providers/{kind}/`, `tests/conformance`"
+
+
+def _platform_row(kind: str, name: str, file: str) -> str:
+    if not (ROOT / file).is_file():
+        raise SystemExit(f"{file} is not there")
+    return f"| `{kind}` | {name} | real, recorded | `{file}`, `tests/providers/{kind}/` |"
 
 
 def make_exits() -> str:

@@ -32,9 +32,16 @@ def read_facts(root: str = "") -> Facts:
         "os.codename": release.get("VERSION_CODENAME", ""),
         "arch": system.machine,
         "kernel": system.sysname.lower(),
-        "init": INITS.get(_read(f"{root}/proc/1/comm").strip(), "unknown"),
+        "init": _find_init(root),
         "hostname": system.nodename,
     }
+
+
+def _find_init(root: str) -> str:
+    """OpenRC is most often begun by an `init` that is called like sysvinit's."""
+    if os.path.exists(f"{root}/run/openrc/softlevel"):
+        return "openrc"
+    return INITS.get(_read(f"{root}/proc/1/comm").strip(), "unknown")
 
 
 def _find_family(release: Dict[str, str]) -> str:

@@ -1,44 +1,31 @@
-"""Packages through apt and dpkg: one query for all, one transaction for all.
+"""Packages of the machine's package manager: one query for all, one simulation, one transaction.
 
-`present` takes any version, `latest` the candidate that apt knows, `version` exactly that one, `absent` removes and leaves the
-package's own config files. `name:arch` means another architecture. Recommended packages are not pulled in and nothing asks
-questions; config files that an administrator changed are kept. Lists are refreshed only when apply needs them: one is missing, or
-something wanted is not known; so `latest` is as new as the lists. What apt would remove beyond the plan fails, and so does a package
-that nobody offers: the rest of the batch goes on. A package on hold is refused.
+`present` takes any version, `latest` the candidate that the manager knows, `version` exactly that one, `absent` removes and leaves the
+package's own config files. Lists are refreshed only when apply needs them: one is missing, or something wanted is not known; so
+`latest` is as new as the lists. The plan names exact versions and, from one simulation, what else would be installed (`also_installs`).
+At apply, what would be removed beyond the plan or installed beyond the simulation fails, and so does a package that nobody offers: the
+rest of the batch goes on. A package on hold is refused, unless `hold` is declared: then the config says when it may change.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
+from dataclasses import dataclass, replace
+from typing import Dict, Iterator, Mapping, Optional, Sequence, Set
 
+from gitops.errors import HostError
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
-from gitops.providers.host import Finished, Host
+from gitops.providers.host import Host
+from gitops.providers.packages.choose import MANAGERS, NONE_HERE, find_manager
+from gitops.providers.packages.packager import OUTPUT_SHOWN, Foreseen, Installed, Offer, Packager, Target, bare
 
-TRANSACTION_SECONDS = 1800
-OUTPUT_SHOWN = 1000
-LISTS = "/var/lib/apt/lists"
-PROGRAM = "/usr/bin/apt-get"
-FIELDS = ("Package", "Architecture", "db:Status-Want", "db:Status-Status", "db:Status-Eflag", "Version")
-# The package `dpkg` itself tells the machine's own architecture.
-QUERY = ("dpkg-query", "-W", "-f", "\\t".join(f"${{{name}}}" for name in FIELDS) + "\\n", "--", "dpkg")
-# Reading must not write apt's caches.
-IN_MEMORY = ("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=")
-APT = ("apt-get", "-y", "-q", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=60")
-QUIET: Mapping[str, Json] = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-INSTALLED = ("installed", "triggers-awaited", "triggers-pending")
-BROKEN = ("half-installed", "unpacked", "half-configured")
-NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+](:[a-z0-9][a-z0-9-]*)?\Z")
-VERSION = re.compile(r"[0-9][A-Za-z0-9.+~:-]*\Z")
-CANDIDATE = "  Candidate: "
-LISTED_VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) -?\d+\Z")
-REMOVAL = re.compile(r"(?:Remv|Purg) (\S+)")
+ALSO = "also_installs"
+# Each of a transaction's packages remembers the others, since they may be installed one by one; beyond this many, only removals are held.
+MAX_FORESEEN = 50
 
 
 @dataclass(frozen=True)
@@ -46,42 +33,9 @@ class PackageSpec:
     """A package of the system's package manager."""
 
     name: str
-    version: Optional[str] = attribute("text", "exactly this version")
+    version: Optional[str] = attribute("text", "exactly this version, as the package manager prints it")
     state: str = attribute("choice", "present, absent or latest", default="present", choices=("present", "absent", "latest"))
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What apt knows of a package: its candidate (empty: none) and every version it could install."""
-
-    candidate: str = ""
-    versions: Tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Installed:
-    """What dpkg knows of a package; `broken` is the state it was left in by a transaction that was cut off."""
-
-    version: str = ""
-    broken: str = ""
-    is_held: bool = False
-
-
-@dataclass(frozen=True)
-class Database:
-    """The packages of one machine, by (name, architecture), and the machine's own architecture."""
-
-    packages: Mapping[Tuple[str, str], Installed] = field(default_factory=dict[Tuple[str, str], Installed])
-    architecture: str = ""
-
-    def find(self, name: str) -> Installed:
-        """Give what `name` or `name:arch` means here."""
-        base, _, architecture = name.partition(":")
-        for wanted in (architecture or self.architecture, "all"):
-            found = self.packages.get((base, wanted))
-            if found is not None:
-                return found
-        return Installed()
+    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager (apt)")
 
 
 class PackageProvider(Provider[PackageSpec]):
@@ -89,156 +43,108 @@ class PackageProvider(Provider[PackageSpec]):
 
     kind = "package"
     spec = PackageSpec
-    summary = "a package (apt)"
+    summary = "a package (apt, dnf, pacman)"
 
     def observe(self, specs: Sequence[PackageSpec], host: Host) -> Mapping[str, State]:
-        """State: `installed` version or empty, `broken`, `held`; where it matters `candidate`, `offered`, `brings_down`.
+        """State: `installed` version or empty, `broken`, `held`; where it matters `candidate`, `offered`, `brings_down`, `brings`,
+        `foreseen` (the names of the transaction that was simulated).
 
-        `trouble` is why nothing can be said of this machine's packages.
+        `manager` is there when it is not apt, `trouble` when nothing can be said of this machine's packages, `unforeseen` is why the
+        manager could not simulate.
         """
-        if host.inspect(PROGRAM).type == "absent":
-            return _tell_trouble(specs, "there is no apt on this machine")
-        good = [spec for spec in specs if not find_mistake(spec)]
-        listed = host.run([*QUERY, *(spec.name for spec in good)])
-        database = read_database(listed.output)
-        if not database.architecture:  # not even dpkg itself: to take that for "nothing is installed" would be a lie
-            return _tell_trouble(specs, f"dpkg-query ended with {listed.status}: {listed.output.strip()[-OUTPUT_SHOWN:]}")
-        states = {spec.name: _describe(database.find(spec.name)) for spec in specs}
-        asked = [spec for spec in good if _needs_offer(spec, states[spec.name])]
-        if asked:
-            offers = ask_offers([spec.name for spec in asked], host, IN_MEMORY)
-            for spec in asked:
-                _add_offer(spec, offers.get(spec.name, Offer()), states[spec.name])
-        leaving = [spec.name for spec in good if self._is_removal(spec, states[spec.name])]
-        if leaving:
-            extra = sorted(_simulate([f"{name}-" for name in leaving], host, IN_MEMORY) - _bare_names(leaving))
-            for name in leaving if extra else ():
-                states[name]["brings_down"] = list[Json](extra)
+        manager = find_manager(host)
+        if manager is None:
+            return _tell_trouble(specs, NONE_HERE)
+        good = [spec for spec in specs if not find_mistake(spec, manager)]
+        try:
+            states = _look(manager, specs, good, host)
+        except HostError as error:
+            return _tell_trouble(specs, error.message)
+        _foresee(manager, [spec for spec in good if _is_foreseeable(spec, states[spec.name])], states, host)
         return states
 
     def diff(self, spec: PackageSpec, state: State) -> Optional[Difference]:
-        """Compare versions; a change of a package on hold is refused."""
-        reason = find_mistake(spec) or str(state.get("trouble") or "")
+        """Compare versions and hold; a change of a package on hold that is not declared is refused."""
+        manager = MANAGERS[str(state.get("manager") or "apt")]
+        reason = str(state.get("trouble") or "") or find_mistake(spec, manager)
         if reason:
             return Difference("refused", reason=reason)
-        found = self._find_difference(spec, state)
-        if found is not None and state.get("held"):
-            hint = f"apt-mark unhold {spec.name} would release it"
-            return Difference("refused", reason=f"it is on hold on this machine; {hint}")
-        return found
+        found = _find_difference(spec, state)
+        if found is not None and state.get("held") and spec.hold is None:
+            return Difference("refused", reason=f"it is on hold on this machine; {manager.say_release(spec.name)}")
+        if spec.hold is None or spec.hold == bool(state.get("held")) or (not spec.hold and not state["installed"]):
+            return found
+        change = FieldChange("hold", bool(state.get("held")), spec.hold)
+        if found is None:
+            return Difference("update", (change,))
+        return replace(found, fields=(*found.fields, change))
 
     def apply(self, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
-        """One apt transaction for the batch; when it fails, what is not done is tried alone, and told by what is then installed."""
-        lacking = _find_lacking(steps, host)
+        """One transaction for the batch; when it fails, what is not done is tried alone, and told by what is then installed."""
+        manager = find_manager(host)
+        if manager is None:
+            yield from (Outcome(step.address, step.action, "failed", NONE_HERE) for step in steps)
+            return
+        moving = [step for step in steps if _is_moving(step)]
+        lacking = _find_lacking(manager, moving, host)
         for step in steps:
             if step.address in lacking:
                 yield Outcome(step.address, step.action, "failed", lacking[step.address])
-        ready = [step for step in steps if step.address not in lacking]
-        if ready:
-            _note_undo(ready, host)
-            yield from self._transact(ready, host)
+        ready = [step for step in moving if step.address not in lacking]
+        released = [step.spec.name for step in ready if step.state.get("held")]
+        trouble = manager.set_hold(released, host, is_held=False) if released else ""
+        outcomes = [Outcome(step.address, step.action, "changed") for step in steps if not _is_moving(step)]
+        if trouble:
+            outcomes.extend(Outcome(step.address, step.action, "failed", trouble) for step in ready)
+        elif ready:
+            manager.note_undo({step.spec.name: str(step.state.get("installed") or "") for step in ready}, host)
+            outcomes.extend(_transact(manager, ready, host))
+        yield from _hold(manager, steps, outcomes, host)
 
     def relate(self, spec: PackageSpec) -> Relations:
         """A package comes before the service of its name and before what lies below `/etc/NAME` (of which it may be the maker)."""
-        base = spec.name.partition(":")[0]
+        base = bare(spec.name)
         return Relations((f"package:{base}", f"path:/etc/{base}"), (), is_absent=spec.state == "absent")
 
     def bound(self, spec: PackageSpec) -> Sequence[Possible]:
         """At most: install or remove it."""
         return (Possible("remove" if spec.state == "absent" else "set"),)
 
-    def _find_difference(self, spec: PackageSpec, state: State) -> Optional[Difference]:
-        installed, broken = str(state.get("installed") or ""), str(state.get("broken") or "")
-        if spec.state == "absent":
-            return _diff_absent(installed or broken, state)
-        if broken:
-            return Difference("update", (FieldChange("status", broken, "installed"),), reason="a transaction was cut off here")
-        if not installed:
-            return _diff_missing(spec, state)
-        if spec.state == "latest" and not state.get("candidate"):  # observed before anybody asked for it, or apt gives no answer
-            return _with_offer(
-                Difference("update", (FieldChange("version", installed, "latest"),), confidence="conditional"), state
-            )
-        wanted = spec.version or (str(state.get("candidate") or "") if spec.state == "latest" else "")
-        if not wanted or wanted == installed:
-            return None
-        return _with_offer(Difference("update", (FieldChange("version", installed, wanted),)), state)
 
-    def _is_removal(self, spec: PackageSpec, state: State) -> bool:
-        return spec.state == "absent" and self._find_difference(spec, state) is not None
-
-    def _transact(self, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
-        problem = _try_all(steps, host)
-        if not problem:
-            yield from (Outcome(step.address, step.action, "changed") for step in steps)
-            return
-        states = self.observe([step.spec for step in steps], host)
-        for step in steps:
-            if self.diff(step.spec, states[step.spec.name]) is None:
-                yield Outcome(step.address, step.action, "changed")
-            elif len(steps) > 1:
-                yield from self._transact([step], host)
-            else:
-                yield Outcome(step.address, step.action, "failed", problem)
-
-
-def find_mistake(spec: PackageSpec) -> str:
-    """Say why such a package cannot be, or nothing: names and versions that apt would take for an option or a pattern."""
-    if not NAME.match(spec.name):
-        return f"`{spec.name[:80]}` is not a package's name (small letters, digits, `+`, `.`, `-`; `:arch` may follow)"
-    if spec.version is not None and not VERSION.match(spec.version):
-        return f"`{spec.version[:80]}` is not a package's version; it must be whole, without wildcards"
+def find_mistake(spec: PackageSpec, manager: Packager) -> str:
+    """Say why such a package cannot be, or nothing: names and versions that the tool would take for an option or a pattern."""
+    mistake = manager.find_mistake(spec.name, spec.version or "")
+    if mistake:
+        return mistake
     if spec.version is not None and spec.state != "present":
         return f"`version` and `state: {spec.state}` contradict each other"
+    if spec.hold and spec.state != "present":
+        return f"`hold` and `state: {spec.state}` contradict each other"
+    if spec.hold is not None and not manager.holds:
+        return f"{manager.name} has no command that holds packages; leave `hold` out"
     return ""
-
-
-def read_database(output: str) -> Database:
-    """Read dpkg-query's lines (QUERY); lines of other shape (its warnings) are left out."""
-    packages: Dict[Tuple[str, str], Installed] = {}
-    native = ""
-    for line in output.splitlines():
-        parts = line.split("\t")
-        if len(parts) != len(FIELDS):
-            continue
-        name, architecture, want, status, error, version = parts
-        if name == "dpkg":
-            native = architecture
-        is_broken = status in BROKEN or error != "ok"
-        packages[name, architecture] = Installed(
-            version if status in INSTALLED and not is_broken else "", status if is_broken else "", want == "hold"
-        )
-    return Database(packages, native)
-
-
-def read_offers(output: str) -> Dict[str, Offer]:
-    """Read what `apt-cache policy NAME…` prints; names that apt has never heard of are not in it."""
-    found: Dict[str, Offer] = {}
-    name = ""
-    for line in output.splitlines():
-        if line.endswith(":") and not line.startswith(" "):
-            name = line[:-1]
-            found[name] = Offer()
-        elif line.startswith(CANDIDATE):
-            candidate = line[len(CANDIDATE) :].strip()
-            found[name] = Offer("" if candidate == "(none)" else candidate)
-        elif name and LISTED_VERSION.match(line):
-            version = line.split()[-2]
-            found[name] = Offer(found[name].candidate, (*found[name].versions, version))
-    return found
-
-
-def ask_offers(names: Sequence[str], host: Host, options: Sequence[str] = ()) -> Dict[str, Offer]:
-    """Ask apt what it could install."""
-    return read_offers(host.run(["apt-cache", *options, "policy", "--", *names]).output)
 
 
 def _tell_trouble(specs: Sequence[PackageSpec], trouble: str) -> Mapping[str, State]:
     return {spec.name: {"installed": "", "trouble": trouble} for spec in specs}
 
 
-def _describe(found: Installed) -> Dict[str, Json]:
+def _look(manager: Packager, specs: Sequence[PackageSpec], good: Sequence[PackageSpec], host: Host) -> Dict[str, Dict[str, Json]]:
+    """Ask the database once and the sources once."""
+    installed = manager.read_installed([spec.name for spec in good], host)
+    states = {spec.name: _describe(manager, installed.get(spec.name, Installed())) for spec in specs}
+    asked = [spec for spec in good if _needs_offer(spec, states[spec.name])]
+    if asked:
+        offers = manager.ask_offers([spec.name for spec in asked], host, is_reading=True)
+        for spec in asked:
+            _add_offer(spec, offers.get(spec.name, Offer()), states[spec.name])
+    return states
+
+
+def _describe(manager: Packager, found: Installed) -> Dict[str, Json]:
     state: Dict[str, Json] = {"installed": found.version}
+    if manager.name != "apt":
+        state["manager"] = manager.name
     if found.broken:
         state["broken"] = found.broken
     if found.is_held:
@@ -257,113 +163,210 @@ def _add_offer(spec: PackageSpec, offer: Offer, state: Dict[str, Json]) -> None:
     state["offered"] = spec.version in offer.versions if spec.version else bool(offer.candidate)
 
 
+def _is_foreseeable(spec: PackageSpec, state: State) -> bool:
+    """Say whether it would change, and the manager can say how: what nobody offers or what is broken would spoil the simulation."""
+    if _find_difference(spec, state) is None or (state.get("held") and spec.hold is None):
+        return False
+    return spec.state == "absent" or bool(state.get("offered") and not state.get("broken"))
+
+
+def _foresee(manager: Packager, specs: Sequence[PackageSpec], states: Dict[str, Dict[str, Json]], host: Host) -> None:
+    """Simulate all changes as one transaction; what else it would do stands with each of its packages."""
+    if not specs:
+        return
+    targets = [_target(spec, str(states[spec.name].get("candidate") or "")) for spec in specs]
+    foreseen = manager.foresee(targets, host, is_reading=True)
+    leaving = _bare_names([target.name for target in targets if target.is_absent])
+    extra = sorted(foreseen.removes - leaving)
+    pulled = _find_pulled(foreseen, targets)
+    arriving = [target.name for target in targets if not target.is_absent]
+    for target in targets:
+        state = states[target.name]
+        if extra:
+            state["brings_down"] = list[Json](extra)
+        if foreseen.problem and not target.is_absent:
+            state["unforeseen"] = foreseen.problem
+        elif not target.is_absent:
+            _note_foreseen(state, arriving, pulled)
+
+
+def _note_foreseen(state: Dict[str, Json], arriving: Sequence[str], pulled: Mapping[str, str]) -> None:
+    if len(arriving) <= MAX_FORESEEN:
+        state["foreseen"] = list[Json](arriving)
+    if pulled:
+        state["brings"] = dict[str, Json](pulled)
+
+
+def _find_pulled(foreseen: Foreseen, targets: Sequence[Target]) -> Dict[str, str]:
+    named = _bare_names([target.name for target in targets])
+    return {name: version for name, version in sorted(foreseen.installs.items()) if name not in named}
+
+
+def _find_difference(spec: PackageSpec, state: State) -> Optional[Difference]:
+    """Compare versions only."""
+    installed, broken = str(state.get("installed") or ""), str(state.get("broken") or "")
+    if spec.state == "absent":
+        return _diff_absent(installed or broken, state)
+    if broken:
+        return Difference("update", (FieldChange("status", broken, "installed"),), reason="a transaction was cut off here")
+    if not installed:
+        wanted = spec.version or str(state.get("candidate") or "any")
+        return _with_offer(Difference("create", (FieldChange("version", None, wanted),)), state)
+    if spec.state == "latest" and not state.get("candidate"):  # observed before anybody asked for it, or there is no answer
+        return _with_offer(Difference("update", (FieldChange("version", installed, "latest"),), confidence="conditional"), state)
+    wanted = spec.version or (str(state.get("candidate") or "") if spec.state == "latest" else "")
+    if not wanted or wanted == installed:
+        return None
+    return _with_offer(Difference("update", (FieldChange("version", installed, wanted),)), state)
+
+
 def _diff_absent(found: str, state: State) -> Optional[Difference]:
     if not found:
         return None
-    difference = Difference("remove", (FieldChange("version", found, None),))
+    return _with_removals(Difference("remove", (FieldChange("version", found, None),)), state)
+
+
+def _with_removals(difference: Difference, state: State) -> Difference:
     others = state.get("brings_down")
     if not isinstance(others, list) or not others:
         return difference
     names = ", ".join(str(name) for name in others)
-    reason = f"apt would also remove {names}: declare them absent too, or this fails"
-    return Difference("remove", difference.fields, reason, "conditional")
-
-
-def _diff_missing(spec: PackageSpec, state: State) -> Difference:
-    wanted = spec.version or str(state.get("candidate") or "any")
-    return _with_offer(Difference("create", (FieldChange("version", None, wanted),)), state)
+    reason = f"{_manager_of(state)} would also remove {names}: declare them absent too, or this fails"
+    return replace(difference, reason=reason, confidence="conditional")
 
 
 def _with_offer(difference: Difference, state: State) -> Difference:
-    if state.get("offered", True):
-        return difference
-    reason = "apt does not know it (yet): its lists are refreshed first, then this fails if nobody offers it"
-    return Difference(difference.action, difference.fields, reason, "conditional")
+    """Add what the sources and the simulation say."""
+    name = _manager_of(state)
+    if not state.get("offered", True):
+        reason = f"{name} does not know it (yet): its lists are refreshed first, then this fails if nobody offers it"
+        return replace(difference, reason=reason, confidence="conditional")
+    if state.get("unforeseen"):
+        reason = f"{name} cannot say what comes with it: {state['unforeseen']}"
+        return replace(difference, reason=reason, confidence="conditional")
+    brings = state.get("brings")
+    if isinstance(brings, dict) and brings:
+        difference = replace(difference, fields=(*difference.fields, FieldChange(ALSO, None, dict[str, Json](brings))))
+    return _with_removals(difference, state)
 
 
-def _find_lacking(steps: Sequence[Step[PackageSpec]], host: Host) -> Mapping[str, str]:
+def _manager_of(state: State) -> str:
+    return str(state.get("manager") or "apt")
+
+
+def _is_moving(step: Step[PackageSpec]) -> bool:
+    """Say whether its version changes (else only its hold does)."""
+    return any(change.name != "hold" for change in step.difference.fields)
+
+
+def _find_lacking(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Mapping[str, str]:
     """Refresh the lists if that may help, and give the reason of each step that nobody offers, by address."""
     wanted = [step for step in steps if step.action != "remove"]
     if not wanted:
         return {}
     names = [step.spec.name for step in wanted]
-    refreshed = _refresh(host) if _is_list_missing(host) else None
-    offers = ask_offers(names, host)
-    if refreshed is None and any(_find_lack(step.spec, offers) for step in wanted):
-        refreshed = _refresh(host)
-        offers = ask_offers(names, host)
+    refreshed = manager.refresh(host) if manager.is_stale(host) else None
+    offers = manager.ask_offers(names, host, is_reading=False)
+    if refreshed is None and any(_find_lack(manager, step, offers) for step in wanted):
+        refreshed = manager.refresh(host)
+        offers = manager.ask_offers(names, host, is_reading=False)
     trouble = ""
     if refreshed is not None and refreshed.status != 0:
-        trouble = f"; apt-get update ended with {refreshed.status}: {refreshed.output.strip()[-OUTPUT_SHOWN:]}"
-    lacks = {step.address: _find_lack(step.spec, offers) for step in wanted}
+        trouble = f"; {manager.refresh_name} ended with {refreshed.status}: {refreshed.output.strip()[-OUTPUT_SHOWN:]}"
+    lacks = {step.address: _find_lack(manager, step, offers) for step in wanted}
     return {address: f"{lack}{trouble}" for address, lack in lacks.items() if lack}
 
 
-def _find_lack(spec: PackageSpec, offers: Mapping[str, Offer]) -> str:
+def _find_lack(manager: Packager, step: Step[PackageSpec], offers: Mapping[str, Offer]) -> str:
+    spec = step.spec
     offer = offers.get(spec.name)
     if offer is None:
-        return f"apt knows no package `{spec.name}`"
+        return f"{manager.name} knows no package `{spec.name}`"
     if not offer.candidate:
         return f"no source of this machine offers `{spec.name}` (it may be a virtual package: name the one that provides it)"
-    if spec.version is not None and spec.version not in offer.versions:
-        return f"version {spec.version} of `{spec.name}` is not offered; there is {', '.join(offer.versions[:5])}"
+    version = _target_of(step).version
+    if version and version not in offer.versions:
+        return f"version {version} of `{spec.name}` is not offered; there is {', '.join(offer.versions[:5])}"
     return ""
 
 
-def _refresh(host: Host) -> Finished:
-    return host.run([*APT, "update"], environment=QUIET, timeout=TRANSACTION_SECONDS)
+def _transact(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
+    problem = _try_all(manager, steps, host)
+    if not problem:
+        yield from (Outcome(step.address, step.action, "changed") for step in steps)
+        return
+    states = _look(manager, [step.spec for step in steps], [step.spec for step in steps], host)
+    for step in steps:
+        if _find_difference(step.spec, states[step.spec.name]) is None:
+            yield Outcome(step.address, step.action, "changed")
+        elif len(steps) > 1:
+            yield from _transact(manager, [step], host)
+        else:
+            yield Outcome(step.address, step.action, "failed", problem)
 
 
-def _is_list_missing(host: Host) -> bool:
-    """Say whether a configured source has no list here: it was added since, or the lists were cleared."""
-    done = host.run(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"])
-    wanted = [line.rpartition("/")[2] for line in done.output.splitlines() if line.startswith(f"{LISTS}/")]
-    names = host.list_names(LISTS) if host.inspect(LISTS).type == "directory" else ()
-    present = {name for listed in names for name in (listed, listed.rpartition(".")[0])}
-    return any(name not in present for name in wanted)
-
-
-def _try_all(steps: Sequence[Step[PackageSpec]], host: Host) -> str:
+def _try_all(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> str:
     """Make one transaction; give why it failed, or nothing."""
-    arguments = [_argument(step) for step in steps]
-    planned = _bare_names([step.spec.name for step in steps if step.action == "remove"])
-    extra = sorted(_simulate(arguments, host) - planned)
+    targets = [_target_of(step) for step in steps]
+    foreseen = manager.foresee(targets, host, is_reading=False)
+    extra = sorted(foreseen.removes - _bare_names([target.name for target in targets if target.is_absent]))
     if extra:
-        return f"apt would also remove {', '.join(extra)}, which is not in the plan: declare that too"
-    done = _install(arguments, host)
-    if done.status != 0 and "dpkg --configure -a" in done.output:  # a transaction was cut off before
-        host.run(["dpkg", "--force-confold", "--configure", "-a"], environment=QUIET, timeout=TRANSACTION_SECONDS)
-        done = _install(arguments, host)
-    return "" if done.status == 0 else f"apt-get ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}"
+        return f"{manager.name} would also remove {', '.join(extra)}, which is not in the plan: declare that too"
+    if all(_is_foreseen(step) for step in steps):
+        planned = _planned(steps)
+        pulled = _find_pulled(foreseen, targets)
+        beyond = [f"{name} {version}" for name, version in pulled.items() if planned.get(name, "") not in (None, version)]
+        if beyond:
+            return f"{manager.name} would now also install {', '.join(beyond)}, which is not in the plan: plan again"
+    return manager.transact(targets, host)
 
 
-def _install(arguments: Sequence[str], host: Host) -> Finished:
-    argv = [*APT, "install", "--allow-downgrades", "--", *arguments]
-    return host.run(argv, environment=QUIET, timeout=TRANSACTION_SECONDS)
+def _planned(steps: Sequence[Step[PackageSpec]]) -> Mapping[str, Json]:
+    """Give all that the plan said would be installed: versions of what comes along, None for what has a line of its own."""
+    found: Dict[str, Json] = {}
+    for step in steps:
+        names, brings = step.state.get("foreseen"), step.state.get("brings")
+        found.update({bare(str(name)): None for name in names} if isinstance(names, list) else {})
+        found.update(brings if isinstance(brings, dict) else {})
+    return found
 
 
-def _simulate(arguments: Sequence[str], host: Host, options: Sequence[str] = ()) -> Set[str]:
-    """Give the names of all that apt would remove; nothing when it cannot say (the transaction then says why)."""
-    done = host.run([*APT, *options, "-s", "install", "--allow-downgrades", "--", *arguments], environment=QUIET)
-    return {match.group(1).partition(":")[0] for match in map(REMOVAL.match, done.output.splitlines()) if match}
+def _is_foreseen(step: Step[PackageSpec]) -> bool:
+    return step.action == "remove" or bool(step.state.get("foreseen"))
+
+
+def _hold(manager: Packager, steps: Sequence[Step[PackageSpec]], outcomes: Sequence[Outcome], host: Host) -> Iterator[Outcome]:
+    """Put on hold what is declared so (and what was released to be changed), release the rest; a failure is the outcome."""
+    by_address = {step.address: step for step in steps}
+    troubles: Dict[str, str] = {}
+    for is_held in (True, False):
+        names = [outcome.address for outcome in outcomes if _hold_left(by_address[outcome.address], outcome.result) is is_held]
+        if names:
+            trouble = manager.set_hold([by_address[name].spec.name for name in names], host, is_held=is_held)
+            troubles.update(dict.fromkeys(names, trouble))
+    for outcome in outcomes:
+        trouble = troubles.get(outcome.address, "")
+        yield replace(outcome, result="failed", message=trouble) if trouble and outcome.result == "changed" else outcome
+
+
+def _hold_left(step: Step[PackageSpec], result: str) -> Optional[bool]:
+    """Say what hold is still to be set after the transaction: none when it is as wanted."""
+    was_held, is_released = bool(step.state.get("held")), bool(step.state.get("held")) and _is_moving(step)
+    if result != "changed":
+        return True if is_released else None
+    is_held = was_held and not is_released
+    return step.spec.hold if step.spec.hold is not None and step.spec.hold != is_held and step.spec.state == "present" else None
+
+
+def _target(spec: PackageSpec, candidate: str) -> Target:
+    return Target(spec.name, spec.version or candidate, spec.state == "absent")
+
+
+def _target_of(step: Step[PackageSpec]) -> Target:
+    """Give the exact version that the plan named, when it could."""
+    is_known = bool(step.state.get("offered")) and not step.state.get("broken")
+    return _target(step.spec, str(step.state.get("candidate") or "") if is_known else "")
 
 
 def _bare_names(names: Sequence[str]) -> Set[str]:
-    return {name.partition(":")[0] for name in names}
-
-
-def _argument(step: Step[PackageSpec]) -> str:
-    if step.action == "remove":
-        return f"{step.spec.name}-"
-    return f"{step.spec.name}={step.spec.version}" if step.spec.version else step.spec.name
-
-
-def _note_undo(steps: Sequence[Step[PackageSpec]], host: Host) -> None:
-    """Note one undo for all that is new and one for all that had a version; dpkg refuses to break what came to depend on them."""
-    before = {step.spec.name: str(step.state.get("installed") or "") for step in steps}
-    new: List[str] = [name for name, version in before.items() if not version]
-    old = [f"{name}={version}" for name, version in before.items() if version]
-    if new:
-        host.note_undo(["dpkg", "--remove", "--", *new])
-    if old:
-        host.note_undo([*APT, "install", "--allow-downgrades", "--", *old])
+    return {bare(name) for name in names}

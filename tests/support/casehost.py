@@ -159,7 +159,7 @@ def describe(difference: Any, expected: Mapping[str, Any] | None) -> Mapping[str
 
 def shorten(argv: Sequence[str]) -> list[str]:
     """Leave out the words that every call of a tool has."""
-    return [word for word in argv if word not in NOISE and not word.startswith(("--property=", "Dir::Cache"))]
+    return [word for word in argv if word not in NOISE and not word.startswith(("--property=", "Dir::Cache", "Dir::Log"))]
 
 
 def holds_in_order(argv: Sequence[str], words: Sequence[str]) -> bool:

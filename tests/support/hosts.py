@@ -51,7 +51,6 @@ NSPAWN = (
     "-q",
     "--register=no",
     "--keep-unit",
-    "--boot",
     "--capability=CAP_NET_ADMIN",
     "--kill-signal=SIGRTMIN+4",
     "--resolv-conf=off",
@@ -59,6 +58,36 @@ NSPAWN = (
     "--link-journal=no",
     "--console=pipe",
 )
+
+
+@dataclass(frozen=True)
+class Init:
+    """How a host's first process is started, where its cgroup is, how it is asked whether all is started, and what brings it."""
+
+    start: str = "/sbin/init"
+    group: str = "payload"
+    ask: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+# Says `N 2` once the scripts of the runlevel have ended.
+ASK_AT_REST = ("sh", "-c", "pgrep -x 'rc|startpar|openrc' >/dev/null || runlevel")
+SCRIPTS = ("insserv", "startpar", "initscripts")
+INITS = {
+    "systemd": Init("--boot", "payload/init.scope", ("systemctl", "is-system-running"), ("running", "degraded")),
+    "sysvinit": Init(ask=ASK_AT_REST, answers=("N 2",), packages=(*SCRIPTS, "sysv-rc", "sysvinit-core")),
+    "openrc": Init(
+        ask=("rc-status", "--runlevel"),
+        answers=("N 2",),
+        packages=(*SCRIPTS, "libeinfo1", "librc1", "openrc", "sysvinit-core"),
+    ),
+    "runit": Init(
+        ask=("pgrep", "runsvdir"),
+        answers=tuple("123456789"),
+        packages=(*SCRIPTS, "sysv-rc", "runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +104,7 @@ class TestHost:
 
     __test__ = False
 
-    def __init__(self, rig: Rig, name: str, root: Path, *, number: int, binds: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, rig: Rig, name: str, root: Path, *, number: int, binds: Sequence[tuple[str, str]], init: str) -> None:
         self.name = name
         self.address = f"{NETWORK}.{10 + number}"
         self.folder = rig.folder / name
@@ -83,14 +112,18 @@ class TestHost:
         self.namespace = self.folder / "network"
         self._group = rig.group / name
         self._binds = tuple(binds)
+        self._init = INITS[init]
         self._make_files(root)
+        if self._init.packages:
+            exchange_init(self.path, self._init.packages)
         self._connect(rig.namespace, f"v{number}")
 
     def boot(self) -> None:
-        """Start it and wait until systemd says that everything is started."""
+        """Start it and wait until its init says that everything is started."""
         self._group.mkdir(exist_ok=True)
         binds = [f"--bind-ro={source}:{target}" for source, target in self._binds]
         command = [*NSPAWN, "-D", str(self.path), "-M", self.name, f"--network-namespace-path={self.namespace}", *binds]
+        command.append(self._init.start)
         environment = {**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network"}
         with (self.folder / "console").open("ab") as console:
             self._supervisor = subprocess.Popen(
@@ -179,7 +212,7 @@ class TestHost:
     def _enter(self, argv: Sequence[str]) -> list[str]:
         leader = self._leader()
         assert leader, f"{self.name} is not running: {self.console()}"
-        procs = self._group / "payload/init.scope/cgroup.procs"
+        procs = self._group / self._init.group / "cgroup.procs"
         return ["sh", "-c", JOIN, str(procs), "nsenter", "-t", str(leader), "-a", "--", "env", "-i", *ENVIRONMENT, *argv]
 
     def _await_start(self, old_leader: int) -> None:
@@ -193,9 +226,9 @@ class TestHost:
             time.sleep(0.05)
 
     def _is_started(self, old_leader: int) -> bool:
-        if self._leader() in (0, old_leader) or not (self._group / "payload/init.scope").is_dir():
+        if self._leader() in (0, old_leader) or not (self._group / self._init.group).is_dir():
             return False
-        return self.run(["systemctl", "is-system-running"], check=False).out.strip() in ("running", "degraded")
+        return self.run(self._init.ask, check=False).out.strip().startswith(self._init.answers)
 
 
 class Rig:
@@ -219,9 +252,12 @@ class Rig:
         """Make the roots of several suites at once, before hosts of them are booted (only to save time)."""
         get_roots(suites)
 
-    def boot(self, name: str, suite: str, *, binds: Sequence[tuple[str, str]] = ()) -> TestHost:
-        """Make a host of a Debian suite, start it, and wait for it; `binds` are (here, there), read-only."""
-        host = TestHost(self, name, get_root(suite), number=self._count, binds=binds)
+    def boot(self, name: str, suite: str, *, binds: Sequence[tuple[str, str]] = (), init: str = "systemd") -> TestHost:
+        """Make a host of a Debian suite, start it, and wait for it; `binds` are (here, there), read-only.
+
+        Another `init` than systemd (`INITS`) needs a root that has its packages: the suite `many` (`tests/support/roots.py`).
+        """
+        host = TestHost(self, name, get_root(suite), number=self._count, binds=binds, init=init)
         self._count += 1
         host.boot()
         return host
@@ -249,6 +285,14 @@ def open_rig() -> Generator[Rig]:
         yield Rig(folder, group)
     finally:
         remove_rig(group, folder)
+
+
+def exchange_init(root: Path, packages: Sequence[str]) -> None:
+    """Put another init in systemd's place, from the packages that the root keeps in /srv/debs."""
+    files = [f"/srv/debs/{next((root / 'srv/debs').glob(f'{name}_*.deb')).name}" for name in packages]
+    enter = ["chroot", str(root), "env", "-i", *ENVIRONMENT, "DEBIAN_FRONTEND=noninteractive"]
+    run_checked([*enter, "dpkg", "--force-depends", "--purge", "systemd-sysv"])
+    run_checked([*enter, "dpkg", "--force-depends", "-i", *files])
 
 
 def make_namespace(path: Path) -> None:

@@ -33,7 +33,10 @@ from tests.support.tools import run_there
 
 FOLDER, BLOBS, STATE = "/opt/trueup/executor", "/opt/trueup/blobs", "/var/lib/gitops"
 EXECUTOR = ("python3", "-I", "-S", "-B", FOLDER)
-UNWATCHED = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # what systemd itself goes on writing
+SYSTEMD_WRITES = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # goes on doing so
+# rpm's SQLite and dnf keep books of their readers, and dnf links packages of a local source.
+UNWATCHED = (*SYSTEMD_WRITES, "/root/.rpmdb/", "/var/lib/dnf/", "/var/cache/dnf", "/srv/rpms/")
+SUPERVISED = "/supervise"  # where runit keeps what it sees
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class Managed:
             for name in (*directories, *files):
                 path = Path(folder, name)
                 inside = f"/{path.relative_to(self.host.folder / 'upper')}"
-                if not inside.startswith(UNWATCHED):
+                if not inside.startswith(UNWATCHED) and SUPERVISED not in inside:
                     with contextlib.suppress(FileNotFoundError):
                         info = path.lstat()
                         found[inside] = (

@@ -21,6 +21,14 @@ from tests.support.tools import run_checked
 # Read when the module is imported: tests get a home of their own later.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueup-test-roots"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
+# The suite `many` is bookworm with other package managers, and with the packages of other inits in /srv/debs.
+MANY = "many"
+MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools")
+INITS = (
+    *("insserv", "startpar", "initscripts", "sysv-rc", "sysvinit-core", "libeinfo1", "librc1", "openrc"),
+    *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),
+)
+KEEP_INITS = f'mkdir -p "$1/srv/debs" && chroot "$1" sh -c "cd /srv/debs && apt-get download {" ".join(INITS)}"'
 NO_DOCS = ("man", "doc", "locale", "info")
 BUILD_SECONDS = 600
 
@@ -34,7 +42,7 @@ def get_roots(suites: Sequence[str], cache: Path = CACHE) -> dict[str, Path]:
 
 def get_root(suite: str, cache: Path = CACHE) -> Path:
     """Give one root; safe in many processes at once."""
-    recipe = hashlib.sha256(repr((PACKAGES, NO_DOCS)).encode()).hexdigest()[:12]
+    recipe = hashlib.sha256(repr((PACKAGES, NO_DOCS, *((MANAGERS, INITS) if suite == MANY else ()))).encode()).hexdigest()[:12]
     root = cache / f"{suite}-{recipe}"
     if root.is_dir():
         return root
@@ -65,11 +73,14 @@ def _make_root(suite: str, root: Path) -> None:
     building = root.parent / f".building-{suite}"
     shutil.rmtree(building, ignore_errors=True)
     log = root.parent / f"{suite}.log"
-    command = ["mmdebstrap", "--variant=apt", f"--include={','.join(PACKAGES)}", '--aptopt=Acquire::Languages "none"']
+    packages = (*PACKAGES, *MANAGERS) if suite == MANY else PACKAGES
+    command = ["mmdebstrap", "--variant=apt", f"--include={','.join(packages)}", '--aptopt=Acquire::Languages "none"']
+    if suite == MANY:
+        command.append(f"--customize-hook={KEEP_INITS}")
     command.extend(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NO_DOCS)
     with log.open("wb") as stream:
         done = subprocess.run(
-            [*command, suite, str(building), read_mirror()],
+            [*command, "bookworm" if suite == MANY else suite, str(building), read_mirror()],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,

@@ -45,5 +45,10 @@ def test_the_init_is_what_process_one_is_called(tmp_path: Path, comm: str, init:
     assert read_facts(str(tmp_path))["init"] == init
 
 
+def test_openrc_is_known_by_its_runlevel_whatever_process_one_is_called(tmp_path: Path) -> None:
+    write_files(tmp_path, {"proc/1/comm": "init\n", "run/openrc/softlevel": "default\n"})
+    assert read_facts(str(tmp_path))["init"] == "openrc"
+
+
 def test_every_fact_of_the_model_is_given_and_no_other() -> None:
     assert set(read_facts()) == set(FACTS)

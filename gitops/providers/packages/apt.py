@@ -1,0 +1,188 @@
+"""apt and dpkg: one query for all, one simulation, one transaction.
+
+`name:arch` means another architecture. Recommended packages are not pulled in and nothing asks questions; config files that an
+administrator changed are kept. What apt says while reading is kept out of its caches.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Sequence, Tuple
+
+from gitops.errors import HostError
+from gitops.model.codec import Json
+from gitops.providers.host import Finished, Host
+from gitops.providers.packages.packager import (
+    TRANSACTION_SECONDS,
+    Foreseen,
+    Installed,
+    Offer,
+    Packager,
+    Target,
+    bare,
+    show_end,
+)
+
+LISTS = "/var/lib/apt/lists"
+FIELDS = ("Package", "Architecture", "db:Status-Want", "db:Status-Status", "db:Status-Eflag", "Version")
+# The package `dpkg` itself tells the machine's own architecture.
+QUERY = ("dpkg-query", "-W", "-f", "\\t".join(f"${{{name}}}" for name in FIELDS) + "\\n", "--", "dpkg")
+# Reading must not write apt's caches, nor the logs of its planner, which even a simulation writes.
+IN_MEMORY = (
+    *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),
+    *("-o", "Dir::Log::Planner=/dev/null", "-o", "Dir::Log::Solver=/dev/null"),
+)
+APT = ("apt-get", "-y", "-q", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=60")
+QUIET: Mapping[str, Json] = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+INSTALLED = ("installed", "triggers-awaited", "triggers-pending")
+BROKEN = ("half-installed", "unpacked", "half-configured")
+NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+](:[a-z0-9][a-z0-9-]*)?\Z")
+VERSION = re.compile(r"[0-9][A-Za-z0-9.+~:-]*\Z")
+CANDIDATE = "  Candidate: "
+LISTED_VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) -?\d+\Z")
+REMOVAL = re.compile(r"(?:Remv|Purg) (\S+)")
+INSTALL = re.compile(r"Inst (\S+) (?:\[\S*\] )?\((\S+)")
+
+
+@dataclass(frozen=True)
+class Database:
+    """The packages of one machine, by (name, architecture), and the machine's own architecture."""
+
+    packages: Mapping[Tuple[str, str], Installed] = field(default_factory=dict[Tuple[str, str], Installed])
+    architecture: str = ""
+
+    def find(self, name: str) -> Installed:
+        """Give what `name` or `name:arch` means here."""
+        base, _, architecture = name.partition(":")
+        for wanted in (architecture or self.architecture, "all"):
+            found = self.packages.get((base, wanted))
+            if found is not None:
+                return found
+        return Installed()
+
+
+class Apt(Packager):
+    """See the module."""
+
+    name = "apt"
+    refresh_name = "apt-get update"
+    holds = True
+
+    def find_mistake(self, name: str, version: str) -> str:
+        """Small letters, digits and some signs; a version without wildcards."""
+        if not NAME.match(name):
+            return f"`{name[:80]}` is not a package's name (small letters, digits, `+`, `.`, `-`; `:arch` may follow)"
+        if version and not VERSION.match(version):
+            return f"`{version[:80]}` is not a package's version; it must be whole, without wildcards"
+        return ""
+
+    def read_installed(self, names: Sequence[str], host: Host) -> Mapping[str, Installed]:
+        """Ask dpkg once."""
+        listed = host.run([*QUERY, *names])
+        database = read_database(listed.output)
+        if not database.architecture:  # not even dpkg itself: to take that for "nothing is installed" would be a lie
+            raise HostError(show_end(listed, "dpkg-query"), code="E134")
+        return {name: database.find(name) for name in names}
+
+    def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:
+        """Ask apt once what it could install."""
+        options = IN_MEMORY if is_reading else ()
+        return read_offers(host.run(["apt-cache", *options, "policy", "--", *names]).output)
+
+    def is_stale(self, host: Host) -> bool:
+        """Say whether a source was added since the lists were fetched, or the lists were cleared."""
+        done = host.run(["apt-get", "indextargets", "--format", "$(FILENAME)", "Created-By: Packages"])
+        wanted = [line.rpartition("/")[2] for line in done.output.splitlines() if line.startswith(f"{LISTS}/")]
+        names = host.list_names(LISTS) if host.inspect(LISTS).type == "directory" else ()
+        present = {name for listed in names for name in (listed, listed.rpartition(".")[0])}
+        return any(name not in present for name in wanted)
+
+    def refresh(self, host: Host) -> Finished:
+        """Fetch the lists."""
+        return host.run([*APT, "update"], environment=QUIET, timeout=TRANSACTION_SECONDS)
+
+    def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:
+        """Let apt say what it would do."""
+        options = IN_MEMORY if is_reading else ()
+        argv = [*APT, *options, "-s", "install", "--allow-downgrades", "--", *map(_argument, targets)]
+        done = host.run(argv, environment=QUIET)
+        lines = done.output.splitlines()
+        installs = {bare(match.group(1)): match.group(2) for match in map(INSTALL.match, lines) if match}
+        removes = frozenset(bare(match.group(1)) for match in map(REMOVAL.match, lines) if match)
+        return Foreseen(installs, removes, show_end(done, "apt-get -s") if done.status else "")
+
+    def transact(self, targets: Sequence[Target], host: Host) -> str:
+        """Install and remove in one transaction; one that was cut off before is finished first."""
+        arguments = [_argument(target) for target in targets]
+        done = _install(arguments, host)
+        if done.status != 0 and "dpkg --configure -a" in done.output:
+            host.run(["dpkg", "--force-confold", "--configure", "-a"], environment=QUIET, timeout=TRANSACTION_SECONDS)
+            done = _install(arguments, host)
+        return "" if done.status == 0 else show_end(done, "apt-get")
+
+    def note_undo(self, before: Mapping[str, str], host: Host) -> None:
+        """Note one undo for all that is new, one for all that had a version; dpkg refuses to break what came to depend on them."""
+        new: List[str] = [name for name, version in before.items() if not version]
+        old = [f"{name}={version}" for name, version in before.items() if version]
+        if new:
+            host.note_undo(["dpkg", "--remove", "--", *new])
+        if old:
+            host.note_undo([*APT, "install", "--allow-downgrades", "--", *old])
+
+    def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:
+        """Mark packages in dpkg's own database."""
+        verbs = ("hold", "unhold") if is_held else ("unhold", "hold")
+        host.note_undo(["apt-mark", verbs[1], "--", *names])
+        done = host.run(["apt-mark", verbs[0], "--", *names])
+        return "" if done.status == 0 else show_end(done, f"apt-mark {verbs[0]}")
+
+    def say_release(self, name: str) -> str:
+        """Name apt-mark."""
+        return f"apt-mark unhold {name} would release it"
+
+
+def read_database(output: str) -> Database:
+    """Read dpkg-query's lines (QUERY); lines of other shape (its warnings) are left out."""
+    packages: Dict[Tuple[str, str], Installed] = {}
+    native = ""
+    for line in output.splitlines():
+        parts = line.split("\t")
+        if len(parts) != len(FIELDS):
+            continue
+        name, architecture, want, status, error, version = parts
+        if name == "dpkg":
+            native = architecture
+        is_broken = status in BROKEN or error != "ok"
+        packages[name, architecture] = Installed(
+            version if status in INSTALLED and not is_broken else "", status if is_broken else "", want == "hold"
+        )
+    return Database(packages, native)
+
+
+def read_offers(output: str) -> Dict[str, Offer]:
+    """Read what `apt-cache policy NAME…` prints; names that apt has never heard of are not in it."""
+    found: Dict[str, Offer] = {}
+    name = ""
+    for line in output.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            name = line[:-1]
+            found[name] = Offer()
+        elif line.startswith(CANDIDATE):
+            candidate = line[len(CANDIDATE) :].strip()
+            found[name] = Offer("" if candidate == "(none)" else candidate)
+        elif name and LISTED_VERSION.match(line):
+            version = line.split()[-2]
+            found[name] = Offer(found[name].candidate, (*found[name].versions, version))
+    return found
+
+
+def _install(arguments: Sequence[str], host: Host) -> Finished:
+    argv = [*APT, "install", "--allow-downgrades", "--", *arguments]
+    return host.run(argv, environment=QUIET, timeout=TRANSACTION_SECONDS)
+
+
+def _argument(target: Target) -> str:
+    if target.is_absent:
+        return f"{target.name}-"
+    return f"{target.name}={target.version}" if target.version else target.name

@@ -1,0 +1,138 @@
+"""dnf and rpm: one query, one simulation, one transaction (two when packages also leave: those go first).
+
+Versions are as rpm prints them: `1.2-3.el9`, with `1:` before when there is an epoch. Weak dependencies are not pulled in, what nobody
+needs any more stays. Reading uses only what is cached and writes its own caches into a place that is thrown away with the machine's
+memory; without lists the offer is unknown until apply fetches them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, Mapping, Sequence, Set, Tuple
+
+from gitops.errors import HostError
+from gitops.providers.host import Finished, Host
+from gitops.providers.packages.packager import TRANSACTION_SECONDS, Foreseen, Installed, Offer, Packager, Target, show_end
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
+VERSION = re.compile(r"([0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+\Z")
+OPTIONS = ("--setopt=install_weak_deps=False", "--setopt=clean_requirements_on_remove=False", "--setopt=best=True")
+DNF = ("dnf", "-y", "-q", *OPTIONS)
+READING = ("dnf", "-C", "-q", *OPTIONS)
+QUERY = ("rpm", "-q", "--queryformat", "%{NAME}\\t%{EVR}\\n", "--")
+REPOQUERY = ("repoquery", "--available", "--queryformat", "%{name}\t%{evr}", "--")
+NOT_INSTALLED = re.compile(r"package \S+ is not installed\Z")
+CACHES = "/var/cache/dnf"
+ARRIVING = ("Installing", "Upgrading", "Downgrading", "Reinstalling", "Installing dependencies", "Installing weak dependencies")
+LEAVING = ("Removing", "Removing dependent packages", "Removing unused dependencies")
+COLUMNS = 5  # name, architecture, version, repository, size (its unit may follow)
+
+
+class Dnf(Packager):
+    """See the module."""
+
+    name = "dnf"
+    refresh_name = "dnf makecache"
+
+    def find_mistake(self, name: str, version: str) -> str:
+        """Letters, digits and some signs; a version with its release."""
+        if not NAME.match(name):
+            return f"`{name[:80]}` is not a package's name (letters, digits, `.`, `_`, `+`, `-`)"
+        if version and not VERSION.match(version):
+            return f"`{version[:80]}` is not a package's version; it must be whole, such as 1.2-3 or 1:1.2-3"
+        return ""
+
+    def read_installed(self, names: Sequence[str], host: Host) -> Mapping[str, Installed]:
+        """Ask rpm once; of several installed versions of a package the last installed one counts."""
+        done = host.run([*QUERY, *names]) if names else Finished(0, "")
+        found: Dict[str, str] = {}
+        for line in done.output.splitlines():
+            name, tab, version = line.partition("\t")
+            if tab:
+                found[name] = version
+            elif not NOT_INSTALLED.match(line):
+                raise HostError(show_end(done, "rpm -q"), code="E136")
+        return {name: Installed(found.get(name, "")) for name in names}
+
+    def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:
+        """Ask the sources once; the newest comes last."""
+        done = host.run([*(READING if is_reading else DNF), *REPOQUERY, *names])
+        found: Dict[str, List[str]] = {}
+        for line in done.output.splitlines():
+            name, tab, version = line.partition("\t")
+            if tab and name in names:
+                found.setdefault(name, []).append(version)
+        return {name: Offer(versions[-1], tuple(reversed(versions))) for name, versions in found.items()}
+
+    def is_stale(self, host: Host) -> bool:  # noqa: ARG002  dnf itself fetches what is missing or old
+        """Never: dnf fetches by itself what is missing or expired."""
+        return False
+
+    def refresh(self, host: Host) -> Finished:
+        """Fetch the lists again."""
+        return host.run([*DNF, "makecache", "--refresh"], timeout=TRANSACTION_SECONDS)
+
+    def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:
+        """Let dnf print its table and answer no."""
+        arriving, leaving = _split(targets)
+        argv = ["dnf", *(("-C",) if is_reading else ()), "--assumeno", *OPTIONS]
+        installs: Dict[str, str] = {}
+        removes: Set[str] = set()
+        problem = ""
+        for verb, names in (("remove", leaving), ("install", arriving)):
+            if names:
+                done = host.run([*argv, verb, "--", *names])
+                coming, going = read_table(done.output)
+                installs.update(coming)
+                removes.update(going)
+                if verb == "install" and not coming:
+                    problem = show_end(done, "dnf --assumeno install")
+        return Foreseen(installs, frozenset(removes), problem)
+
+    def transact(self, targets: Sequence[Target], host: Host) -> str:
+        """Remove, then install."""
+        arriving, leaving = _split(targets)
+        for verb, names in (("remove", leaving), ("install", arriving)):
+            if names:
+                done = host.run([*DNF, verb, "--", *names], timeout=TRANSACTION_SECONDS)
+                if done.status != 0:
+                    return show_end(done, f"dnf {verb}")
+        return ""
+
+    def note_undo(self, before: Mapping[str, str], host: Host) -> None:
+        """Note one undo for all that is new (rpm refuses to break what came to need it), one for all that had a version."""
+        new: List[str] = [name for name, version in before.items() if not version]
+        old = [f"{name}-{version}" for name, version in before.items() if version]
+        if new:
+            host.note_undo(["rpm", "--erase", "--", *new])
+        if old:
+            host.note_undo([*DNF, "install", "--", *old])
+
+
+def read_table(output: str) -> Tuple[Dict[str, str], Set[str]]:
+    """Read dnf's table of a transaction: versions of what comes by name, names of what goes. Long names stand on lines of their own."""
+    coming: Dict[str, str] = {}
+    going: Set[str] = set()
+    section = ""
+    words: List[str] = []
+    for line in output.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            section, words = line[:-1], []
+        elif not line.startswith(" ") or line.lstrip().startswith("replacing "):
+            words = []
+        elif section in (*ARRIVING, *LEAVING):
+            words.extend(line.split())
+        if len(words) >= COLUMNS:
+            if section in ARRIVING:
+                coming[words[0]] = words[2]
+            else:
+                going.add(words[0])
+            words = []
+    return coming, going
+
+
+def _split(targets: Sequence[Target]) -> List[List[str]]:
+    arriving = [
+        f"{target.name}-{target.version}" if target.version else target.name for target in targets if not target.is_absent
+    ]
+    return [arriving, [target.name for target in targets if target.is_absent]]

@@ -1,0 +1,110 @@
+"""pacman: one query, one simulation, one transaction (two when packages also leave: those go first).
+
+Only what the sources hold now can be installed: there is one version of each. pacman never removes what is in conflict or still needed
+without being asked, so such a transaction fails. Config files that an administrator changed are kept. It knows no command for a hold.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, List, Mapping, Sequence
+
+from gitops.errors import HostError
+from gitops.providers.host import Finished, Host
+from gitops.providers.packages.packager import TRANSACTION_SECONDS, Foreseen, Installed, Offer, Packager, Target, show_end
+
+NAME = re.compile(r"[a-z0-9@_+][a-z0-9@._+-]*\Z")
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:]*-[0-9.]+\Z")
+LINE = re.compile(r"(\S+) (\S+)\Z")
+PRINT = ("--print", "--print-format", "%n %v")
+DATABASE, SYNC, CONFIG = "/var/lib/pacman/local", "/var/lib/pacman/sync", "/etc/pacman.conf"
+SECTION = re.compile(r"\[([^\]]+)\]\Z")
+
+
+class Pacman(Packager):
+    """See the module."""
+
+    name = "pacman"
+    refresh_name = "pacman -Sy"
+
+    def find_mistake(self, name: str, version: str) -> str:
+        """Small letters, digits and some signs; a version with its release."""
+        if not NAME.match(name):
+            return f"`{name[:80]}` is not a package's name (small letters, digits, `@`, `.`, `_`, `+`, `-`)"
+        if version and not VERSION.match(version):
+            return f"`{version[:80]}` is not a package's version; it must be whole, such as 1.2-1"
+        return ""
+
+    def read_installed(self, names: Sequence[str], host: Host) -> Mapping[str, Installed]:
+        """Ask pacman once; a name may be answered by what provides it, which is not it."""
+        if host.inspect(DATABASE).type != "directory":
+            raise HostError(f"pacman has no database at {DATABASE}", code="E135")
+        found = _read_lines(host.run(["pacman", "-Q", "--", *names]).output) if names else {}
+        return {name: Installed(found.get(name, "")) for name in names}
+
+    def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:  # noqa: ARG002  it never writes
+        """Ask the lists once."""
+        found: Dict[str, Offer] = {}
+        name = ""
+        for line in host.run(["pacman", "-Si", "--", *names]).output.splitlines():
+            key, _, value = (part.strip() for part in line.partition(":"))
+            if key == "Name":
+                name = value
+            elif key == "Version" and name:  # the first source that has it is the one it comes from
+                found.setdefault(name, Offer(value, (value,)))
+        return {name: offer for name, offer in found.items() if name in names}
+
+    def is_stale(self, host: Host) -> bool:
+        """Say whether a source of pacman.conf has no list here."""
+        sections = [match.group(1) for match in map(SECTION.match, host.read_text(CONFIG).splitlines()) if match]
+        names = host.list_names(SYNC) if host.inspect(SYNC).type == "directory" else ()
+        return any(f"{name}.db" not in names for name in sections if name != "options")
+
+    def refresh(self, host: Host) -> Finished:
+        """Fetch the lists."""
+        return host.run(["pacman", "-Sy", "--noconfirm"], timeout=TRANSACTION_SECONDS)
+
+    def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:  # noqa: ARG002  it never writes
+        """Let pacman print what it would do; what needs a leaving package is found by asking for the cascade."""
+        arriving, leaving = _split(targets)
+        installs: Dict[str, str] = {}
+        removes: Dict[str, str] = {}
+        problem = ""
+        if arriving:
+            done = host.run(["pacman", "-S", *PRINT, "--", *arriving])
+            installs = _read_lines(done.output)
+            problem = show_end(done, "pacman -S --print") if done.status else ""
+        if leaving:
+            removes = _read_lines(host.run(["pacman", "-R", "--cascade", *PRINT, "--", *leaving]).output)
+        return Foreseen(installs, frozenset(removes), problem)
+
+    def transact(self, targets: Sequence[Target], host: Host) -> str:
+        """Remove, then install."""
+        arriving, leaving = _split(targets)
+        for verb, names in (("-R", leaving), ("-S", arriving)):
+            if names:
+                done = host.run(["pacman", verb, "--noconfirm", "--", *names], timeout=TRANSACTION_SECONDS)
+                if done.status != 0:
+                    return show_end(done, f"pacman {verb}")
+        return ""
+
+    def note_undo(self, before: Mapping[str, str], host: Host) -> None:
+        """Note the removal of what is new; an old version can only come back while a source has it."""
+        new: List[str] = [name for name, version in before.items() if not version]
+        old = [f"{name}={version}" for name, version in before.items() if version]
+        if new:
+            host.note_undo(["pacman", "-R", "--noconfirm", "--", *new])
+        if old:
+            host.note_undo(["pacman", "-S", "--noconfirm", "--", *old])
+
+
+def _split(targets: Sequence[Target]) -> List[List[str]]:
+    arriving = [
+        f"{target.name}={target.version}" if target.version else target.name for target in targets if not target.is_absent
+    ]
+    return [arriving, [target.name for target in targets if target.is_absent]]
+
+
+def _read_lines(output: str) -> Dict[str, str]:
+    """Read `name version` lines; warnings and errors have more words."""
+    return {match.group(1): match.group(2) for match in map(LINE.match, output.splitlines()) if match}

@@ -1,0 +1,1 @@
+"""Init systems behind one seam: what is there, is it running, does it start at boot, and the verbs."""

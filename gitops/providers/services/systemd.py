@@ -1,0 +1,113 @@
+"""systemd: one query for all units; unit files are loaded again once before a batch of verbs and once after it is undone."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Sequence
+
+from gitops.errors import HostError
+from gitops.model.codec import Json
+from gitops.providers.host import Host
+from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, Supervisor
+
+BOOTED = "/run/systemd/system"
+PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit")
+SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES), "--")
+RUNNING = ("active", "reloading", "activating")
+ENABLED = ("enabled", "alias")
+NO_CHOICE = ("static", "indirect", "transient")
+JOURNAL = ("journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat", "-u")
+JOURNAL_SHOWN = 1000
+UNIT_TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice", "scope", "device")
+ONESHOT = "it is a oneshot service that does not remain after its work, so it is never found running; leave `state` out"
+# `restart` and not `start`: a package may have started it since, before its config was in place.
+VERBS: Mapping[str, str] = {"start": "restart", "restart": "try-restart", "reload": "try-reload-or-restart"}
+
+
+class Systemd(Supervisor):
+    """See the module."""
+
+    name = "systemd"
+
+    def is_here(self, host: Host) -> bool:
+        """As sd_booted(3) does it."""
+        return host.inspect(BOOTED).type == "directory"
+
+    def read_states(self, names: Sequence[str], host: Host) -> Mapping[str, Dict[str, Json]]:
+        """Ask systemctl once; what an init script brought is asked again, since only its own tool knows."""
+        shown = dict(zip(names, _show([unit_of(name) for name in names], host)))
+        states: Dict[str, Dict[str, Json]] = {}
+        for name in names:
+            states[name] = make_state(shown[name])
+            if shown[name].get("UnitFileState") == "generated":
+                states[name]["enabled"] = host.run(["systemctl", "is-enabled", "--", unit_of(name)]).status == 0
+        return states
+
+    def control(self, verb: str, name: str, host: Host) -> None:
+        """Run systemctl; what failed tells its journal."""
+        unit, word = unit_of(name), VERBS.get(verb, verb)
+        host.note_undo(["systemctl", INVERSE.get(verb, word), "--", unit])
+        if word == "restart":
+            host.run(["systemctl", "reset-failed", "--", unit])  # else a start limit that was reached would hold
+        done = host.run(["systemctl", word, "--", unit])
+        if done.status != 0:
+            lines = f"{done.output.strip()[-OUTPUT_SHOWN:]}{_journal_of(unit, host)}"
+            raise HostError(f"systemctl {word}: {lines}", code="E131")
+
+    def prepare(self, host: Host) -> None:
+        """Load unit files that changed."""
+        host.run(["systemctl", "daemon-reload"])
+
+    def finish(self, host: Host) -> None:
+        """Note the newest entry, so the first to be undone: unit files may be back by then."""
+        host.note_undo(["systemctl", "daemon-reload"])
+
+    def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
+        """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""
+        unit = unit_of(name)
+        shown = _show([unit], host)[0]
+        if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
+            raise HostError(f"{unit} was started and failed at once{_journal_of(unit, host)}", code="E132")
+        if is_wanted and make_state(shown).get("oneshot"):
+            raise HostError(f"{unit} did its work: {ONESHOT}", code="E133")
+
+
+def unit_of(name: str) -> str:
+    """Give the unit's full name: `php8.2-fpm` is a service, `backup.timer` is what it says."""
+    return name if name.rpartition(".")[2] in UNIT_TYPES and "." in name else f"{name}.service"
+
+
+def make_state(shown: Mapping[str, str]) -> Dict[str, Json]:
+    """Give the state of one unit from systemd's properties; a service that waits to be started again after it failed is not running."""
+    load, file_state = shown.get("LoadState", "not-found"), shown.get("UnitFileState", "")
+    state: Dict[str, Json] = {
+        "exists": load != "not-found",
+        "running": shown.get("ActiveState") in RUNNING and shown.get("SubState") != "auto-restart",
+        "enabled": file_state in ENABLED,
+    }
+    if load == "masked":
+        state["masked"] = True
+    if file_state in NO_CHOICE:
+        state["fixed"] = file_state
+    if shown.get("Type") == "oneshot" and shown.get("RemainAfterExit") == "no":
+        state["oneshot"] = True
+    return state
+
+
+def _show(units: Sequence[str], host: Host) -> Sequence[Mapping[str, str]]:
+    if not units:
+        return ()
+    done = host.run([*SHOW, *units])
+    blocks = [_read_block(block) for block in done.output.strip().split("\n\n")]
+    if done.status != 0 or len(blocks) != len(units):
+        raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")
+    return blocks
+
+
+def _read_block(block: str) -> Dict[str, str]:
+    pairs: List[List[str]] = [line.split("=", 1) for line in block.splitlines() if "=" in line]
+    return {pair[0]: pair[1] for pair in pairs}
+
+
+def _journal_of(unit: str, host: Host) -> str:
+    lines = host.run([*JOURNAL, unit]).output.strip()
+    return f"\n{lines[-JOURNAL_SHOWN:]}" if lines else ""

@@ -1,0 +1,132 @@
+"""Packages through real dnf and rpm, and through real pacman, against sources built on the host itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from gitops.model.report import Report
+from tests.support.hosts import Rig
+from tests.support.managed import Managed
+from tests.support.repositories import Small, make_arch, make_fedora, publish_archives
+from tests.support.roots import MANY
+
+pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
+
+PACKAGES = (
+    Small("tool-a", "1.0"),
+    Small("tool-b", "1.0"),
+    Small("needs-a", "2.0", needs="tool-a"),
+    Small("mailer", "1.0"),
+    Small("new-mailer", "1.0", conflicts="mailer"),
+    Small("a-package-with-a-name-that-is-longer-than-a-column-of-any-table", "1.0"),
+)
+LONG = "a-package-with-a-name-that-is-longer-than-a-column-of-any-table"
+MANAGERS = ("dnf", "pacman")
+
+
+@pytest.fixture(scope="module", params=MANAGERS)
+def other(
+    request: pytest.FixtureRequest, rig: Rig, executors: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Managed]:
+    host = rig.boot(f"packages-{request.param}", MANY)
+    if request.param == "dnf":
+        make_fedora(host, *PACKAGES, Small("stepped", "1.0"), Small("stepped", "1.1"), Small("stepped", "0.9", epoch=1))
+    else:
+        make_arch(host, *PACKAGES, Small("stepped", "1.0"))
+    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors["bookworm"])
+    host.remove()
+
+
+def version_of(machine: Managed, name: str) -> str:
+    """Give the version by the database itself, empty when it is not installed."""
+    if machine.host.name.endswith("dnf"):
+        done = machine.host.run(["rpm", "-q", "--queryformat", "%{EVR}", name], check=False)
+    else:
+        done = machine.host.run(["pacman", "-Q", name], check=False)
+    return done.out.split()[-1] if done.status == 0 else ""
+
+
+def results(report: Report) -> dict[str, tuple[str, str]]:
+    return {str(item.address): (item.result, item.message) for item in report.changes}
+
+
+def test_many_come_and_go_in_one_run_each(other: Managed) -> None:
+    names = ("tool-b", "mailer", LONG)
+    other.converge("".join(f"- package: {name}\n" for name in names))
+    assert [version_of(other, name) for name in names] == ["1.0-1"] * len(names)
+    other.converge("".join(f"- package: {name}\n  state: absent\n" for name in names))
+    assert [version_of(other, name) for name in names] == [""] * len(names)
+
+
+def test_the_plan_names_versions_and_what_else_comes(other: Managed) -> None:
+    wanted = "- package: needs-a\n"
+    change = other.plan(wanted).changes[0]
+    found = {item.name: item.after for item in change.fields}
+    assert (change.confidence, found) == ("exact", {"version": "2.0-1", "also_installs": {"tool-a": "1.0-1"}})
+    other.converge(wanted)
+    assert version_of(other, "tool-a") == "1.0-1"
+    other.converge("- package: needs-a\n  state: absent\n- package: tool-a\n  state: absent\n")
+
+
+def test_nothing_beyond_the_plan_is_ever_removed(other: Managed) -> None:
+    other.converge("- package: needs-a\n")
+    wanted = "- package: tool-a\n  state: absent\n"
+    change = other.plan(wanted).changes[0]
+    assert (change.action, change.confidence, "needs-a" in change.reason) == ("remove", "conditional", True)
+    result, message = results(other.apply(wanted).report)["package:tool-a"]
+    assert (result, "needs-a, which is not in the plan" in message) == ("failed", True)
+    assert version_of(other, "needs-a") == "2.0-1"
+    other.converge(wanted + "- package: needs-a\n  state: absent\n")
+
+
+def test_packages_in_conflict_never_push_each_other_out(other: Managed) -> None:
+    other.converge("- package: mailer\n")
+    found = results(other.apply("- package: new-mailer\n- package: tool-b\n").report)
+    assert (found["package:new-mailer"][0], found["package:tool-b"][0]) == ("failed", "changed")
+    assert version_of(other, "mailer") == "1.0-1"
+    other.apply("- package: new-mailer\n- package: mailer\n  state: absent\n")
+    assert (version_of(other, "new-mailer"), version_of(other, "mailer")) == ("1.0-1", "")
+    other.converge("- package: new-mailer\n  state: absent\n- package: tool-b\n  state: absent\n")
+
+
+def test_what_nobody_offers_fails_and_the_rest_goes_on(other: Managed) -> None:
+    found = results(other.apply("- package: no-such-tool\n- package: tool-b\n- package: tool-a\n  version: 9.9-1\n").report)
+    assert "knows no package `no-such-tool`" in found["package:no-such-tool"][1]
+    assert "version 9.9-1 of `tool-a` is not offered; there is 1.0-1" in found["package:tool-a"][1]
+    assert found["package:tool-b"] == ("changed", "")
+    other.converge("- package: tool-b\n  state: absent\n")
+
+
+def test_rollback_takes_new_packages_away(other: Managed) -> None:
+    run = other.converge("- package: tool-b\n").run
+    assert other.rollback(run).report.result == "reverted"
+    assert version_of(other, "tool-b") == ""
+
+
+def test_names_that_would_be_options_or_patterns_are_refused(other: Managed) -> None:
+    names = ("tool-*", "tool=1")
+    answer = other.apply("".join(f'- package: "{name}"\n' for name in names) + "- package: tool-a\n  hold: true\n")
+    assert {item.action for item in answer.plan.changes} == {"refused"}
+    assert len(answer.plan.changes) == len(names) + 1
+
+
+@pytest.mark.parametrize("other", ["dnf"], indirect=True)
+def test_a_version_goes_up_and_down_and_over_an_epoch(other: Managed) -> None:
+    for version in ("1.0-1", "1:0.9-1", "1.1-1"):
+        other.converge(f"- package: stepped\n  version: '{version}'\n")
+        assert version_of(other, "stepped") == version
+    other.converge("- package: stepped\n  state: latest\n")
+    assert version_of(other, "stepped") == "1:0.9-1"
+    other.converge("- package: stepped\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", ["pacman"], indirect=True)
+def test_the_latest_is_as_new_as_the_lists(other: Managed) -> None:
+    other.converge("- package: stepped\n  version: 1.0-1\n")
+    assert other.plan("- package: stepped\n  state: latest\n").changes == ()
+    publish_archives(other.host, Small("stepped", "1.1"))
+    other.converge("- package: stepped\n  state: latest\n")
+    assert version_of(other, "stepped") == "1.1-1"

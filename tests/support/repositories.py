@@ -1,0 +1,90 @@
+"""Tiny packages for dnf and pacman, built inside a host of the suite `many` with the real tools."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.hosts import TestHost
+
+RPMS, ARCHIVES = "/srv/rpms", "/srv/archives"
+
+
+@dataclass(frozen=True)
+class Small:
+    """One version of a package; `needs` and `conflicts` are names."""
+
+    name: str
+    version: str
+    epoch: int = 0
+    needs: str = ""
+    conflicts: str = ""
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def make_fedora(host: TestHost, *packages: Small) -> None:
+    """Make it look as if it were Fedora: dnf, rpm and one source."""
+    claim(host, "fedora")
+    for package in packages:
+        lines = [
+            f"Name: {package.name}\nVersion: {package.version}\nRelease: 1\nSummary: tiny\nLicense: none\nBuildArch: noarch\n",
+            f"Epoch: {package.epoch}\n" if package.epoch else "",
+            f"Requires: {package.needs}\n" if package.needs else "",
+            f"Conflicts: {package.conflicts}\n" if package.conflicts else "",
+            f"%description\ntiny\n%install\nmkdir -p %{{buildroot}}/opt/{package.name}\n%files\n/opt/{package.name}\n",
+        ]
+        write(host.path / f"srv/specs/{package.name}.spec", "".join(lines))
+        host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {RPMS}", f"/srv/specs/{package.name}.spec"])
+    write(
+        host.path / "etc/yum.repos.d/tiny.repo",
+        f"[tiny]\nname=tiny\nbaseurl=file://{RPMS}\nenabled=1\ngpgcheck=0\nmetadata_expire=never\n",
+    )
+    publish_rpms(host)
+
+
+def publish_rpms(host: TestHost) -> None:
+    """Index what was built, and let dnf know it."""
+    host.run(["createrepo_c", "-q", RPMS])
+    host.run(["dnf", "-q", "makecache", "--refresh"])
+    host.run(["dnf", "-C", "--assumeno", "remove", "nothing-here"], check=False)  # its history is begun once
+
+
+def make_arch(host: TestHost, *packages: Small) -> None:
+    """Make it look as if it were Arch: pacman and one source."""
+    claim(host, "arch")
+    write(
+        host.path / "etc/pacman.conf",
+        f"[options]\nArchitecture = auto\nSigLevel = Never\n[tiny]\nServer = file://{ARCHIVES}\n",
+    )
+    (host.path / "var/lib/pacman/local").mkdir(parents=True, exist_ok=True)
+    publish_archives(host, *packages)
+
+
+def publish_archives(host: TestHost, *packages: Small) -> None:
+    """Build, index, and let pacman know them."""
+    for package in packages:
+        folder = host.path / f"srv/build/{package.name}"
+        lines = [
+            f"pkgname = {package.name}\npkgbase = {package.name}\npkgver = {package.version}-1\npkgdesc = tiny\n",
+            "url = https://example.org\nbuilddate = 1\npackager = Alice <alice@example.org>\nsize = 1\narch = any\n",
+            f"depend = {package.needs}\n" if package.needs else "",
+            f"conflict = {package.conflicts}\n" if package.conflicts else "",
+        ]
+        write(folder / ".PKGINFO", "".join(lines))
+        write(folder / f"opt/{package.name}", package.version)
+        (host.path / ARCHIVES[1:]).mkdir(parents=True, exist_ok=True)
+        name = f"{ARCHIVES}/{package.name}-{package.version}-1-any.pkg.tar.gz"
+        host.run(["tar", "-C", f"/srv/build/{package.name}", "-czf", name, ".PKGINFO", "opt"])
+        host.run(["repo-add", "-q", f"{ARCHIVES}/tiny.db.tar.gz", name])
+    host.run(["pacman", "-Sy"])
+
+
+def claim(host: TestHost, name: str) -> None:
+    """Let os-release tell of another distribution."""
+    path = host.path / "etc/os-release"
+    path.unlink()
+    write(path, f"ID={name}\nVERSION_ID=1\n")

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Dict, Mapping, Tuple
 
 from gitops.providers.base import Provider
+from gitops.providers.block import BlockProvider
 from gitops.providers.command import CommandProvider
 from gitops.providers.directory import DirectoryProvider
 from gitops.providers.file import FileProvider
 from gitops.providers.group import GroupProvider
+from gitops.providers.line import LineProvider
 from gitops.providers.package import PackageProvider
 from gitops.providers.service import ServiceProvider
 from gitops.providers.symlink import SymlinkProvider
@@ -18,10 +20,12 @@ from gitops.providers.user import UserProvider
 def list_providers(*, runs_guards: bool = False) -> Tuple[Provider[Any], ...]:
     """Give all providers; `runs_guards` lets commands ask their guards while observing."""
     return (
+        BlockProvider(),
         CommandProvider(runs_guards=runs_guards),
         DirectoryProvider(),
         FileProvider(),
         GroupProvider(),
+        LineProvider(),
         PackageProvider(),
         ServiceProvider(),
         SymlinkProvider(),

@@ -23,14 +23,22 @@ class Anchor:
 
 @dataclass(frozen=True)
 class LineEdit:
-    """One line, and the beginnings of lines whose place it takes (blanks before them do not count)."""
+    """One line, and the lines whose place it takes: those with these beginnings (blanks before do not count), or this first word."""
 
     text: str
     replaces: Tuple[str, ...] = ()
     anchor: Anchor = Anchor()
+    first_word: str = ""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it takes the place of others, so that just one is left."""
+        return bool(self.replaces or self.first_word)
 
     def is_meant(self, line: str) -> bool:
         """Say whether a line is this one, or one whose place it takes."""
+        if self.first_word and line.split(None, 1)[:1] == [self.first_word]:
+            return True
         return line == self.text or any(begins(line, prefix) for prefix in self.replaces)
 
 
@@ -66,7 +74,7 @@ def put_line(text: str, edit: LineEdit) -> str:
     lines = _split(text)
     meant = [place for place, line in enumerate(lines) if edit.is_meant(_bare(line))]
     exact = [place for place in meant if _bare(lines[place]) == edit.text]
-    if exact and (not edit.replaces or len(meant) == 1):
+    if exact and (not edit.is_single or len(meant) == 1):
         return text
     if not meant:
         return _insert(text, lines, [edit.text], edit.anchor)

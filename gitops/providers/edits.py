@@ -16,6 +16,7 @@ from gitops.model.codec import Json, digest_json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
+from gitops.model.textedit import LineEdit, count_line, put_line, take_line
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata
 from gitops.providers.steps import bound_parents, describe_failure, imply_parents
@@ -153,6 +154,34 @@ class EditProvider(Provider[S]):
         for step in steps:
             reason = broken.get(step.address) or failures.get(self.locate(step.spec).path, "")
             yield Outcome(step.address, step.action, "failed" if reason else "changed", reason)
+
+
+class LineEditProvider(EditProvider[S]):
+    """A kind whose things are single lines of files."""
+
+    @abstractmethod
+    def line_of(self, spec: S) -> LineEdit:
+        """Give the line, and what it takes the place of."""
+
+    def look(self, spec: S, text: str) -> Dict[str, Json]:
+        """Count the lines that are meant, and those that are the line."""
+        meant, exact = count_line(text, self.line_of(spec))
+        return {"there": meant > 0, "meant": meant, "exact": exact}
+
+    def is_right(self, spec: S, state: State) -> bool:
+        """It is there, and alone where it takes the place of others."""
+        return state["exact"] != 0 and (not self.line_of(spec).is_single or state["meant"] == 1)
+
+    def edit(self, spec: S, text: str) -> str:
+        """Put it in or take it out."""
+        edit = self.line_of(spec)
+        return take_line(text, edit) if self.locate(spec).is_absent else put_line(text, edit)
+
+    def describe(self, spec: S, state: State) -> FieldChange:
+        """The line; of what it takes the place of only how many lines they are."""
+        meant = state.get("meant")
+        words = None if not meant else "another line" if meant == 1 else f"{meant} lines"
+        return FieldChange("content", words, self.line_of(spec).text)
 
 
 def _is_due(path: str, texts: Mapping[str, str], edited: Mapping[str, str], failures: Mapping[str, str]) -> bool:

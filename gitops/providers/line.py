@@ -9,14 +9,12 @@ and mode of the file stay as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Optional, Tuple
+from typing import Optional, Tuple
 
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
-from gitops.model.observation import State
-from gitops.model.plan import FieldChange
-from gitops.model.textedit import Anchor, LineEdit, count_line, put_line, take_line
-from gitops.providers.edits import EditProvider, Place
+from gitops.model.textedit import Anchor, LineEdit
+from gitops.providers.edits import LineEditProvider, Place
 
 
 @dataclass(frozen=True)
@@ -33,12 +31,12 @@ class LineSpec:
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
 
     @property
-    def edit(self) -> LineEdit:
+    def line(self) -> LineEdit:
         """The edit of the text."""
         return LineEdit(self.text, self.replaces or (), Anchor(self.after or "", self.before or ""))
 
 
-class LineProvider(EditProvider[LineSpec]):
+class LineProvider(LineEditProvider[LineSpec]):
     """See the module."""
 
     kind = "line"
@@ -50,24 +48,9 @@ class LineProvider(EditProvider[LineSpec]):
         sought: Json = {"text": spec.text, "replaces": list(spec.replaces or ())}
         return Place(spec.path, sought, spec.state == "absent", spec.validate or (), find_mistake(spec))
 
-    def look(self, spec: LineSpec, text: str) -> Dict[str, Json]:
-        """Count the lines that are meant, and those that are the line."""
-        meant, exact = count_line(text, spec.edit)
-        return {"there": meant > 0, "meant": meant, "exact": exact}
-
-    def is_right(self, spec: LineSpec, state: State) -> bool:
-        """It is there, and alone where it replaces others."""
-        return state["exact"] != 0 and (not spec.replaces or state["meant"] == 1)
-
-    def edit(self, spec: LineSpec, text: str) -> str:
-        """Put it in or take it out."""
-        return take_line(text, spec.edit) if spec.state == "absent" else put_line(text, spec.edit)
-
-    def describe(self, spec: LineSpec, state: State) -> FieldChange:
-        """The line; of what it replaces only how many lines they are."""
-        meant = state.get("meant")
-        words = None if not meant else "another line" if meant == 1 else f"{meant} lines"
-        return FieldChange("content", words, spec.text)
+    def line_of(self, spec: LineSpec) -> LineEdit:
+        """The line as declared."""
+        return spec.line
 
 
 def find_mistake(spec: LineSpec) -> str:

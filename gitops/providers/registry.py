@@ -7,13 +7,18 @@ from typing import Any, Dict, Mapping, Tuple
 from gitops.providers.base import Provider
 from gitops.providers.block import BlockProvider
 from gitops.providers.command import CommandProvider
+from gitops.providers.cron import CronProvider
 from gitops.providers.directory import DirectoryProvider
 from gitops.providers.file import FileProvider
 from gitops.providers.group import GroupProvider
+from gitops.providers.host_entry import HostEntryProvider
+from gitops.providers.kernel_module import KernelModuleProvider
 from gitops.providers.line import LineProvider
 from gitops.providers.package import PackageProvider
 from gitops.providers.service import ServiceProvider
 from gitops.providers.symlink import SymlinkProvider
+from gitops.providers.sysctl import SysctlProvider
+from gitops.providers.systemd_unit import SystemdUnitProvider
 from gitops.providers.user import UserProvider
 
 
@@ -22,13 +27,18 @@ def list_providers(*, runs_guards: bool = False) -> Tuple[Provider[Any], ...]:
     return (
         BlockProvider(),
         CommandProvider(runs_guards=runs_guards),
+        CronProvider(),
         DirectoryProvider(),
         FileProvider(),
         GroupProvider(),
+        HostEntryProvider(),
+        KernelModuleProvider(),
         LineProvider(),
         PackageProvider(),
         ServiceProvider(),
         SymlinkProvider(),
+        SysctlProvider(),
+        SystemdUnitProvider(),
         UserProvider(),
     )
 

@@ -33,13 +33,17 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where a Spec's part is: the file, what is looked for in it, and whether it is to go. `mistake` is why the Spec cannot be."""
+    """Where a Spec's part is: the file, what is looked for in it, and whether it is to go.
+
+    `mistake` is why the Spec cannot be; `metadata` are owner and mode that the file must have, when the kind says so.
+    """
 
     path: str
     sought: Json
     is_absent: bool = False
     validate: Tuple[str, ...] = ()
     mistake: str = ""
+    metadata: Metadata = Metadata()
 
     @property
     def asked(self) -> str:
@@ -77,17 +81,20 @@ class EditProvider(Provider[S]):
         texts: Dict[str, Tuple[Dict[str, Json], str]] = {}
         states: Dict[str, State] = {}
         for spec in specs:
-            place = self.locate(spec)
+            place, name = self.locate(spec), str(getattr(spec, "name"))  # noqa: B009  every Spec's first field
+            if place.mistake:
+                states[name] = {"type": "absent", "parents": [], "asked": place.asked}
+                continue
             if place.path not in texts:
                 texts[place.path] = _read(place.path, host)
             known, text = texts[place.path]
             state = {**known, "asked": place.asked}
-            if state["type"] == "file" and not place.mistake:
+            if state["type"] == "file":
                 try:
                     state.update(self.look(spec, text))
                 except TrueupError as error:
                     state = {"type": "unsafe", "reason": error.message, "asked": place.asked}
-            states[str(getattr(spec, "name"))] = state  # noqa: B009  every Spec's first field
+            states[name] = state
         return states
 
     def diff(self, spec: S, state: State) -> Optional[Difference]:
@@ -121,7 +128,10 @@ class EditProvider(Provider[S]):
 
     def relate(self, spec: S) -> Relations:
         """A part comes after its file's folder, and before whatever wants the file; nobody owns the file."""
-        path = self.locate(spec).path
+        place = self.locate(spec)
+        if place.mistake:
+            return Relations()
+        path = place.path
         return Relations((f"path:{path}",), (f"path:{path.rpartition('/')[0] or '/'}",), edits=(path,))
 
     def bound(self, spec: S) -> Sequence[Possible]:
@@ -149,7 +159,9 @@ class EditProvider(Provider[S]):
                     edited[path] = self.edit(step.spec, edited[path])
                 except TrueupError as error:
                     broken[step.address] = error.message
-        writes = [FileWrite(path, edited[path], Metadata(), validate) for path in paths if _is_due(path, texts, edited, failures)]
+        metadata = {self.locate(step.spec).path: self.locate(step.spec).metadata for step in steps}
+        due = [path for path in paths if path not in failures and (edited[path] != texts[path] or metadata[path] != Metadata())]
+        writes = [FileWrite(path, edited[path], metadata[path], validate) for path in due]
         failures.update(host.write_files(writes))
         for step in steps:
             reason = broken.get(step.address) or failures.get(self.locate(step.spec).path, "")
@@ -184,10 +196,6 @@ class LineEditProvider(EditProvider[S]):
         return FieldChange("content", words, self.line_of(spec).text)
 
 
-def _is_due(path: str, texts: Mapping[str, str], edited: Mapping[str, str], failures: Mapping[str, str]) -> bool:
-    return path not in failures and edited[path] != texts[path]
-
-
 def _read(path: str, host: Host) -> Tuple[Dict[str, Json], str]:
     """Give type and parents (or the reason why it cannot be edited), and the text."""
     found = host.inspect(path)
@@ -201,4 +209,4 @@ def _read(path: str, host: Host) -> Tuple[Dict[str, Json], str]:
         return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}, ""
     if any(mark in text for mark in UNREADABLE):
         return {"type": "unsafe", "reason": "it is not text in UTF-8, so no part of it can be edited"}, ""
-    return {"type": "file"}, text
+    return {"type": "file", "mode": found.mode, "owner": found.owner}, text

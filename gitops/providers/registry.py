@@ -16,6 +16,7 @@ from gitops.providers.kernel_module import KernelModuleProvider
 from gitops.providers.line import LineProvider
 from gitops.providers.package import PackageProvider
 from gitops.providers.service import ServiceProvider
+from gitops.providers.ssh_authorized_key import SshAuthorizedKeyProvider
 from gitops.providers.symlink import SymlinkProvider
 from gitops.providers.sysctl import SysctlProvider
 from gitops.providers.systemd_unit import SystemdUnitProvider
@@ -36,6 +37,7 @@ def list_providers(*, runs_guards: bool = False) -> Tuple[Provider[Any], ...]:
         LineProvider(),
         PackageProvider(),
         ServiceProvider(),
+        SshAuthorizedKeyProvider(),
         SymlinkProvider(),
         SysctlProvider(),
         SystemdUnitProvider(),

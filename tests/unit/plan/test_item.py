@@ -29,7 +29,7 @@ def test_a_shared_resource_is_prepared_once_and_an_equal_one_is_another() -> Non
 
 @pytest.mark.parametrize(
     ("address", "attributes", "code", "word"),
-    [("cron:x", {}, "C103", "unknown kind `cron`"), ("file:/a", {"moed": "1"}, "C104", "file:/a: unknown key `moed`")],
+    [("cronjob:x", {}, "C103", "unknown kind `cronjob`"), ("file:/a", {"moed": "1"}, "C104", "file:/a: unknown key `moed`")],
 )
 def test_what_cannot_be_prepared_names_the_address(address: str, attributes: dict[str, Any], code: str, word: str) -> None:
     with pytest.raises(MalformedError, match=word) as stop:

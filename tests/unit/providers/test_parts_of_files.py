@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gitops.errors import HostError
 from gitops.executor.host import RealHost
 from gitops.executor.journal import Journal
+from gitops.executor.tree import Tree
 from gitops.model.attribute import decode_spec
 from gitops.model.codec import Json
 from gitops.model.report import Outcome
@@ -19,7 +22,8 @@ from gitops.plan.item import Preparer
 from gitops.plan.order import find_edges
 from gitops.providers.base import Step
 from gitops.providers.registry import PROVIDERS
-from tests.support.rooted import Rooted, Tree, directory
+from tests.support import rooted
+from tests.support.rooted import Rooted, directory
 
 
 def part(kind: str, name: str, **attributes: Json) -> Resource:
@@ -96,7 +100,7 @@ def test_what_came_since_the_plan_is_left_as_it_is(tmp_path: Path, reason: str) 
     machine = Rooted(tmp_path)
     path = machine.write("/etc/x", "a\n")
     machine.write("/etc/other", "b\n")
-    came: list[Tree] = []
+    came: list[rooted.Tree] = []
     outcome = apply_after(
         machine, part("block", "x", path="/etc/x", text="k"), lambda: (CAME[reason](path), came.append(machine.tree()))
     )
@@ -131,3 +135,82 @@ def test_a_file_too_large_is_not_read_into_memory(tmp_path: Path) -> None:
     machine.write("/etc/x", b"x" * (5 * 1024 * 1024 + 1))
     plan = machine.plan(LINE)
     assert [(change.action, "cannot be read" in change.reason) for change in plan.changes] == [("refused", True)]
+
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGexampleexampleexampleexampleexampleexamp1 ann@example.org"
+ANN = 12345
+
+
+def make_home(machine: Rooted, owner: int, content: str = "root:secret:1::\n") -> Path:
+    """Give the file of a user who owns its folder; `owner` owns the file."""
+    machine.write("/etc/passwd", f"root:x:0:0::/root:/bin/sh\nann:x:{ANN}:{ANN}::/home/ann:/bin/sh\n")
+    path = machine.write("/home/ann/.ssh/authorized_keys", content)
+    for folder in (path.parent, path.parent.parent):
+        os.chown(folder, ANN, ANN)
+    os.chown(path, owner, owner)
+    return path
+
+
+@pytest.mark.parametrize("is_exclusive", [False, True])
+def test_of_a_file_that_is_not_the_users_nothing_is_given_to_the_user(tmp_path: Path, is_exclusive: bool) -> None:
+    machine = Rooted(tmp_path)
+    path = make_home(machine, 0)
+    keys = part("ssh_authorized_key", "ann", keys=[KEY], exclusive=is_exclusive)
+    assert [(change.action, "belongs to another user" in change.reason) for change in machine.plan(keys).changes] == [
+        ("refused", True)
+    ]
+    line = part("line", "x", path="/home/ann/.ssh/authorized_keys", text="k")
+    assert [change.action for change in machine.plan(line).changes] == ["refused"]
+    assert (path.read_text(), path.stat().st_uid) == ("root:secret:1::\n", 0)
+
+
+def test_a_hard_link_made_since_it_was_looked_at_is_not_read(tmp_path: Path) -> None:
+    machine = Rooted(tmp_path)
+    path = make_home(machine, ANN)
+    tree = Tree(str(machine.root))
+    assert tree.read_text("/home/ann/.ssh/authorized_keys", 1000)
+    os.link(path, machine.root / "home/ann/other")
+    with pytest.raises(HostError, match="hard link"):
+        tree.read_text("/home/ann/.ssh/authorized_keys", 1000)
+
+
+def test_the_users_own_file_keeps_its_lines_and_becomes_private(tmp_path: Path) -> None:
+    machine = Rooted(tmp_path)
+    path = make_home(machine, ANN, "# mine\n")
+    keys = part("ssh_authorized_key", "ann", keys=[KEY])
+    assert machine.apply(keys).result == "changed"
+    assert (path.read_text(), path.stat().st_uid, machine.mode("/home/ann/.ssh/authorized_keys")) == (
+        f"# mine\n{KEY}\n",
+        ANN,
+        "0600",
+    )
+    assert machine.apply(keys).result == "converged"
+
+
+def test_a_new_folder_for_keys_is_the_users_and_private(tmp_path: Path) -> None:
+    machine = Rooted(tmp_path)
+    path = make_home(machine, ANN)
+    path.unlink()
+    path.parent.rmdir()
+    assert machine.apply(part("ssh_authorized_key", "ann", keys=[KEY])).result == "changed"
+    assert (path.parent.stat().st_uid, machine.mode("/home/ann/.ssh"), path.stat().st_uid) == (ANN, "0700", ANN)
+
+
+def test_keys_come_after_their_user_and_show_no_data(tmp_path: Path) -> None:
+    keys = part("ssh_authorized_key", "ann", keys=[KEY, "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQexampleexample=="])
+    items = Preparer(PROVIDERS).prepare_all([part("user", "ann"), keys])
+    assert {(edge.before, edge.after) for edge in find_edges(items)} == {("user:ann", "ssh_authorized_key:ann")}
+    machine = Rooted(tmp_path)
+    make_home(machine, ANN)
+    (change,) = machine.plan(keys).changes
+    assert "ann@example.org" in str(change.fields)
+    assert "AAAA" not in str(change.fields)
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", "ann\n", "", "-x"])
+def test_a_users_name_never_leads_to_another_path(name: str) -> None:
+    broken = Resource("ssh_authorized_key", name, {"keys": [KEY]})
+    provider = PROVIDERS["ssh_authorized_key"]
+    spec = decode_spec(provider.spec, name, broken.attributes)
+    assert provider.relate(spec).paths == ()
+    assert provider.diff(spec, {"type": "absent", "parents": []}).action == "refused"  # type: ignore[union-attr]

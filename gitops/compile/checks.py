@@ -48,6 +48,13 @@ def _check_owners(placed: Sequence[Placed], preparer: Preparer) -> list[Diagnost
                 first, second = sorted((other, item), key=lambda one: one.place)
                 message = f"{path} has two owners: {first.resource.address} and {second.resource.address}"
                 found.append(Diagnostic("C203", message, second.place, related=(first.place,), hint="keep one"))
+    for item in placed:
+        for path in preparer.prepare(item.resource).relations.edits:
+            owner = owners.get(path)
+            if owner is not None:
+                message = f"{path} is owned by {owner.resource.address} and edited by {item.resource.address}"
+                hint = "write the whole file, or let every part of it be edited"
+                found.append(Diagnostic("C203", message, item.place, related=(owner.place,), hint=hint))
     return found
 
 

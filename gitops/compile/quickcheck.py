@@ -34,6 +34,7 @@ class _Summary:
 
     links: _Links
     owns: frozenset[str]
+    edits: frozenset[str]
     is_sound: bool
 
 
@@ -70,8 +71,9 @@ class HostChecker:
             frozenset[str]().union(*(item.removes for item in links)),
             frozenset[str]().union(*(item.wants for item in links)),
         )
+        edits = frozenset(path for item in items for path in item.relations.edits)
         is_distinct = len(whole.addresses) == len(links) and len(set(owns)) == len(owns)
-        return _Summary(whole, frozenset(owns), is_distinct and _is_acyclic(links))
+        return _Summary(whole, frozenset(owns), edits, is_distinct and _is_acyclic(links))
 
     def _link(self, item: Item) -> _Links:
         relations = item.relations
@@ -99,6 +101,9 @@ def _is_sound(parts: Sequence[_Summary]) -> bool:
     if not all(part.is_sound for part in parts):
         return False
     if not _are_distinct([part.owns for part in parts]) or not _are_distinct([part.links.addresses for part in parts]):
+        return False
+    owned = frozenset[str]().union(*(part.owns for part in parts))
+    if any(part.edits & owned for part in parts):
         return False
     known = frozenset[str]().union(*(part.links.addresses for part in parts))
     if not all(part.links.needs <= known and part.links.notify <= known for part in parts):

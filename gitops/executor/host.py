@@ -78,6 +78,11 @@ class RealHost:
         """Whether the before-image of a sensitive file can be kept (in memory)."""
         return has_memory()
 
+    @property
+    def is_live(self) -> bool:
+        """Whether no other root than this machine's own is meant."""
+        return not self.tree.root
+
     def close(self) -> None:
         """Close descriptors."""
         self.tree.walker.close()

@@ -38,8 +38,8 @@ def check_root(items: Iterable[Item], root: str) -> None:
 
 
 def find_managed(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:
-    """Give every path that a resource owns."""
-    return frozenset(path for item in preparer.prepare_all(resources) for path in item.relations.owns)
+    """Give every path that a resource owns or edits: a purge leaves them."""
+    return frozenset(path for item in preparer.prepare_all(resources) for path in item.relations.paths)
 
 
 def find_sensitive(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:

@@ -19,6 +19,7 @@ from gitops.providers.steps import show_name
 
 CHUNK = 1 << 18
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+NOT_THEIRS = "it belongs to another user than its folder, which that user can change"
 HARD_LINKED = "it has more than one hard link in a folder that others can write"
 LOST_ATTRIBUTES = ("security.capability", "security.ima", "security.evm")
 
@@ -88,13 +89,23 @@ class Tree:
             os.close(descriptor)
 
     def read_text(self, path: str, limit: int) -> str:
-        """Read a small text file, empty when it is not there; raise HostError when it is larger than `limit` bytes."""
+        """Read a small text file, empty when it is not there; raise HostError when it is larger than `limit` bytes.
+
+        What is read may be written back for the folder's owner: so in a folder of somebody else only that user's own files are read,
+        judged by the open file, which nobody can exchange any more.
+        """
         try:
             descriptor = self.open_file(path)
         except (FileNotFoundError, MissingParentsError):
             return ""
         parts: List[bytes] = []
         try:
+            info, folder = os.fstat(descriptor), os.fstat(self.walker.parent_of(path)[0])
+            if is_open_to_others(folder):
+                if info.st_nlink > 1:
+                    raise HostError(f"{path}: {HARD_LINKED}", code="E238")
+                if info.st_uid != folder.st_uid and folder.st_uid not in (0, os.geteuid()):
+                    raise HostError(f"{path}: {NOT_THEIRS}", code="E239")
             for part in read_parts(descriptor):
                 parts.append(part)
                 if sum(len(item) for item in parts) > limit:

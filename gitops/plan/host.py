@@ -127,7 +127,7 @@ class _Planning:
     def _settle(self, settled: Dict[Address, Optional[Resource]]) -> None:
         for item in self.items:
             if self._class_by_graph(item) == "corrective" and self._is_wanted(item) and not item.relations.is_absent:
-                for path in item.relations.owns:
+                for path in item.relations.paths:
                     for parent in _ancestors(path):
                         settled.setdefault(make_address("directory", parent), None)
                 if item.resource.kind == "directory":
@@ -144,7 +144,7 @@ class _Planning:
             return
         difference = item.provider.diff(item.spec, state)
         if difference is not None:
-            check_difference(address, difference)
+            check_difference(address, difference, item.relations.paths)
         classification = self._classify(item, state)
         is_planned = difference is not None and self._plan_own(item, difference, classification)
         if not self._plan_refresh(item, difference) and not is_planned:
@@ -197,7 +197,13 @@ class _Planning:
             action=difference.action,
             classification=classification,
             confidence=confidence,
-            risk=judge_risk(address, action=difference.action, classification=classification, confidence=confidence),
+            risk=judge_risk(
+                address,
+                action=difference.action,
+                classification=classification,
+                confidence=confidence,
+                paths=item.relations.paths,
+            ),
             after="" if difference.action in ("remove", "refused") else item.resource.after,
             fields=difference.fields,
             causes=self._notifiers(address) if difference.action == "run" else (),
@@ -277,7 +283,13 @@ class _Planning:
                 action=action,
                 classification=classification,
                 confidence="conditional",
-                risk=judge_risk(address, action=action, classification=classification, confidence="conditional"),
+                risk=judge_risk(
+                    address,
+                    action=action,
+                    classification=classification,
+                    confidence="conditional",
+                    paths=item.relations.paths,
+                ),
                 after=item.resource.after if verbs[0] in STATEFUL_VERBS else "",
                 causes=causes if verbs[0] == item.relations.refresh else (),
                 reason="never observed here: at most " + ", ".join(verbs),

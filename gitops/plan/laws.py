@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import FrozenSet
+from typing import FrozenSet, Sequence
 
 from gitops.errors import BugError
 from gitops.model.address import Address
@@ -11,13 +11,13 @@ from gitops.model.plan import CONFIDENCES, Difference
 OWN_ACTIONS: FrozenSet[str] = frozenset(("create", "update", "replace", "remove", "run", "refused"))
 
 
-def check_difference(address: Address, difference: Difference) -> Difference:
+def check_difference(address: Address, difference: Difference, paths: Sequence[str] = ()) -> Difference:
     """Give the difference back; raise BugError when it breaks a law.
 
     Restart and reload come only from notifications. A refusal says why and brings nothing else. An update names what it changes.
-    Implied resources are directories above the thing itself.
+    Implied resources are directories above the thing itself, or above the `paths` that it writes.
     """
-    broken = _find_broken(address, difference)
+    broken = _find_broken(difference, (address.partition(":")[2], *paths))
     if broken:
         raise BugError(
             f"{address}: the provider's answer {difference.action} {broken}",
@@ -26,7 +26,7 @@ def check_difference(address: Address, difference: Difference) -> Difference:
     return difference
 
 
-def _find_broken(address: Address, difference: Difference) -> str:
+def _find_broken(difference: Difference, paths: Sequence[str]) -> str:
     if difference.action not in OWN_ACTIONS:
         return "is not an action of a provider's own"
     if difference.confidence not in CONFIDENCES:
@@ -37,7 +37,7 @@ def _find_broken(address: Address, difference: Difference) -> str:
         return "brings changes"
     if difference.action == "update" and not difference.fields:
         return "names no attribute that changes"
-    name = address.partition(":")[2]
-    if any(item.kind != "directory" or not name.startswith(item.name + "/") for item in difference.implied):
+    above = [any(path.startswith(item.name + "/") for path in paths) for item in difference.implied]
+    if not all(above) or any(item.kind != "directory" for item in difference.implied):
         return "implies something that is not a parent directory"
     return ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from gitops.model.address import Address, split_address
 
 LOCKOUT_PATHS = (
@@ -15,11 +17,12 @@ LOCKOUT_PATHS = (
     "/etc/systemd/network/",
     "/boot/",
 )
-SERVING_KINDS = frozenset(("package", "service", "user", "group", "command"))
+LOCKOUT_KINDS = frozenset(("ssh_authorized_key",))
+SERVING_KINDS = frozenset(("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module"))
 
 
-def judge_risk(address: Address, *, action: str, classification: str, confidence: str) -> str:
-    """Give `low`, `medium` or `high`.
+def judge_risk(address: Address, *, action: str, classification: str, confidence: str, paths: Sequence[str] = ()) -> str:
+    """Give `low`, `medium` or `high`; `paths` are those that the thing writes, when its name is not one.
 
     High: something is lost (remove, replace), overwritten though changed by hand (conflict), runs unchecked (opaque), or could lock
     people out. Medium: what serves or who may log in. Low: the rest.
@@ -29,6 +32,10 @@ def judge_risk(address: Address, *, action: str, classification: str, confidence
     if action in ("remove", "replace") or classification == "conflict" or confidence == "opaque":
         return "high"
     kind, name = split_address(address)
-    if any(name == path.rstrip("/") or name.startswith(path) for path in LOCKOUT_PATHS):
+    if kind in LOCKOUT_KINDS or any(_can_lock_out(path) for path in (name, *paths)):
         return "high"
     return "medium" if kind in SERVING_KINDS else "low"
+
+
+def _can_lock_out(written: str) -> bool:
+    return any(written == path.rstrip("/") or written.startswith(path) for path in LOCKOUT_PATHS)

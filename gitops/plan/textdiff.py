@@ -25,6 +25,7 @@ MAX_LINES = 400
 MAX_COMPARED = 3000
 MAX_BYTES = 256 * 1024
 CONTEXT = 2
+PARTS = ("block", "line")
 HIDDEN = ("the content is sensitive and not shown",)
 UNREADABLE = ("binary or large content differs",)
 
@@ -60,8 +61,7 @@ def make_differ(read_blob: ReadBlob) -> Differ:
 
 def diff_resources(before: Optional[Resource], after: Optional[Resource], read_blob: ReadBlob) -> Tuple[str, ...]:
     """Give the lines for one resource, empty when its content is the same or it has none."""
-    old = None if before is None else before.attributes.get("content")
-    new = None if after is None else after.attributes.get("content")
+    old, new = _content_of(before), _content_of(after)
     if old == new or new is None:
         return ()
     if _is_hidden(before) or _is_hidden(after):
@@ -79,6 +79,15 @@ def diff_texts(old: Optional[str], new: Optional[str]) -> Tuple[str, ...]:
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], f"… {len(lines) - MAX_LINES} more lines"]
     return tuple(lines)
+
+
+def _content_of(resource: Optional[Resource]) -> Json:
+    """Give the content of a file, or the lines that a part of a file has: none when it is to go."""
+    if resource is None:
+        return None
+    if resource.kind not in PARTS:
+        return resource.attributes.get("content")
+    return "" if resource.attributes.get("state") == "absent" else f"{str(resource.attributes.get('text')).rstrip(chr(10))}\n"
 
 
 def _compare(old: Sequence[str], new: Sequence[str]) -> List[str]:

@@ -25,7 +25,8 @@ class Relations:
     """Automatic edges as tokens: whatever `provides` a token comes before whatever `wants` it, when both are on one host.
 
     Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
-    alone: two owners of one path are an error. For absent things the edge runs the other way. `refresh` is the action that a
+    alone: two owners of one path are an error. `edits` are files that it writes a part of: others may edit them too, nobody may own
+    them. For absent things the edge runs the other way. `refresh` is the action that a
     notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
     """
 
@@ -34,6 +35,12 @@ class Relations:
     owns: Tuple[str, ...] = ()
     is_absent: bool = False
     refresh: str = ""
+    edits: Tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> Tuple[str, ...]:
+        """Every path that this resource writes."""
+        return (*self.owns, *self.edits)
 
 
 @dataclass(frozen=True)

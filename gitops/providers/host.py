@@ -73,6 +73,11 @@ class Host(Protocol):
         """Whether a sensitive file's before-image can be kept (in memory only)."""
         ...
 
+    @property
+    def is_live(self) -> bool:
+        """Whether this is the running machine itself, so that its kernel and daemons may be asked and told (false with `--root`)."""
+        ...
+
     def inspect(self, path: str) -> PathState:
         """Say what is at a path."""
         ...

@@ -53,6 +53,10 @@ class CaseHost:
     def keeps_sensitive(self) -> bool:
         return False
 
+    @property
+    def is_live(self) -> bool:
+        return True
+
     def inspect(self, path: str) -> PathState:
         return PathState(self.case.get("paths", {}).get(path, "absent"))
 

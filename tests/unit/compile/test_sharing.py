@@ -201,7 +201,7 @@ def test_content_cannot_forge_a_secret(tmp_path: Path) -> None:
 
 
 def test_the_quick_check_and_the_full_one_agree(tmp_path: Path) -> None:
-    """Circles across modules, absent parents and doubled owners are found though each module is sound."""
+    """Circles across modules, absent parents, doubled owners, files owned and edited are found though each module is sound."""
     other = MODULE.replace("{name: m}", "{name: n}")
     hosts = HOSTS.replace("[m]", "[m, n]")
     rows = [
@@ -215,6 +215,9 @@ def test_the_quick_check_and_the_full_one_agree(tmp_path: Path) -> None:
         ("    - {file: /a}\n", "    - {symlink: /a, target: x}\n", "C203"),
         ("    - {file: /a}\n", "    - {file: /b, needs: [file:/c]}\n", "C201"),
         ("    - {directory: /d}\n", "    - {file: /d/f, needs: [directory:/d]}\n", ""),
+        ("    - {file: /a}\n", "    - {line: x, path: /a, text: k}\n", "C203"),
+        ("    - {line: x, path: /a, text: k}\n", "    - {file: /a}\n", "C203"),
+        ("    - {line: x, path: /a, text: k}\n", "    - {block: x, path: /a, text: k}\n", ""),
     ]
     for number, (first, second, code) in enumerate(rows):
         found = examine(tmp_path / str(number), first, {"hosts.yaml": hosts, "modules/n/module.yaml": other + second})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gitops.errors import BugError, MalformedError
-from gitops.model.address import Address
+from gitops.model.address import Address, parse_address
 from gitops.model.plan import Difference, FieldChange
 from gitops.plan.item import Preparer
 from gitops.plan.laws import check_difference
@@ -29,7 +29,7 @@ def test_a_shared_resource_is_prepared_once_and_an_equal_one_is_another() -> Non
 
 @pytest.mark.parametrize(
     ("address", "attributes", "code", "word"),
-    [("cron:x", {}, "C103", "unknown kind `cron`"), ("file:/a", {"moed": "1"}, "C104", "file:/a: unknown key `moed`")],
+    [("cronjob:x", {}, "C103", "unknown kind `cronjob`"), ("file:/a", {"moed": "1"}, "C104", "file:/a: unknown key `moed`")],
 )
 def test_what_cannot_be_prepared_names_the_address(address: str, attributes: dict[str, Any], code: str, word: str) -> None:
     with pytest.raises(MalformedError, match=word) as stop:
@@ -49,6 +49,13 @@ def test_what_cannot_be_prepared_names_the_address(address: str, attributes: dic
 )
 def test_lawful_answers_pass_through(difference: Difference) -> None:
     assert check_difference(FILE, difference) is difference
+
+
+def test_parents_of_a_path_that_is_written_are_lawful_whatever_the_name() -> None:
+    difference = Difference("create", implied=(declare("directory:/srv"),))
+    assert check_difference(parse_address("line:x"), difference, ("/srv/a",)) is difference
+    with pytest.raises(BugError, match="not a parent directory"):
+        check_difference(parse_address("line:x"), difference, ("/other",))
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,12 @@ def test_lines_of_a_plan_get_their_diffs_but_a_refusal_or_reload_none() -> None:
     changes = tuple(Change(Address("file:/x"), action, "initial") for action in ("create", "refused"))
     made = add_diffs(HostPlan("a", None, changes), {}, {Address("file:/x"): file(content="x\n")}, no_blob)
     assert [change.diff for change in made.changes] == [("@@ -0,0 +1 @@", "+x"), ()]
+
+
+def test_a_part_of_a_file_shows_its_own_lines_and_none_when_it_is_to_go() -> None:
+    old, new = declare("line:x", {"path": "/x", "text": "a = 1"}), declare("line:x", {"path": "/x", "text": "a = 2"})
+    gone = declare("line:x", {"path": "/x", "text": "a = 2", "state": "absent"})
+    assert diff_resources(old, new, no_blob)[1:] == ("-a = 1", "+a = 2")
+    assert diff_resources(new, gone, no_blob)[1:] == ("-a = 2",)
+    assert diff_resources(None, declare("block:x", {"path": "/x", "text": "k\nl\n"}), no_blob)[1:] == ("+k", "+l")
+    assert diff_resources(new, None, no_blob) == ()

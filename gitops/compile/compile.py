@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
+from gitops.compile.frozen import freeze
 from gitops.compile.interpolate import expand_node, holds_secret
 from gitops.compile.params import Filled, check_schemas, fill_params
+from gitops.compile.peers import NO_PEERS, Peers
 from gitops.compile.quickcheck import HostChecker
-from gitops.compile.scope import CompileError, Layer, Scope, fail, freeze, layer_variables
+from gitops.compile.scope import CompileError, Layer, Scope, fail, layer_variables
 from gitops.compile.unit import EVERYTHING, Placed, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
 from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
@@ -111,11 +113,13 @@ class _Compiling:
     filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
     blocks: dict[int, tuple[Unit, str, Block]] = field(default_factory=dict[int, tuple[Unit, str, Block]])
     checked: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
+    peers: dict[str, Peers] = field(default_factory=dict[str, Peers])
     checker: HostChecker = field(default_factory=lambda: HostChecker(Preparer(PROVIDERS)))
 
     def scope(self, resolved: _Resolved, params: Mapping[str, Node] | None = None) -> Scope:
         """Make what a host sees."""
-        return Scope(resolved.host, resolved.values, self.config.project.secrets, params)
+        peers = self.peers.get(resolved.environment, NO_PEERS)
+        return Scope(resolved.host, resolved.values, self.config.project.secrets, params, peers=peers)
 
 
 def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | None = None) -> Compiled:
@@ -125,6 +129,9 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
         state.found.extend(check_schemas(module))
     state.found.extend(_check_selectors(config))
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
+    for environment in {item.environment for item in resolved}:
+        own = [(item.host, item.values) for item in resolved if item.environment == environment]
+        state.peers[environment] = Peers(own)
     state.cue.prepare((use.module, use.given, state.scope(item)) for item in resolved for use in item.uses if is_cue(use.module))
     hosts = {item.host.name: _compile_host(item, state) for item in resolved}
     graphs = _collect_graphs(config, hosts, state)

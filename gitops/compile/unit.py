@@ -109,14 +109,7 @@ class UnitCompiler:
             pairs = [(Node(key, over.place), item) for key, item in over.entries.items()]
         else:
             raise fail("C215", f"`for_each` is {name_type(over)}, expected a list or a map", node.for_each.place)
-        scopes: list[Scope] = []
-        for key, value in pairs:
-            scope = Scope(
-                self._scope.host, self._scope.vars, self._scope.secrets, self._scope.params, {"key": key, "value": value}
-            )
-            scope.reads = self._scope.reads
-            scopes.append(scope)
-        return scopes
+        return [dataclasses.replace(self._scope, each={"key": key, "value": value}) for key, value in pairs]
 
     def _compile_one(self, node: ResourceNode, scope: Scope) -> Placed:
         name = expand_text(node.name, scope)

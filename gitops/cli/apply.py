@@ -22,6 +22,7 @@ from gitops.cli.project import (
 from gitops.config.config import HostDocument
 from gitops.errors import UsageError
 from gitops.model.address import parse_address
+from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS
 from gitops.model.plan import HostPlan
 from gitops.model.report import Outcome, Report
@@ -114,14 +115,24 @@ def refuse_remote(host: HostDocument) -> UsageError:
 
 
 def confirm(question: str) -> None:
-    """Ask on the terminal; without one it is an error that names --yes."""
+    """Ask on the terminal; a no ends the verb, nothing changed (exit 1), and no terminal is an error that names --yes."""
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", code="U062", hint="use --yes")
-    click.confirm(question, abort=True)
+    if not click.confirm(question):
+        raise UsageError("nothing was changed: you said no", code="U065")
+
+
+def tell_waiting(event: Event) -> None:
+    """Say that another run has the lock, and which."""
+    if event.event == "waiting":
+        print_message(
+            f"waiting for another run on this machine ({escape_terminal(Fields(event.body, 'waiting').text('holder'))})"
+        )
 
 
 def _teller(format_name: str) -> Tell:
     def tell(event: Event) -> None:
+        tell_waiting(event)
         if event.event == "step" and format_name == "text":
             outcome = Outcome.from_json(event.body)
             message = f": {escape_terminal(outcome.message)}" if outcome.message else ""

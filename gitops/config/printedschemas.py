@@ -106,6 +106,16 @@ PRINTED: Mapping[str, Schema] = {
         },
     ),
     "key": document("gitops/key/v1", {"id": DIGEST, "type": choice(*KEY_TYPES), "file": TEXT}),
+    "rotated": document(
+        "gitops/rotated/v1",
+        {
+            "file": TEXT,
+            "digest": DIGEST,
+            "version": SERIAL,
+            "keys": many(DIGEST),
+            "missing": closed({"old": COUNT, "new": COUNT}),
+        },
+    ),
     "trust": document("gitops/trust/v1", {"file": TEXT, "digest": DIGEST, "version": SERIAL, "keys": many(DIGEST)}),
     "released": document(
         "gitops/released/v1",

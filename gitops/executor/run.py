@@ -111,7 +111,7 @@ def run_apply(request: Request, emit: Emit) -> int:
         return run_plan(request, emit)
     state = StateFolder(request.state, request.root)
     identity = _RunIdentity(check_run_id(request.run) if request.run else make_run_id(time.time()), _now())
-    lock = Lock(state.base, identity.run, request.lock_timeout)
+    lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
         _recover(state)
         machine = _prepare(request, read_ledger(state.base), read_pending(state.base))
@@ -142,7 +142,7 @@ def run_rollback(request: Request, emit: Emit) -> int:
         nothing = Report(identity.run, str(meta.get("host")), "converged", identity.started, _now(), reason="nothing to undo")
         emit(Event("report", nothing.to_json()))
         return 0
-    lock = Lock(state.base, identity.run, request.lock_timeout)
+    lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
         _recover(state)
         report = _undo_run(state, identity, undone, str(meta.get("host")), root, emit)

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import time
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
 from gitops.executor.durable import write_durably, write_plainly, write_together
@@ -126,14 +126,20 @@ class StateFolder:
 
 
 class Lock:
-    """One run at a time: an advisory lock whose file names its holder. It ends with the process, however that ends."""
+    """One run at a time: an advisory lock whose file names its holder. It ends with the process, however that ends.
 
-    def __init__(self, base: str, run: str, timeout: int) -> None:
+    `waits` is told the holder, once, when there is one to wait for.
+    """
+
+    def __init__(self, base: str, run: str, timeout: int, waits: Optional[Callable[[str], None]] = None) -> None:
         self._descriptor = os.open(os.path.join(base, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + timeout
         while not self._try():
+            holder = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip() or "it has just begun"
+            if waits is not None and timeout:
+                waits(holder)
+                waits = None
             if time.monotonic() >= deadline:
-                holder = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip() or "it has just begun"
                 os.close(self._descriptor)
                 raise HeldError(
                     f"another run is going on here ({holder})", code="H110", hint="wait for it, or raise --lock-timeout"

@@ -19,7 +19,7 @@ from gitops.model.scope import HostScope, Scope
 REQUEST_SCHEMA = "gitops/request/v1"
 EVENT_SCHEMA = "gitops/event/v1"
 OPERATIONS = ("observe", "plan", "apply", "rollback", "runs")
-EVENTS = ("observation", "plan", "step", "report", "runs", "error")
+EVENTS = ("observation", "plan", "step", "report", "runs", "waiting", "error")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Two nets. A timer raises LimitReachedError in the code that runs, so that the mistake can be told with its place; should that code sit
 in one call that never comes back to Python, a watchdog of the C library ends the process with exit status 1 a little later, and a
-forked process that waits for just that says why, since the stuck one cannot. Works in the main thread of a process only (signals do); other threads compile through `gitops.pipeline.child`, which the parent kills.
+forked process that waits for just that says why, since the stuck one cannot. Works in the main thread of a process only (signals do);
+other threads compile through `gitops.pipeline.child`, which the parent kills.
 """
 
 from __future__ import annotations

@@ -209,6 +209,7 @@ class _PlainUnit:
     place: Place
     diagnostics: tuple[Diagnostic, ...] = ()
     lost: frozenset[str] = frozenset()
+    on_failure: str = "continue"
 
 
 def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
@@ -234,7 +235,8 @@ def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
         scope.reads.update(reads)
         resources = module.resources if filled.resources is None else filled.resources
         lost = filled.lost
-        plain = _PlainUnit(resources, module.folder, module.drift or resolved.drift, module.place, lost=lost)
+        drift = module.drift or resolved.drift
+        plain = _PlainUnit(resources, module.folder, drift, module.place, lost=lost, on_failure=module.on_failure)
         units.append(_share(f"module/{use.name}", params, scope, state, plain))
     return units
 
@@ -262,7 +264,9 @@ def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _Plai
     sharing = state.shared.setdefault((name, plain.drift, params), _Sharing())
     unit = sharing.find(scope)
     if unit is None:
-        unit = UnitCompiler(state.tree, scope, plain.folder, plain.drift).compile(name, plain.resources, plain.place)
+        unit = UnitCompiler(state.tree, scope, plain.folder, plain.drift, plain.on_failure).compile(
+            name, plain.resources, plain.place
+        )
         if plain.lost:
             unit = replace(unit, lost=unit.lost | plain.lost)
         state.found.extend(unit.diagnostics)

@@ -61,11 +61,12 @@ class Unit:
 class UnitCompiler:
     """Compiles resource nodes of one folder in one scope."""
 
-    def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str) -> None:
+    def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str, on_failure: str = "continue") -> None:
         self._tree = tree
         self._scope = scope
         self._folder = folder
         self._drift = default_drift
+        self._on_failure = on_failure
         self._blobs: dict[str, bytes] = {}
         self._diagnostics: list[Diagnostic] = []
         self._lost: set[str] = set()
@@ -132,6 +133,7 @@ class UnitCompiler:
             notify=tuple(sorted(notify)),
             when=node.when,
             drift=node.drift or self._drift,
+            on_failure=self._on_failure,
         )
         return Placed(resource, node.place, {**needs, **notify})
 

@@ -16,7 +16,7 @@ from gitops.model.manifest import MANIFEST_SCHEMA
 from gitops.model.observation import OBSERVATION_SCHEMA
 from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, HOST_PLAN_SCHEMA, PLAN_SCHEMA, RISKS
 from gitops.model.report import ITEM_RESULTS, REPORT_SCHEMA, RESULTS
-from gitops.model.resource import DRIFTS
+from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.scope import REMOVED, VERBS
 from gitops.model.secret import SOURCES
 from gitops.model.trustroot import COMMIT_SIGNATURE, KEY_TYPES, TRUST_ROOT_SCHEMA
@@ -84,7 +84,13 @@ SECRET = closed({"secret": TEXT, "from": choice(*SOURCES), "key": TEXT})
 PARTS = closed({"parts": many({"anyOf": [TEXT, SECRET]})})
 RESOURCE = closed(
     {"kind": TEXT, "name": TEXT, "attributes": OBJECT},
-    {"needs": many(ADDRESS), "notify": many(ADDRESS), "when": table(many(TEXT)), "drift": choice(*DRIFTS)},
+    {
+        "needs": many(ADDRESS),
+        "notify": many(ADDRESS),
+        "when": table(many(TEXT)),
+        "drift": choice(*DRIFTS),
+        "on_failure": choice(*ON_FAILURE),
+    },
 )
 INTENTS = closed({"hosts": many(TEXT), "items": many(pair(ADDRESS, {"anyOf": [DIGEST, {"const": REMOVED}]}))})
 EFFECTS = closed({"hosts": many(TEXT), "items": many(pair(ADDRESS, choice(*VERBS), DIGEST_OR_NOTHING))})
@@ -242,6 +248,7 @@ STORED: Mapping[str, Schema] = {
             "approved": maybe(SCOPE),
             "secrets": table(TEXT),
             "only": many(ADDRESS),
+            "prune": many(ADDRESS),
             "blobs": TEXT,
             "state": TEXT,
             "root": TEXT,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from gitops.model.approval import APPROVAL_SCHEMA, PROOFS
 from gitops.model.codec import MAX_INTEGER, Json
 from gitops.model.diagnostic import SEVERITIES
+from gitops.model.facts import FACTS, OBSERVED
 from gitops.model.graph import BLOCK_SCHEMA, GRAPH_SCHEMA
 from gitops.model.manifest import MANIFEST_SCHEMA
 from gitops.model.observation import OBSERVATION_SCHEMA
@@ -135,9 +136,13 @@ HOST_PLAN = document(
     },
     {"content_digest": DIGEST, "summary": OBJECT, "groups": many(GROUP)},
 )
+FACT_TABLE: Schema = {
+    **table(TEXT),
+    "properties": {name: {"type": "string", "description": doc} for name, doc in {**FACTS, **OBSERVED}.items()},
+}
 OBSERVATION = document(
     OBSERVATION_SCHEMA,
-    {"host": TEXT, "at": TIME, "facts": table(TEXT), "states": table(OBJECT, ADDRESS_PATTERN), "serial": COUNT},
+    {"host": TEXT, "at": TIME, "facts": FACT_TABLE, "states": table(OBJECT, ADDRESS_PATTERN), "serial": COUNT},
 )
 REPORT = document(
     REPORT_SCHEMA,

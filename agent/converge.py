@@ -49,7 +49,7 @@ def advance(machine: Enrolled, memory: AgentMemory, now: datetime) -> Advanced:
     report = _run(machine, staged, _Terms(baseline, approved))
     if report.result in GOOD:
         fresh = replace(memory, good=seen, approved=HostScope(), failure=None)
-    elif report.result == "failed":
+    elif report.result in ("failed", "reverted"):
         fresh = replace(memory, failure=_make_failure(memory, seen.release, report, now))
     else:
         return Advanced(memory, report)

@@ -23,6 +23,7 @@ from gitops.model.report import Report
 
 Clock = Callable[[], datetime]
 Noun = TypeVar("Noun")
+ENDINGS = {"held": HeldError.exit_status, "failed": HostError.exit_status, "reverted": RevertedError.exit_status}
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Cycle:
         """The exit status of DESIGN §8."""
         if self.stop is not None:
             return self.stop.exit_status
-        return {"held": HeldError.exit_status, "failed": HostError.exit_status}.get(self.report.result, 0)
+        return ENDINGS.get(self.report.result, 0)
 
 
 def run_cycle(machine: Enrolled, clock: Clock) -> Cycle:
@@ -104,7 +105,7 @@ def _conclude(
         # What the machine is now is what healing left; the changes are those of the advance.
         observation = advanced.report.observation if healed is None else healed.observation
         report = replace(advanced.report, reason=reason, observation=observation)
-        if report.result == "failed" and healed is not None and healed.result in GOOD:
+        if report.result in ("failed", "reverted") and healed is not None and healed.result in GOOD:
             message = f"{reason}; put back to release {healed.serial}"
             hint = "it is tried again later; see `gitops agent status`"
             return Cycle(replace(report, result="reverted", reason=message), RevertedError(message, code="E500", hint=hint))

@@ -18,7 +18,7 @@ from gitops.cli.verbs import VERBS
 from gitops.config.codes import CODES
 from gitops.config.resources import COMMON, known_attributes
 from gitops.model.attribute import Attribute, describe_type
-from gitops.model.facts import FACTS
+from gitops.model.facts import FACTS, OBSERVED
 from gitops.providers.packages.choose import MANAGERS
 from gitops.providers.registry import PROVIDERS
 from gitops.providers.services.choose import SUPERVISORS
@@ -105,6 +105,10 @@ def make_kinds() -> str:
         parts.append("| attribute | takes | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
     facts = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in FACTS.items())
     parts.append(f"## Facts for `when`\n\n| fact | |\n|---|---|\n{facts}\n")
+    shown = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in OBSERVED.items())
+    parts.append(
+        f"## Facts that are shown\n\nThey stand in observations, as text; `when` does not ask them.\n\n| fact | |\n|---|---|\n{shown}\n"
+    )
     return "\n".join(parts)
 
 

@@ -15,6 +15,7 @@ from gitops.cli.project import (
     environment_variables,
     find_host,
     open_project,
+    prune_option,
     root_option,
     root_text,
     state_folder,
@@ -22,6 +23,7 @@ from gitops.cli.project import (
 from gitops.config.config import HostDocument
 from gitops.errors import UsageError
 from gitops.model.address import parse_address
+from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS
 from gitops.model.plan import HostPlan
 from gitops.model.report import Outcome, Report
@@ -30,7 +32,7 @@ from gitops.pipeline.local import LocalRun, apply_here, plan_here
 from gitops.render.escape import escape_terminal
 from gitops.transport.local import Tell
 
-CHANGES, HELD, FAILED = 2, 3, 4
+CHANGES, HELD, FAILED, REVERTED = 2, 3, 4, 5
 lock_option = click.option(
     "--lock-timeout",
     type=click.IntRange(0, 86400),
@@ -46,6 +48,7 @@ lock_option = click.option(
 @click.option("--host", "hosts", multiple=True, metavar="SEL", help="The host.")
 @click.option("--local", "is_local", is_flag=True, help="This machine is that host.")
 @click.option("--only", multiple=True, metavar="ADDRESS", help="Only this resource and what it needs.")
+@prune_option
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show the plan and stop; exits as `plan` does.")
 @click.option("--rev", default="", help="A revision instead of the work tree.")
@@ -59,6 +62,7 @@ def command(
     hosts: tuple[str, ...],
     is_local: bool,
     only: tuple[str, ...],
+    prune: tuple[str, ...],
     is_confirmed: bool,
     is_dry: bool,
     rev: str,
@@ -67,19 +71,19 @@ def command(
     state: Path | None,
     format_name: str,
 ) -> int:
-    """Plan, show, ask and apply. Exit 0: done, 2: changes (dry run), 3: held, 4: something failed."""
+    """Plan, show, ask and apply. Exit 0: done, 2: changes (dry run), 3: held, 4: something failed, 5: and was put back."""
     if plan_file is not None:
         raise UsageError(
             "applying a plan file is not there yet", code="U060", hint="use `--local --host NAME`: it plans again anyway"
         )
     if len(hosts) != 1:
         raise UsageError("--local needs exactly one --host NAME", code="U061")
-    addresses = tuple(parse_address(item) for item in only)
+    addresses, pruned = (tuple(parse_address(item) for item in items) for items in (only, prune))
     opened = open_project(directory, rev)
     host, graphs = find_host(opened.built, hosts[0])
     if not is_local:
         raise refuse_remote(host)
-    run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables())
+    run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables(), pruned)
     with tempfile.TemporaryDirectory(prefix="gitops-blobs-") as folder:
         plan = plan_here(hosts[0], graphs, run, blobs=Path(folder), only=addresses)
         if format_name == "text" or is_dry:
@@ -99,7 +103,7 @@ def command(
             lock_timeout=lock_timeout,
         )
     _print_report(plan, report, format_name)
-    return {"held": HELD, "failed": FAILED}.get(report.result, 0)
+    return {"held": HELD, "failed": FAILED, "reverted": REVERTED}.get(report.result, 0)
 
 
 def refuse_remote(host: HostDocument) -> UsageError:
@@ -114,14 +118,24 @@ def refuse_remote(host: HostDocument) -> UsageError:
 
 
 def confirm(question: str) -> None:
-    """Ask on the terminal; without one it is an error that names --yes."""
+    """Ask on the terminal; a no ends the verb, nothing changed (exit 1), and no terminal is an error that names --yes."""
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", code="U062", hint="use --yes")
-    click.confirm(question, abort=True)
+    if not click.confirm(question):
+        raise UsageError("nothing was changed: you said no", code="U065")
+
+
+def tell_waiting(event: Event) -> None:
+    """Say that another run has the lock, and which."""
+    if event.event == "waiting":
+        print_message(
+            f"waiting for another run on this machine ({escape_terminal(Fields(event.body, 'waiting').text('holder'))})"
+        )
 
 
 def _teller(format_name: str) -> Tell:
     def tell(event: Event) -> None:
+        tell_waiting(event)
         if event.event == "step" and format_name == "text":
             outcome = Outcome.from_json(event.body)
             message = f": {escape_terminal(outcome.message)}" if outcome.message else ""
@@ -138,7 +152,8 @@ def _print_report(plan: HostPlan, report: Report, format_name: str) -> None:
         "converged": "Nothing had to be done.",
         "changed": "Done.",
         "held": f"Held: {report.reason}",
-        "failed": "Something failed.",
+        "failed": f"Something failed. {report.reason}".rstrip(),
+        "reverted": f"Something failed: {report.reason}.",
     }
     end = f" Run {report.run}." if report.changes else ""
     print_message(escape_terminal(words[report.result] + end))

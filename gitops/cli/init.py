@@ -1,13 +1,14 @@
-"""`gitops init [DIR]`: a small working project: Git, one host, one module, a CI workflow. Never overwrites anything."""
+"""`gitops init [DIR]`: a small working project: Git, one host, one module, a CI workflow; or an example. Never overwrites anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 
 import click
 
+from gitops.cli.examples import list_examples, read_example
 from gitops.cli.output import print_message, write_new
 from gitops.errors import ConfigError, UsageError
 from gitops.model.address import is_object_name
@@ -28,16 +29,22 @@ PROJECT = "__PROJECT__"
 
 @click.command()
 @click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[DIR]")
+@click.option("--example", metavar="NAME", help="One of the examples instead.")
+@click.option("--examples", "is_listing", is_flag=True, help="List the examples and stop.")
 @click.pass_obj
-def command(directory: Path, folder: Path | None) -> int:
+def command(directory: Path, folder: Path | None, example: str | None, is_listing: bool) -> int:
     """Make a small working project in DIR, or here. What is there already stays as it is: then nothing is written."""
+    if is_listing:
+        for name, summary in list_examples().items():
+            click.echo(f"{name:<12} {summary}")
+        return 0
     target = directory / folder if folder is not None else directory
-    check_free(target)
-    files = read_starter(_project_name(target))
+    files = read_starter(_project_name(target)) if example is None else read_example(example)
+    check_free(target, files)
     try:
-        for name, text in files.items():
+        for name, data in files.items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            write_new(target / name, text.encode("utf-8"))
+            write_new(target / name, data)
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}", code="U044") from error
     if not _is_in_git(target):
@@ -48,10 +55,10 @@ def command(directory: Path, folder: Path | None) -> int:
     return 0
 
 
-def check_free(target: Path) -> None:
+def check_free(target: Path, names: Collection[str]) -> None:
     """Raise UsageError naming everything that is in the way: files of the same names, and files where folders belong."""
     taken: set[str] = set()
-    for name in STARTER:
+    for name in names:
         path = target / name
         if path.exists() or path.is_symlink():
             taken.add(name)
@@ -64,10 +71,11 @@ def check_free(target: Path) -> None:
         raise UsageError(f"{target} has already: {', '.join(sorted(taken))}", code="U043", hint=hint)
 
 
-def read_starter(project: str) -> dict[str, str]:
+def read_starter(project: str) -> dict[str, bytes]:
     """Give the files of a new project by path."""
     folder = resources.files("gitops.cli") / "starter"
-    return {name: (folder / source).read_text(encoding="utf-8").replace(PROJECT, project) for name, source in STARTER.items()}
+    texts = {name: (folder / source).read_text(encoding="utf-8") for name, source in STARTER.items()}
+    return {name: text.replace(PROJECT, project).encode("utf-8") for name, text in texts.items()}
 
 
 def _project_name(target: Path) -> str:

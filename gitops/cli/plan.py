@@ -18,6 +18,7 @@ from gitops.cli.project import (
     find_host,
     one_environment,
     open_project,
+    prune_option,
     read_observations,
     root_option,
     root_text,
@@ -57,6 +58,7 @@ class _Asked:
 @click.option("--out", type=click.Path(path_type=Path), help="Write the plan into this new file.")
 @click.option("--local", "is_local", is_flag=True, help="Observe this machine now.")
 @click.option("--live", "is_live", is_flag=True, help="Observe the hosts now, over their connection.")
+@prune_option
 @click.option("--guards", is_flag=True, help="With --local: run `unless` and `onlyif`.")
 @root_option
 @format_option
@@ -72,6 +74,7 @@ def command(
     out: Path | None,
     is_local: bool,
     is_live: bool,
+    prune: tuple[str, ...],
     guards: bool,
     root: Path | None,
     state: Path | None,
@@ -88,10 +91,11 @@ def command(
     if is_local:
         if base or observations is not None:
             raise UsageError("--local observes now: it takes no --base or --observations", code="U061")
-        run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables())
+        pruned = tuple(parse_address(item) for item in prune)
+        run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables(), pruned)
         return _plan_local(open_project(directory, rev), asked, run=run, environment=environment, guards=guards)
-    if guards or root is not None or state is not None:
-        raise UsageError("--guards, --root and --state need --local", code="U061")
+    if guards or prune or root is not None or state is not None:
+        raise UsageError("--guards, --prune, --root and --state need --local", code="U061")
     seen = read_observations(observations) if observations is not None else {}
     opened = open_project(directory, rev)
     return _plan_fleet(directory, opened, asked, base=base, environment=environment, seen=seen)

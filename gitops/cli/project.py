@@ -135,6 +135,14 @@ def environment_variables() -> Mapping[str, str]:
     return os.environ
 
 
+prune_option = click.option(
+    "--prune",
+    multiple=True,
+    metavar="ADDRESS",
+    help="With --local: remove this, which the config no longer has; the plan lists them.",
+)
+
+
 def root_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --root and --state to a verb."""
     function = click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Folder of runs and ledger.")(

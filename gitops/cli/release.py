@@ -12,11 +12,11 @@ import click
 
 from gitops.cli.output import format_option, print_json, print_message, read_file
 from gitops.cli.project import open_project
+from gitops.cli.rootfiles import read_roots
 from gitops.errors import MalformedError, UsageError
 from gitops.model.approval import Approval, read_approval
 from gitops.model.codec import Json, format_time
 from gitops.model.limits import DEFAULTS
-from gitops.model.trustroot import read_trust_root
 from gitops.pipeline.release import Released, ReleaseOrder, make_release, roll_back
 from gitops.signatures.keys import TYPES, generate_key, read_signing_key, write_key
 from gitops.source.repository import locate, resolve
@@ -31,7 +31,13 @@ LONGEST_PAUSE = 2.0
 @click.option("--key", "keys", type=click.Path(path_type=Path), multiple=True, help="Sign with this private key; again: co-sign.")
 @click.option("--repo", "url", default="", metavar="URL", help="Push there; by default the branch moves in this repository.")
 @click.option("--approvals", type=click.Path(path_type=Path, file_okay=False), help="A folder of approvals (*.json).")
-@click.option("--trust-root", type=click.Path(path_type=Path), help="Verify the tip with it, and put it into the release.")
+@click.option(
+    "--trust-root",
+    "trust_roots",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Verify the tip with it, and put it into the release; again after a rotation: the older and the newer.",
+)
 @click.option("--force", "is_forced", is_flag=True, help="Issue again what is released, for a fresh expiry.")
 @click.option("--expires", "days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Days until it expires.")
 @click.option("--rollback-to", "serial", type=click.IntRange(1), help="Release the content of this serial again.")
@@ -44,7 +50,7 @@ def command(
     keys: tuple[Path, ...],
     url: str,
     approvals: Path | None,
-    trust_root: Path | None,
+    trust_roots: tuple[Path, ...],
     is_forced: bool,
     days: int,
     serial: int | None,
@@ -63,8 +69,9 @@ def command(
         is_forced=is_forced,
         valid=timedelta(days=days),
     )
-    if trust_root is not None:
-        order = _add_root(order, trust_root)
+    if trust_roots:
+        found = read_roots(trust_roots)
+        order = replace(order, root=found.root, older=found.older, trust_files=found.files)
     released = make_release(order, pause=_pause) if serial is None else roll_back(order, serial, pause=_pause)
     _print_released(released, order.environment.release, format_name)
     return 0
@@ -111,12 +118,6 @@ def _make_order(directory: Path, environment: str, rev: str, keys: tuple[Path, .
         cosigners=tuple(signing[1:]),
         subpath=location.subpath,
     )
-
-
-def _add_root(order: ReleaseOrder, path: Path) -> ReleaseOrder:
-    data = read_file(path, DEFAULTS.manifest_bytes)
-    root = read_trust_root(data)
-    return replace(order, root=root, trust_files={f"{root.version}.json": data})
 
 
 def _read_approvals(folder: Path) -> tuple[Approval, ...]:

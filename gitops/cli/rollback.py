@@ -8,7 +8,7 @@ from typing import cast
 
 import click
 
-from gitops.cli.apply import confirm, lock_option
+from gitops.cli.apply import confirm, lock_option, tell_waiting
 from gitops.cli.output import format_option, print_json, print_message
 from gitops.cli.project import cache_folder, root_option, state_folder
 from gitops.model.codec import Json
@@ -51,7 +51,7 @@ def command(
         return CHANGES if count else 0
     if not is_confirmed:
         confirm("Undo this?")
-    report = read_report(run_local(replace(request, dry_run=False), cache=cache_folder()))
+    report = read_report(run_local(replace(request, dry_run=False), cache=cache_folder(), tell=tell_waiting))
     _print(report, format_name)
     return FAILED if report.result == "failed" else 0
 

@@ -16,6 +16,7 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "init": Verb("gitops.cli.init", "Make a small working project."),
+    "inventory": Verb("gitops.cli.inventory", "Bring machines from elsewhere into the project."),
     "validate": Verb("gitops.cli.validate", "Show every mistake in the config at once."),
     "compile": Verb("gitops.cli.compile", "Compile the config to graphs and blocks, as a release holds them."),
     "explain": Verb("gitops.cli.explain", "Show where a value, an edge or a block comes from."),

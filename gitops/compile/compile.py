@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
+from gitops.compile.frozen import freeze
 from gitops.compile.interpolate import expand_node, holds_secret
 from gitops.compile.params import Filled, check_schemas, fill_params
+from gitops.compile.peers import NO_PEERS, Peers
 from gitops.compile.quickcheck import HostChecker
-from gitops.compile.scope import CompileError, Layer, Scope, fail, freeze, layer_variables
+from gitops.compile.scope import CompileError, Layer, Scope, fail, layer_variables
 from gitops.compile.unit import EVERYTHING, Placed, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
 from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
@@ -111,11 +113,13 @@ class _Compiling:
     filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
     blocks: dict[int, tuple[Unit, str, Block]] = field(default_factory=dict[int, tuple[Unit, str, Block]])
     checked: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
+    peers: dict[str, Peers] = field(default_factory=dict[str, Peers])
     checker: HostChecker = field(default_factory=lambda: HostChecker(Preparer(PROVIDERS)))
 
     def scope(self, resolved: _Resolved, params: Mapping[str, Node] | None = None) -> Scope:
         """Make what a host sees."""
-        return Scope(resolved.host, resolved.values, self.config.project.secrets, params)
+        peers = self.peers.get(resolved.environment, NO_PEERS)
+        return Scope(resolved.host, resolved.values, self.config.project.secrets, params, peers=peers)
 
 
 def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | None = None) -> Compiled:
@@ -125,6 +129,9 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
         state.found.extend(check_schemas(module))
     state.found.extend(_check_selectors(config))
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
+    for environment in {item.environment for item in resolved}:
+        own = [(item.host, item.values) for item in resolved if item.environment == environment]
+        state.peers[environment] = Peers(own)
     state.cue.prepare((use.module, use.given, state.scope(item)) for item in resolved for use in item.uses if is_cue(use.module))
     hosts = {item.host.name: _compile_host(item, state) for item in resolved}
     graphs = _collect_graphs(config, hosts, state)
@@ -202,6 +209,7 @@ class _PlainUnit:
     place: Place
     diagnostics: tuple[Diagnostic, ...] = ()
     lost: frozenset[str] = frozenset()
+    on_failure: str = "continue"
 
 
 def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
@@ -227,7 +235,8 @@ def _compile_modules(resolved: _Resolved, state: _Compiling) -> list[Unit]:
         scope.reads.update(reads)
         resources = module.resources if filled.resources is None else filled.resources
         lost = filled.lost
-        plain = _PlainUnit(resources, module.folder, module.drift or resolved.drift, module.place, lost=lost)
+        drift = module.drift or resolved.drift
+        plain = _PlainUnit(resources, module.folder, drift, module.place, lost=lost, on_failure=module.on_failure)
         units.append(_share(f"module/{use.name}", params, scope, state, plain))
     return units
 
@@ -255,7 +264,9 @@ def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _Plai
     sharing = state.shared.setdefault((name, plain.drift, params), _Sharing())
     unit = sharing.find(scope)
     if unit is None:
-        unit = UnitCompiler(state.tree, scope, plain.folder, plain.drift).compile(name, plain.resources, plain.place)
+        unit = UnitCompiler(state.tree, scope, plain.folder, plain.drift, plain.on_failure).compile(
+            name, plain.resources, plain.place
+        )
         if plain.lost:
             unit = replace(unit, lost=unit.lost | plain.lost)
         state.found.extend(unit.diagnostics)

@@ -2,7 +2,8 @@
 
 Takes the uses of such modules with the scope of each host, asks an evaluator (`gitops.config.cue`) once for the distinct inputs, and
 gives parameters and resource nodes, or diagnostics. What a module may see of `vars` and `host` is what its text names, so that
-hosts which do not differ in it share the result; naming a root as a whole (`vars["x"]`, `let v = vars`) reads all of it.
+hosts which do not differ in it share the result; naming a root as a whole (`vars["x"]`, `let v = vars`) reads all of it. A module that
+uses `hosts` sees the hosts of the environment as a list.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from gitops.compile.scope import ALL, Scope
+from gitops.compile.scope import ALL, PEERS, Scope
 from gitops.config.config import Module, ModuleUse, ResourceNode
 from gitops.config.cue import OWN_CLAUSE, CueAnswer, CueProblem, Instance, make_diagnostic
 from gitops.config.cuedocuments import Locator, read_source
@@ -31,6 +32,7 @@ _PARAMS = re.compile(r"#Params\b\s*[?!]?:")
 _COMMENT = re.compile(r"//[^\n]*")
 _FIELD = re.compile(r"\.([A-Za-z_]\w*)")
 _OPEN_DECLARATION = re.compile(r"\s*[?!]?:\s*(?:_|\{\s*\.\.\.\s*\})\s*(?:\n|\Z)")
+_PEERS = re.compile(r"(?<![\w#$.])hosts\b(?!\"|\s*[?!]?:)")  # a declaration is no use
 _LABEL = re.compile(r"\.labels\.([A-Za-z_]\w*)")
 
 
@@ -110,6 +112,8 @@ class CueModules:
         lines.append(f"params: #Params & {_to_cue(plain, is_escaped=bool(module.module_cue))}")
         if module.module_cue:
             lines.extend(f"{root}: {_to_cue(_visible(root, source, scope))}" for root in ("vars", "host"))
+            if f"{PEERS}.{ALL}" in source.reads:
+                lines.append(f"{PEERS}: {_to_cue(scope.read_peers({}))}")
         return "\n".join(lines) + "\n"
 
 
@@ -140,6 +144,8 @@ def _find_reads(text: str) -> tuple[str, ...]:
                 found.add(f"{root}.{name[1]}")
             elif not _OPEN_DECLARATION.match(after):
                 found.add(f"{root}.{ALL}")
+    if _PEERS.search(code):
+        found.add(f"{PEERS}.{ALL}")
     return tuple(sorted(found))
 
 

@@ -5,17 +5,18 @@ The record decides what hosts share: a block compiled for one host serves anothe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gitops.compile.frozen import freeze, freeze_node
+from gitops.compile.peers import NO_PEERS, Peers
 from gitops.config.config import Config, HostDocument
 from gitops.config.node import Node, to_plain
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.secret import SecretRef
 
 ALL = "*"
-_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+PEERS = "hosts"
 ROOTS = ("vars", "params", "host", "secret", "each")
 
 
@@ -42,13 +43,17 @@ class Layer:
 
 @dataclass
 class Scope:
-    """What one host sees. `params` and `each` change with the module and the repetition; `reads` grows as names are used."""
+    """What one host sees. `params` and `each` change with the module and the repetition; `reads` grows as names are used.
+
+    `peers` are the hosts of its environment, itself included.
+    """
 
     host: HostDocument
     vars: Mapping[str, Node]
     secrets: Mapping[str, SecretRef]
     params: Mapping[str, Node] | None = None
     each: Mapping[str, Node] | None = None
+    peers: Peers = NO_PEERS
     reads: dict[str, str] = field(default_factory=dict[str, str])
 
     def look_up(self, path: tuple[str, ...]) -> Node | None:
@@ -80,9 +85,17 @@ class Scope:
         self.reads[f"{root}.{ALL}"] = freeze(found)
         return found
 
+    def read_peers(self, labels: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
+        """Give the hosts of the environment that have these labels, and record which were seen; raise TypeError for what is no label."""
+        key, found = self.peers.find(labels)
+        self.reads[f"{PEERS}.{key}"] = found.digest
+        return found.hosts
+
     def value_of(self, key: str) -> str:
         """Give what `reads` would hold for a key such as `vars.x`; used to see whether a shared block fits."""
         root, _, first = key.partition(".")
+        if root == PEERS:
+            return self.peers.find_again(first).digest
         if first == ALL:
             return freeze(self._all(root))
         return freeze_node(self._host(tuple(key.split("."))) if root == "host" else self._first(root, first))
@@ -168,20 +181,6 @@ class Names:
 
     def __len__(self) -> int:
         return len(self._scope.read_all(self._root))
-
-
-def freeze(value: object) -> str:
-    """Give a text that is equal for equal plain values only (1, true and 1.0 differ; the order of keys does not matter)."""
-    if isinstance(value, str):
-        return f"={value}"
-    if isinstance(value, bool | int | float) or value is None:
-        return repr(value)
-    return _ENCODE(value)
-
-
-def freeze_node(node: Node | None) -> str:
-    """Freeze a node's value; what is not there differs from null."""
-    return "" if node is None else freeze(to_plain(node))
 
 
 def as_text(value: object) -> str | None:

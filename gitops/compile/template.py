@@ -1,14 +1,14 @@
 """Templates: Jinja2 in a sandbox, rendered while compiling. A secret may be placed, and nothing else.
 
-Sees vars, params, host and secret; Ansible's whitespace rules; undefined names are errors with the template's own line. A secret is
-an opaque object: printing it leaves a mark that becomes a SecretRef, every other use of it is an error. Marks hold a NUL, which no
-source or variable may, so that content cannot forge one.
+Sees vars, params, host, secret, and `hosts(label="value")`; Ansible's whitespace rules; undefined names are errors with the
+template's own line. A secret is an opaque object: printing it leaves a mark that becomes a SecretRef, every other use of it is an
+error. Marks hold a NUL, which no source or variable may, so that content cannot forge one.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -16,7 +16,7 @@ from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSynta
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from gitops.compile.scope import CompileError, Names, Scope, fail
+from gitops.compile.scope import PEERS, CompileError, Names, Scope, fail
 from gitops.config.reader import suggest
 from gitops.model.diagnostic import Place
 from gitops.model.limits import DEFAULTS
@@ -100,7 +100,7 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     context = {root: Names(scope, root) for root in ("vars", "params", "host", "each")}
     try:
         template = _compile(source, path)
-        rendered = _render_bounded(template, {**context, "secret": secrets}, path)
+        rendered = _render_bounded(template, {**context, "secret": secrets, PEERS: _make_selection(scope)}, path)
     except RecursionError as error:
         raise fail("C306", "the template is nested too deeply, or calls itself", _find_line(error, path)) from error
     except TemplateSyntaxError as error:
@@ -116,6 +116,13 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     ) as error:
         raise _explain(error, path, scope) from error
     return _read_marks(rendered, placed, path)
+
+
+def _make_selection(scope: Scope) -> Callable[..., list[Mapping[str, object]]]:
+    def hosts(**labels: object) -> list[Mapping[str, object]]:
+        return list(scope.read_peers(labels))
+
+    return hosts
 
 
 @lru_cache(maxsize=COMPILED)
@@ -151,7 +158,10 @@ def _explain(error: Exception, path: str, scope: Scope) -> CompileError:
         return fail("C304", f"the template tried something that is not allowed: {error.message}", place)
     if isinstance(error, UndefinedError):
         return fail(
-            "C303", f"undefined in the template: {error.message}", place, hint="templates see vars, params, host and secret"
+            "C303",
+            f"undefined in the template: {error.message}",
+            place,
+            hint="templates see vars, params, host, secret and hosts()",
         )
     return fail("C304", f"the template failed: {type(error).__name__}: {str(error)[:200]}", place)
 

@@ -61,11 +61,12 @@ class Unit:
 class UnitCompiler:
     """Compiles resource nodes of one folder in one scope."""
 
-    def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str) -> None:
+    def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str, on_failure: str = "continue") -> None:
         self._tree = tree
         self._scope = scope
         self._folder = folder
         self._drift = default_drift
+        self._on_failure = on_failure
         self._blobs: dict[str, bytes] = {}
         self._diagnostics: list[Diagnostic] = []
         self._lost: set[str] = set()
@@ -109,14 +110,7 @@ class UnitCompiler:
             pairs = [(Node(key, over.place), item) for key, item in over.entries.items()]
         else:
             raise fail("C215", f"`for_each` is {name_type(over)}, expected a list or a map", node.for_each.place)
-        scopes: list[Scope] = []
-        for key, value in pairs:
-            scope = Scope(
-                self._scope.host, self._scope.vars, self._scope.secrets, self._scope.params, {"key": key, "value": value}
-            )
-            scope.reads = self._scope.reads
-            scopes.append(scope)
-        return scopes
+        return [dataclasses.replace(self._scope, each={"key": key, "value": value}) for key, value in pairs]
 
     def _compile_one(self, node: ResourceNode, scope: Scope) -> Placed:
         name = expand_text(node.name, scope)
@@ -139,6 +133,7 @@ class UnitCompiler:
             notify=tuple(sorted(notify)),
             when=node.when,
             drift=node.drift or self._drift,
+            on_failure=self._on_failure,
         )
         return Placed(resource, node.place, {**needs, **notify})
 

@@ -61,4 +61,7 @@ CODES: Mapping[str, str] = {
     "C703": "a key that is not a string",
     "C704": "not UTF-8, or a NUL byte",
     "C705": "a YAML tag or anchor that is not allowed",
+    "C801": "something of another tool's inventory that was not carried over",
+    "C802": "another tool's inventory that cannot be read",
+    "C803": "a vaulted file or value, which is not imported",
 }

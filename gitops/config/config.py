@@ -105,6 +105,7 @@ class Module:
     resources: tuple[ResourceNode, ...]
     drift: str
     place: Place
+    on_failure: str = "continue"
     module_cue: str = ""
     params_cue: str = ""
 

@@ -9,7 +9,7 @@ from gitops.config.documents import API_VERSION, CONNECTIONS
 from gitops.config.resources import CONTENT, known_attributes
 from gitops.model.attribute import Attribute
 from gitops.model.facts import FACTS
-from gitops.model.resource import DRIFTS
+from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
 from gitops.providers.registry import PROVIDERS
 
@@ -43,7 +43,11 @@ def write_definitions() -> str:
             labels=True,
         ),
         _document("Group", f"\t\tselector!: #Selector\n\t\tpriority?: int\n{_common()}", key="spec!"),
-        _document("Module", f"\t\tparams?: [string]: {{...}}\n\t\tresources?: [...#Resource]\n\t\tdrift?: {drift}\n"),
+        _document(
+            "Module",
+            "\t\tparams?: [string]: {...}\n\t\tresources?: [...#Resource]\n"
+            f"\t\tdrift?: {drift}\n\t\ton_failure?: {_choices(ON_FAILURE)}\n",
+        ),
         "#When: {\n" + "".join(f'\t"{fact}"?: string | [...string]\n' for fact in FACTS) + "}\n",
         "#Resource: " + " | ".join(f"#Resource_{kind}" for kind in sorted(PROVIDERS)) + "\n",
         *(_resource(kind, drift) for kind in sorted(PROVIDERS)),

@@ -9,7 +9,7 @@ from gitops.config.node import Node, name_type
 from gitops.config.reader import Findings, MapReader
 from gitops.config.resources import read_resources, read_uses
 from gitops.model.address import is_object_name
-from gitops.model.resource import DRIFTS
+from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES, SecretRef
 
 API_VERSION = "gitops/v1"
@@ -92,6 +92,7 @@ def read_module(node: Node, findings: Findings, folder: str) -> Module:
         params=spec.table("params"),
         resources=read_resources(spec.sequence("resources"), findings),
         drift=spec.choice("drift", DRIFTS, ""),
+        on_failure=spec.choice("on_failure", ON_FAILURE, "continue"),
         place=node.place,
     )
     spec.finish()

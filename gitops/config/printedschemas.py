@@ -106,6 +106,19 @@ PRINTED: Mapping[str, Schema] = {
         },
     ),
     "key": document("gitops/key/v1", {"id": DIGEST, "type": choice(*KEY_TYPES), "file": TEXT}),
+    "imported": document(
+        "gitops/imported/v1", {"files": many(TEXT), "hosts": COUNT, "groups": COUNT, "diagnostics": many(DIAGNOSTIC)}
+    ),
+    "rotated": document(
+        "gitops/rotated/v1",
+        {
+            "file": TEXT,
+            "digest": DIGEST,
+            "version": SERIAL,
+            "keys": many(DIGEST),
+            "missing": closed({"old": COUNT, "new": COUNT}),
+        },
+    ),
     "trust": document("gitops/trust/v1", {"file": TEXT, "digest": DIGEST, "version": SERIAL, "keys": many(DIGEST)}),
     "released": document(
         "gitops/released/v1",

@@ -19,7 +19,7 @@ from gitops.config.storedschemas import DIALECT, STORED
 from gitops.model.attribute import Attribute, describe_type
 from gitops.model.codec import Json
 from gitops.model.facts import FACTS
-from gitops.model.resource import DRIFTS
+from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
 from gitops.providers.registry import PROVIDERS
 
@@ -190,6 +190,7 @@ def _module_spec() -> Schema:
             "params": {"type": "object", "additionalProperties": parameter},
             "resources": _ref("resources"),
             "drift": {"enum": list(DRIFTS)},
+            "on_failure": {"enum": list(ON_FAILURE), "description": "what a run does when something of this module fails"},
         }
     )
 

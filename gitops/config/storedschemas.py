@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from gitops.model.approval import APPROVAL_SCHEMA, PROOFS
 from gitops.model.codec import MAX_INTEGER, Json
 from gitops.model.diagnostic import SEVERITIES
+from gitops.model.facts import FACTS, OBSERVED
 from gitops.model.graph import BLOCK_SCHEMA, GRAPH_SCHEMA
 from gitops.model.manifest import MANIFEST_SCHEMA
 from gitops.model.observation import OBSERVATION_SCHEMA
 from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, HOST_PLAN_SCHEMA, PLAN_SCHEMA, RISKS
 from gitops.model.report import ITEM_RESULTS, REPORT_SCHEMA, RESULTS
-from gitops.model.resource import DRIFTS
+from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.scope import REMOVED, VERBS
 from gitops.model.secret import SOURCES
 from gitops.model.trustroot import COMMIT_SIGNATURE, KEY_TYPES, TRUST_ROOT_SCHEMA
@@ -84,7 +85,13 @@ SECRET = closed({"secret": TEXT, "from": choice(*SOURCES), "key": TEXT})
 PARTS = closed({"parts": many({"anyOf": [TEXT, SECRET]})})
 RESOURCE = closed(
     {"kind": TEXT, "name": TEXT, "attributes": OBJECT},
-    {"needs": many(ADDRESS), "notify": many(ADDRESS), "when": table(many(TEXT)), "drift": choice(*DRIFTS)},
+    {
+        "needs": many(ADDRESS),
+        "notify": many(ADDRESS),
+        "when": table(many(TEXT)),
+        "drift": choice(*DRIFTS),
+        "on_failure": choice(*ON_FAILURE),
+    },
 )
 INTENTS = closed({"hosts": many(TEXT), "items": many(pair(ADDRESS, {"anyOf": [DIGEST, {"const": REMOVED}]}))})
 EFFECTS = closed({"hosts": many(TEXT), "items": many(pair(ADDRESS, choice(*VERBS), DIGEST_OR_NOTHING))})
@@ -129,9 +136,13 @@ HOST_PLAN = document(
     },
     {"content_digest": DIGEST, "summary": OBJECT, "groups": many(GROUP)},
 )
+FACT_TABLE: Schema = {
+    **table(TEXT),
+    "properties": {name: {"type": "string", "description": doc} for name, doc in {**FACTS, **OBSERVED}.items()},
+}
 OBSERVATION = document(
     OBSERVATION_SCHEMA,
-    {"host": TEXT, "at": TIME, "facts": table(TEXT), "states": table(OBJECT, ADDRESS_PATTERN), "serial": COUNT},
+    {"host": TEXT, "at": TIME, "facts": FACT_TABLE, "states": table(OBJECT, ADDRESS_PATTERN), "serial": COUNT},
 )
 REPORT = document(
     REPORT_SCHEMA,
@@ -242,6 +253,7 @@ STORED: Mapping[str, Schema] = {
             "approved": maybe(SCOPE),
             "secrets": table(TEXT),
             "only": many(ADDRESS),
+            "prune": many(ADDRESS),
             "blobs": TEXT,
             "state": TEXT,
             "root": TEXT,

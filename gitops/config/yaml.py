@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,15 +39,18 @@ class YamlError(Exception):
         self.diagnostic = diagnostic
 
 
-def parse_yaml(data: bytes, file: str) -> tuple[Node, ...]:
-    """Give the documents of a file, empty ones left out; raise YamlError for the first thing that cannot be read."""
+def parse_yaml(data: bytes, file: str, resolve: Callable[[str], Scalar] | None = None) -> tuple[Node, ...]:
+    """Give the documents of a file, empty ones left out; raise YamlError for the first thing that cannot be read.
+
+    `resolve` gives the value of a plain scalar, where it is not that of YAML 1.2.
+    """
     if len(data) > DEFAULTS.document_bytes:
         size = f"{len(data)} bytes, at most {DEFAULTS.document_bytes} are read"
         raise YamlError(
             Diagnostic("C603", f"the file is too large: {size}", Place(file), hint="split it, or use `source` for data")
         )
     text = _decode(data, file)
-    composer = _Composer(file)
+    composer = _Composer(file, resolve or resolve_scalar)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             composer.take(event)
@@ -110,9 +114,10 @@ class _Open:
 class _Composer:
     """Builds Nodes from events with a stack of its own."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, resolve: Callable[[str], Scalar]) -> None:
         self.documents: list[Node] = []
         self._file = file
+        self._resolve = resolve
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node] = {}
         self._sizes: dict[str, int] = {}
@@ -149,7 +154,7 @@ class _Composer:
         width = _width_of(event)
         is_plain = event.style is None or event.style == ""
         text: str = event.value
-        value: Scalar = resolve_scalar(text) if is_plain and event.tag is None else text
+        value: Scalar = self._resolve(text) if is_plain and event.tag is None else text
         return Node(value, place, max(1, width))
 
     def _check_tag(self, event: Any, place: Place) -> None:

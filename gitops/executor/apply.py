@@ -18,6 +18,7 @@ from gitops.providers.steps import describe_failure
 
 Tell = Callable[[Outcome], None]
 BAD = ("failed", "refused", "skipped")
+ENDINGS = ("stop", "revert")
 
 
 class Application:
@@ -32,17 +33,36 @@ class Application:
         for edge in find_edges(list(self._items.values())):
             self._before.setdefault(edge.after, []).append(edge)
         self._bad: Set[Address] = set()
+        self._policies = {resource.address: resource.on_failure for resource in resources}
+        self._ended_by: Dict[str, Address] = {}
+
+    @property
+    def is_to_revert(self) -> bool:
+        """Say whether something failed that asks for what was changed to be put back."""
+        return "revert" in self._ended_by
 
     def run(self, host: Host, tell: Tell) -> Tuple[Outcome, ...]:
-        """Do everything that is planned; give the outcomes in the order in which they came."""
+        """Do everything that is planned; give the outcomes in the order in which they came.
+
+        What is refused is known before: where that ends the run, nothing is begun.
+        """
+        for change in self._plan.changes:
+            if change.action == "refused":
+                self._note(Outcome(change.address, "refused", "refused"))
         outcomes: List[Outcome] = []
         for batch in self._batches():
             for outcome in self._run_batch(batch, host):
-                if outcome.result in BAD:
-                    self._bad.add(outcome.address)
+                self._note(outcome)
                 outcomes.append(outcome)
                 tell(outcome)
         return tuple(outcomes)
+
+    def _note(self, outcome: Outcome) -> None:
+        if outcome.result in BAD:
+            self._bad.add(outcome.address)
+            policy = self._policies.get(outcome.address, "continue")
+            if policy in ENDINGS:
+                self._ended_by.setdefault(policy, outcome.address)
 
     def _batches(self) -> Iterator[Sequence[Change]]:
         batch: List[Change] = []
@@ -58,10 +78,13 @@ class Application:
 
     def _run_batch(self, batch: Sequence[Change], host: Host) -> Iterator[Outcome]:
         steps: List[Step[object]] = []
+        ended_by = next(iter(self._ended_by.values()), "")
         for change in batch:
             blocked = self._blocked_by(change)
             if change.action == "refused":
                 yield Outcome(change.address, "refused", "refused", change.reason)
+            elif ended_by:
+                yield Outcome(change.address, change.action, "skipped", f"the run ended when {ended_by} did not succeed")
             elif blocked:
                 yield Outcome(change.address, change.action, "skipped", f"because {blocked} did not succeed")
             else:

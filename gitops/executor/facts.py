@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Dict
 
+from gitops.executor.hardware import read_hardware
 from gitops.model.facts import Facts
 
 FAMILIES = {
@@ -34,6 +35,7 @@ def read_facts(root: str = "") -> Facts:
         "kernel": system.sysname.lower(),
         "init": _find_init(root),
         "hostname": system.nodename,
+        **read_hardware(root, lambda path: _read(root + path)),
     }
 
 

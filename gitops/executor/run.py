@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
@@ -22,6 +22,7 @@ from gitops.executor.observe import (
     select_items,
 )
 from gitops.executor.pending import add_owed, find_owed, list_refreshes
+from gitops.executor.prune import add_pruned, drop_pruned, mark_pruned
 from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, undo
 from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.tree import Tree
@@ -40,7 +41,7 @@ from gitops.plan.item import Item, Preparer
 from gitops.providers.registry import make_registry
 
 Emit = Callable[[Event], None]
-CHANGES, HELD, FAILED = 2, 3, 4
+CHANGES, HELD, FAILED, REVERTED = 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def run_plan(request: Request, emit: Emit) -> int:
     """Plan against the machine as it is; change nothing."""
     state = _existing_state(request)
     ledger = {} if state is None or request.baseline is not None else read_ledger(state.base)
+    request = add_pruned(request, ledger)
     planned = _plan(_prepare(request, ledger, frozenset() if state is None else read_pending(state.base)))
     emit(Event("observation", planned.observation.to_json()))
     emit(Event("plan", planned.plan.to_json()))
@@ -111,17 +113,18 @@ def run_apply(request: Request, emit: Emit) -> int:
         return run_plan(request, emit)
     state = StateFolder(request.state, request.root)
     identity = _RunIdentity(check_run_id(request.run) if request.run else make_run_id(time.time()), _now())
-    lock = Lock(state.base, identity.run, request.lock_timeout)
+    lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
         _recover(state)
-        machine = _prepare(request, read_ledger(state.base), read_pending(state.base))
+        ledger = read_ledger(state.base)
+        machine = _prepare(add_pruned(request, ledger), ledger, read_pending(state.base))
         planned = _plan(machine)
         emit(Event("plan", planned.plan.to_json()))
         report = _make_so(machine, planned, state, identity, emit)
         emit(Event("report", report.to_json()))
     finally:
         lock.release()
-    return {"held": HELD, "failed": FAILED}.get(report.result, 0)
+    return {"held": HELD, "failed": FAILED, "reverted": REVERTED}.get(report.result, 0)
 
 
 def run_rollback(request: Request, emit: Emit) -> int:
@@ -142,7 +145,7 @@ def run_rollback(request: Request, emit: Emit) -> int:
         nothing = Report(identity.run, str(meta.get("host")), "converged", identity.started, _now(), reason="nothing to undo")
         emit(Event("report", nothing.to_json()))
         return 0
-    lock = Lock(state.base, identity.run, request.lock_timeout)
+    lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
         _recover(state)
         report = _undo_run(state, identity, undone, str(meta.get("host")), root, emit)
@@ -202,6 +205,29 @@ def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _
     report = _make_report(request, after, identity, result, outcomes)
     write_pending(state.base, find_owed(plan, outcomes, machine.owed))
     state.finish_run(identity.run, *_next_ledger(machine, state, outcomes), report.to_json())
+    is_to_revert = application.is_to_revert and has_entries(folder)
+    return _put_back(machine, plan, state, report, emit) if is_to_revert else report
+
+
+def _put_back(machine: Machine, plan: HostPlan, state: StateFolder, failed: Report, emit: Emit) -> Report:
+    """Undo a run that failed, as a run of its own, and say so in the failed one's report. What was restarted has to be so again."""
+    request = machine.request
+    undone = _undo_run(state, _RunIdentity(make_run_id(time.time()), _now()), failed.run, request.host, request.root, emit)
+    tried = {item.address for item in failed.changes if item.result in ("changed", "failed")}
+    write_pending(state.base, machine.owed | (list_refreshes(plan) & tried))
+    is_whole = undone.result == "reverted"
+    words = "what the run changed was put back" if is_whole else "not all that the run changed could be put back"
+    report = replace(
+        failed,
+        result="reverted" if is_whole else "failed",
+        finished=_now(),
+        changes=tuple(
+            replace(item, result="reverted") if is_whole and item.result == "changed" else item for item in failed.changes
+        ),
+        reason=f"{words}, by run {undone.run}",
+        observation=machine.observe(),
+    )
+    state.write_report(failed.run, report.to_json())
     return report
 
 
@@ -284,7 +310,7 @@ def _find_excess(request: Request, plan: HostPlan) -> Sequence[str]:
 def _next_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcome]) -> Tuple[Ledger, Ledger]:
     """Give the ledger as it is and as it is after a run."""
     request, before = machine.request, read_ledger(state.base) if machine.request.baseline is not None else dict(machine.baseline)
-    ledger = update_ledger(machine.baseline, request.resources, outcomes)
+    ledger = drop_pruned(update_ledger(machine.baseline, request.resources, outcomes), request, outcomes)
     if request.only:
         selected = {item.resource.address for item in select_items(machine.items, frozenset(request.only))}
         kept = {address: resource for address, resource in ledger.items() if address in selected}
@@ -317,6 +343,7 @@ def _plan(machine: Machine) -> Planned:
         preparer=machine.preparer,
         only=frozenset(request.only),
     )
+    plan = mark_pruned(plan, request)
     return Planned(observation, add_owed(plan, machine.owed, machine.items, observation))
 
 

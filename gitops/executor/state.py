@@ -6,24 +6,28 @@ whole and flushed. A run with no report whose lock is free was interrupted: its 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import re
 import time
-from typing import Dict, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
 from gitops.executor.durable import write_durably, write_plainly, write_together
 from gitops.executor.journal import MEMORY_FOLDER, has_entries
 from gitops.executor.ledger import LEDGER, LEDGER_CHANGE, Ledger, encode_change, encode_ledger, read_object
 from gitops.model.codec import Json, digest_bytes, encode_canonical
+from gitops.model.limits import DEFAULTS
 
 KEPT_RUNS = 50
+KEPT_BYTES = DEFAULTS.journal_bytes
 LOCK_POLL = 0.1
 PARTS = 1 << 20
 NEW_PREFIX = "new-"
 REPORT = "report.json"
+SIZE = "size"
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 
 
@@ -79,12 +83,32 @@ class StateFolder:
         self._drop_old(run)
 
     def _drop_old(self, run: str) -> None:
-        """Drop the oldest runs beyond those kept, never this one; runs that changed nothing do not push out those that did."""
+        """Drop the oldest runs beyond those kept, in number and in bytes, never this one; runs that changed nothing do not push out
+        those that did.
+        """
         others = [old for old in self.list_runs() if old != run]
         with_journal = [old for old in others if has_entries(self.run_folder(old))]
         without = [old for old in others if old not in set(with_journal)]
         for old in (*with_journal[: 1 - KEPT_RUNS], *without[: 1 - KEPT_RUNS]):
             self.drop_run(old)
+        left = KEPT_BYTES - self._size_of(run)
+        newest_first = with_journal[1 - KEPT_RUNS :][::-1]
+        for old in newest_first:
+            left -= self._size_of(old)
+            if left < 0 and old != newest_first[0]:  # the last run can always be undone
+                self.drop_run(old)
+
+    def _size_of(self, run: str) -> int:
+        """Give what a run's folder holds, in bytes; counted once, when the run is over."""
+        path = os.path.join(self.run_folder(run), SIZE)
+        try:
+            with open(path, "rb") as stream:
+                return int(stream.read(20))
+        except (OSError, ValueError):
+            size = _count_bytes(self.run_folder(run))
+        with contextlib.suppress(OSError):  # a full disk: it is counted again
+            write_plainly(path, b"%d" % size)
+        return size
 
     def write_left(self, run: str, left: Mapping[str, str]) -> None:
         """Keep what a run left at each path of its journal (fingerprints), to notice later changes."""
@@ -126,14 +150,20 @@ class StateFolder:
 
 
 class Lock:
-    """One run at a time: an advisory lock whose file names its holder. It ends with the process, however that ends."""
+    """One run at a time: an advisory lock whose file names its holder. It ends with the process, however that ends.
 
-    def __init__(self, base: str, run: str, timeout: int) -> None:
+    `waits` is told the holder, once, when there is one to wait for.
+    """
+
+    def __init__(self, base: str, run: str, timeout: int, waits: Optional[Callable[[str], None]] = None) -> None:
         self._descriptor = os.open(os.path.join(base, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + timeout
         while not self._try():
+            holder = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip() or "it has just begun"
+            if waits is not None and timeout:
+                waits(holder)
+                waits = None
             if time.monotonic() >= deadline:
-                holder = os.pread(self._descriptor, 200, 0).decode("utf-8", "replace").strip() or "it has just begun"
                 os.close(self._descriptor)
                 raise HeldError(
                     f"another run is going on here ({holder})", code="H110", hint="wait for it, or raise --lock-timeout"
@@ -164,6 +194,15 @@ def find_state(base: str, run: str) -> StateFolder:
         if os.path.exists(os.path.join(part.run_folder(run), "meta.json")):
             return part
     raise UsageError(f"there is no run {run}", code="U031", hint="`gitops runs list` shows the runs")
+
+
+def _count_bytes(folder: str) -> int:
+    """Add up the files below a folder of ours."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            total += os.lstat(os.path.join(path, name)).st_size
+    return total
 
 
 def make_run_id(now: float) -> str:

@@ -1,4 +1,4 @@
-"""Names of the facts that `when` may ask, and the predicate itself.
+"""Names of the facts that `when` may ask, of those that are only shown, and the predicate itself.
 
 A predicate maps fact names to the values that satisfy it: all facts must match, any value of a list does. It is kept in the
 Graph and evaluated on the machine.
@@ -17,6 +17,14 @@ FACTS: Mapping[str, str] = {
     "kernel": "kernel name in lower case: linux, darwin",
     "init": "the first process: systemd, openrc, sysvinit, runit, launchd, unknown",
     "hostname": "the machine's own host name",
+    "package_manager": "the tool that installs packages: apt, dnf, yum, zypper, pacman, apk, or empty",
+    "virtualisation": "what the machine runs on: none, kvm, vmware, virtualbox, hyperv, xen, other, or the kind of container",
+}
+OBSERVED: Mapping[str, str] = {
+    "kernel.version": "release of the kernel, as it names it itself",
+    "cpus": "number of processors",
+    "memory": "memory in MiB, rounded down",
+    "addresses": "network addresses, but loopback and link-local ones, sorted, with blanks between",
 }
 
 Facts = Mapping[str, str]

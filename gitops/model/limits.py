@@ -33,6 +33,7 @@ class Limits:
     command_output: int = 64 * 1024
     command_seconds: int = 300
     lock_seconds: int = 60
+    journal_bytes: int = 1024 * MIB
     webhook_bytes: int = 25 * MIB
     report_bytes: int = 8 * MIB
     comment_bytes: int = 60_000

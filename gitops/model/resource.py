@@ -17,11 +17,15 @@ from gitops.model.facts import When
 from gitops.model.fields import Fields
 
 DRIFTS = ("heal", "report")
+ON_FAILURE = ("continue", "stop", "revert")
 
 
 @dataclass(frozen=True)
 class Resource:
-    """One thing of one kind; `attributes` are those of the kind's Spec, by name."""
+    """One thing of one kind; `attributes` are those of the kind's Spec, by name.
+
+    `on_failure` says what a run does when this fails: what does not depend on it goes on, or it stops, or it puts back what it changed.
+    """
 
     kind: str
     name: str
@@ -30,6 +34,7 @@ class Resource:
     notify: Tuple[Address, ...] = ()
     when: When = field(default_factory=dict[str, Tuple[str, ...]])
     drift: str = "heal"
+    on_failure: str = "continue"
 
     @cached_property
     def address(self) -> Address:
@@ -57,6 +62,8 @@ class Resource:
             table["when"] = {name: sorted(values) for name, values in self.when.items()}
         if self.drift != "heal":
             table["drift"] = self.drift
+        if self.on_failure != "continue":
+            table["on_failure"] = self.on_failure
         return table
 
     @staticmethod
@@ -76,6 +83,7 @@ class Resource:
             notify=tuple(parse_address(text) for text in fields.texts("notify")),
             when={fact: _values(item, where) for fact, item in when.items()},
             drift=fields.choice("drift", DRIFTS, "heal"),
+            on_failure=fields.choice("on_failure", ON_FAILURE, "continue"),
         )
         fields.done()
         return found

@@ -19,7 +19,7 @@ from gitops.model.scope import HostScope, Scope
 REQUEST_SCHEMA = "gitops/request/v1"
 EVENT_SCHEMA = "gitops/event/v1"
 OPERATIONS = ("observe", "plan", "apply", "rollback", "runs")
-EVENTS = ("observation", "plan", "step", "report", "runs", "error")
+EVENTS = ("observation", "plan", "step", "report", "runs", "waiting", "error")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Request:
     `baseline`: what the host was last approved to be (its last accepted release); None means the machine's own ledger of what was
     last applied. `approved`: the sets that cover this run; None means an operator decided and no check is made; corrective
     changes need none. `blobs`, `state`, `root`: folders on the machine. `run`: the id of the new run, or of the run to show or
-    roll back. `guards`: run `unless` and `onlyif` while planning. `serial`/`release`: what is written into the report.
+    roll back. `prune`: what the ledger has and the resources have not, to be removed. `guards`: run `unless` and `onlyif` while
+    planning. `serial`/`release`: what is written into the report.
     """
 
     operation: str
@@ -44,6 +45,7 @@ class Request:
     blobs: str = ""
     state: str = ""
     root: str = ""
+    prune: Tuple[Address, ...] = ()
     guards: bool = False
     dry_run: bool = False
     lock_timeout: int = 60
@@ -63,6 +65,7 @@ class Request:
             "approved": None if self.approved is None else Scope({self.host: self.approved}).to_json(),
             "secrets": dict(self.secrets),
             "only": list(self.only),
+            "prune": list(self.prune),
             "blobs": self.blobs,
             "state": self.state,
             "root": self.root,
@@ -91,6 +94,7 @@ class Request:
             approved=None if approved is None else approved.hosts.get(host, HostScope()),
             secrets={name: _secret(item) for name, item in fields.table("secrets").items()},
             only=tuple(parse_address(text) for text in fields.texts("only")),
+            prune=tuple(parse_address(text) for text in fields.texts("prune")),
             blobs=fields.text("blobs", ""),
             state=fields.text("state", ""),
             root=fields.text("root", ""),

@@ -28,7 +28,7 @@ from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS, MIB
 from gitops.pipeline.answer import CompiledCommit, decode_answer, describe_config, encode_answer
-from gitops.pipeline.bounds import Bounds
+from gitops.pipeline.bounds import HINT, Bounds
 from gitops.pipeline.project import examine_tree
 from gitops.source.repository import merge
 from gitops.source.snapshot import Snapshot, snapshot_commit
@@ -251,5 +251,4 @@ def _limit_process(bounds: Bounds) -> None:
 
 
 def _stopped(message: str) -> CompiledCommit:
-    hint = "look for a loop, a pattern or an expansion that does not end"
-    return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=hint),))
+    return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=HINT),))

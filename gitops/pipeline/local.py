@@ -22,12 +22,16 @@ from gitops.transport.local import Executed, Tell, run_local
 
 @dataclass(frozen=True)
 class LocalRun:
-    """Where a run happens: the root (empty: this machine itself), its state, the cache of the executor, the environment."""
+    """Where a run happens: the root (empty: this machine itself), its state, the cache of the executor, the environment.
+
+    `prune`: what it also removes, which the config no longer has.
+    """
 
     root: str
     state: Path
     cache: Path
     environment: Mapping[str, str]
+    prune: tuple[Address, ...] = ()
 
 
 def plan_here(
@@ -75,6 +79,7 @@ def make_request(operation: str, host: str, graphs: Graphs, run: LocalRun, *, bl
         blobs=str(blobs),
         state=str(run.state),
         root=run.root,
+        prune=run.prune,
     )
 
 

@@ -19,7 +19,7 @@ from gitops.config.node import Node
 from gitops.model.diagnostic import Diagnostic, InvalidConfigError, Place, has_errors, sort_diagnostics
 from gitops.model.graph import Graphs
 from gitops.model.sourcetree import SourceTree
-from gitops.pipeline.bounds import Bounds, LimitReachedError, keep_bounds
+from gitops.pipeline.bounds import HINT, Bounds, LimitReachedError, keep_bounds
 
 # Codes of mistakes that may only follow from a missing document, with words that tell them from others of the code.
 FOLLOWING = {"C201": " refers to ", "C204": "", "C206": "", "C211": "", "C213": "", "C303": "", "C401": "", "C502": "undefined"}
@@ -56,8 +56,7 @@ def examine_tree(tree: SourceTree, *, bounds: Bounds | None = None, cue: CueTool
         with keep_bounds(bounds):
             return _examine(tree, cue)
     except LimitReachedError as error:
-        hint = "look for a loop, a pattern or an expansion that does not end"
-        return _stopped(Diagnostic("C606", bounds.too_long, _place_of(error, tree), hint=hint))
+        return _stopped(Diagnostic("C606", bounds.too_long, _place_of(error, tree), hint=HINT))
     except MemoryError as error:
         return _stopped(Diagnostic("C606", bounds.too_much, _place_of(error, tree), hint="look for what grows without end"))
     except RecursionError as error:

@@ -6,6 +6,7 @@ Who loses a race looks again and follows with the next serial, if there is still
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from gitops.model.graph import Graphs
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest, Previous
 from gitops.model.plan import FleetPlan
-from gitops.model.trustroot import EnvironmentTrust, TrustRoot
+from gitops.model.trustroot import EnvironmentTrust, TrustRoot, read_trust_root
 from gitops.pipeline.released import Deployed, read_chain, read_release
 from gitops.release.approved import Terms, choose_approvals, find_fleet_intents
 from gitops.release.build import BuiltRelease, Draft, build_release
@@ -34,9 +35,11 @@ from gitops.source.release import open_release
 from gitops.source.repository import is_ancestor
 from gitops.trust.layout import check_layout
 from gitops.trust.release import verify_member
+from gitops.trust.rotation import follow_rotations
 
 VALID = timedelta(days=90)
 CARRIED = ("trust/", "extensions/")
+ROOT_FILE = re.compile(r"trust/([0-9]+)\.json")
 Pause = Callable[[int], None]
 
 
@@ -46,7 +49,8 @@ class ReleaseOrder:
 
     `repository` holds the source commit and gets the release's objects; `url` is the remote whose branch moves (empty: the repository's
     own). `project` is the logical name that trust roots pin, and that `approvals` and `plan` must name. `environment` is the config's.
-    `is_forced` issues again what is released, for a fresh expiry. `root` verifies the tip (default: the signing keys alone);
+    `is_forced` issues again what is released, for a fresh expiry. `root` verifies the tip (default: the signing keys alone), or one of
+    the `older` roots that it was rotated from does;
     `trust_files` are put below `trust/` (`1.json`, `2.json`, `2.sigs/…`). `subpath` is where the project lies in the source commit.
     `access` is the environment (credentials) of the git processes that talk to `url`.
     """
@@ -66,6 +70,7 @@ class ReleaseOrder:
     valid: timedelta = VALID
     cosigners: Sequence[SigningKey] = ()
     root: TrustRoot | None = None
+    older: Sequence[TrustRoot] = ()
     trust_files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     extensions: Mapping[str, Json] = field(default_factory=dict[str, Json])
     subpath: str = ""
@@ -145,7 +150,7 @@ def _read_tip(order: ReleaseOrder, place: Place) -> Deployed | None:
     if not commit:
         return None
     root = order.root or _own_root(order)
-    verify_member(open_release(order.repository, commit), root, order.environment.name, BundleVerifier())
+    verify_member(open_release(order.repository, commit), root, order.environment.name, BundleVerifier(), order.older)
     return read_release(order.repository, commit, order.environment.name)
 
 
@@ -170,8 +175,18 @@ def _find_reason_not_to(order: ReleaseOrder, tip: Deployed | None) -> str:
 def _build(order: ReleaseOrder, tip: Deployed | None) -> BuiltRelease:
     built = build_release(_draft(order, tip), (order.key, *order.cosigners))
     listing = {path: Listed("100644", len(data)) for path, data in built.files.items()}
-    check_layout(Candidate(listing, built.files.__getitem__), built.manifest)
+    candidate = Candidate(listing, built.files.__getitem__)
+    check_layout(candidate, built.manifest)
+    _check_rotations(candidate)
     return built
+
+
+def _check_rotations(candidate: Candidate) -> None:
+    """Raise TrustError when a root that the release carries is no rotation of the one before it: agents would refuse every release."""
+    versions = [int(match[1]) for match in map(ROOT_FILE.fullmatch, candidate.listing) if match]
+    if versions:
+        first = read_trust_root(candidate.read(f"trust/{min(versions)}.json"))
+        follow_rotations(candidate, first, BundleVerifier())
 
 
 def _draft(order: ReleaseOrder, tip: Deployed | None) -> Draft:

@@ -17,7 +17,7 @@ from gitops.providers.base import Relations, Step
 from gitops.providers.file import FileSpec
 from gitops.providers.generated import GeneratedProvider
 from gitops.providers.host import Host
-from gitops.providers.service import BOOTED
+from gitops.providers.services.systemd import BOOTED
 
 FOLDER = "/etc/systemd/system"
 TYPES = "service|socket|timer|path|mount|automount|swap|target|slice"

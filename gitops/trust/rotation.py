@@ -27,13 +27,16 @@ def verify_rotation(old: TrustRoot, data: bytes, signatures: Mapping[str, bytes]
     if new.version != old.version + 1:
         raise TrustError(f"the next trust root has version {new.version}, expected {old.version + 1}", code="T109")
     for root, name in ((old, "old"), (new, "new")):
-        count = sum(
-            ident in signatures and verifier.verify_detached(signatures[ident], data, key) for ident, key in root.keys.items()
-        )
+        count = count_signers(root, data, signatures, verifier)
         if count < root.threshold:
             message = f"trust root {new.version} is signed by {count} of the {name} keys, {root.threshold} are needed"
             raise TrustError(message, code="T109")
     return new
+
+
+def count_signers(root: TrustRoot, data: bytes, signatures: Mapping[str, bytes], verifier: SignatureVerifier) -> int:
+    """Count the keys of a root that signed these bytes."""
+    return sum(ident in signatures and verifier.verify_detached(signatures[ident], data, key) for ident, key in root.keys.items())
 
 
 def follow_rotations(candidate: Candidate, root: TrustRoot, verifier: SignatureVerifier) -> tuple[TrustRoot, ...]:

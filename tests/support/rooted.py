@@ -181,5 +181,5 @@ def secret(name: str = "password", key: str = "PASSWORD") -> Json:
 def _make(kind: str, name: str, attributes: dict[str, Json], more: dict[str, Any]) -> Resource:
     edges = {key: tuple(more.pop(key)) for key in ("needs", "notify") if key in more}
     when = cast("dict[str, tuple[str, ...]]", more.pop("when", {}))
-    drift = str(more.pop("drift", "heal"))
-    return Resource(kind, name, {**attributes, **more}, when=when, drift=drift, **edges)
+    drift, on_failure = str(more.pop("drift", "heal")), str(more.pop("on_failure", "continue"))
+    return Resource(kind, name, {**attributes, **more}, when=when, drift=drift, on_failure=on_failure, **edges)

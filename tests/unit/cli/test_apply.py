@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
@@ -166,3 +167,50 @@ def test_more_than_was_shown_is_never_applied(here: Here, monkeypatch: pytest.Mo
     held = here.apply()
     assert (held.status, "more than was approved" in held.err) == (3, True)
     assert (here.root / "etc/motd").read_text() == "hello\n"
+
+
+class Typing(io.StringIO):
+    """A terminal on which somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "no\n"])
+def test_a_no_changes_nothing_and_is_exit_1(here: Here, answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Typing(answer))
+    called = here.apply()
+    assert (called.status, "U065" in called.err) == (1, True)
+    assert not (here.root / "etc").exists()
+
+
+def test_ctrl_c_at_the_question_is_exit_130(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Typing(""))
+    assert here.apply().status == 130
+
+
+def test_a_yes_is_enough(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", Typing("y\n"))
+    assert here.apply().status == 0
+    assert (here.root / "etc/motd").exists()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_waiting_for_another_run_is_said_once(here: Here, form: str) -> None:
+    lock = Lock(StateFolder(str(here.state), str(here.root)).base, "20260101T000000Z-abcdef", 0)
+    try:
+        called = here.apply("--yes", "--lock-timeout", "1", "--format", form)
+    finally:
+        lock.release()
+    assert called.status == 3
+    assert called.err.count("waiting for another run on this machine (pid ") == 1
+    assert "20260101T000000Z-abcdef" in called.err
+
+
+def test_who_does_not_wait_is_told_of_no_waiting(here: Here) -> None:
+    lock = Lock(StateFolder(str(here.state), str(here.root)).base, "20260101T000000Z-abcdef", 0)
+    try:
+        called = here.apply("--yes", "--lock-timeout", "0")
+    finally:
+        lock.release()
+    assert (called.status, "waiting" in called.err) == (3, False)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from gitops.cli.examples import PLACES
 from gitops.cli.init import STARTER
 from tests.support.cli import call
 from tests.support.project import Repository
@@ -131,3 +133,40 @@ def test_the_workflow_is_one_and_gives_away_no_rights(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_name_gives_another_name(tmp_path: Path, name: str) -> None:
     assert call("init", tmp_path / name).status == 0
     assert "name: servers}" in (tmp_path / name / "gitops.yaml").read_text()
+
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/gitops.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_is_made_as_it_is_and_validates(tmp_path: Path, name: str) -> None:
+    made = call("init", tmp_path / "p", "--example", name)
+    assert made.status == 0, made.err
+    assert files_of(tmp_path / "p") == files_of(EXAMPLES / name)
+    valid = call("-C", tmp_path / "p", "validate", "--format", "json")
+    assert (valid.status, valid.json["diagnostics"]) == (0, [])
+    again = call("init", tmp_path / "p", "--example", name)
+    assert (again.status, "U043" in again.err) == (1, True)
+
+
+def test_examples_are_listed_with_what_they_show(tmp_path: Path) -> None:
+    listed = call("-C", tmp_path, "init", "--examples")
+    assert listed.status == 0
+    assert [line.split()[0] for line in listed.out.splitlines()] == NAMES
+    assert "hello        The smallest project: one environment" in listed.out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["nothing", "", "..", "../examples/hello", "systemd", "/etc"])
+def test_another_name_is_no_example_and_writes_nothing(tmp_path: Path, name: str) -> None:
+    made = call("init", tmp_path / "p", "--example", name)
+    assert (made.status, "U047" in made.err, "hello, web-fleet" in made.err) == (1, True, True)
+    assert not (tmp_path / "p").exists()
+
+
+def test_the_built_package_holds_the_examples(tmp_path: Path) -> None:
+    settings = tomllib.loads((EXAMPLES.parent / "pyproject.toml").read_text())
+    included = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert included["examples"] == "gitops/_examples"
+    assert PLACES[0] == EXAMPLES.parent / "gitops/_examples"

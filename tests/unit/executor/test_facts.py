@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitops.executor.facts import read_facts
-from gitops.model.facts import FACTS
+from gitops.model.facts import FACTS, OBSERVED
 from tests.support.project import write_files
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n'
@@ -51,4 +51,73 @@ def test_openrc_is_known_by_its_runlevel_whatever_process_one_is_called(tmp_path
 
 
 def test_every_fact_of_the_model_is_given_and_no_other() -> None:
-    assert set(read_facts()) == set(FACTS)
+    assert set(read_facts()) == {*FACTS, *OBSERVED}
+    assert not set(FACTS) & set(OBSERVED)
+
+
+TRIE = """\
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 127.0.0.1
+        /32 host LOCAL
+     |-- 192.0.2.0
+        /24 link UNICAST
+     |-- 192.0.2.17
+        /32 host LOCAL
+     |-- 192.0.2.9
+        /32 host LOCAL
+     |-- 192.0.2.255
+        /32 link BROADCAST
+     |-- 169.254.0.3
+        /32 host LOCAL
+"""
+INTERFACES = """\
+00000000000000000000000000000001 01 80 10 80       lo
+fe800000000000000000000000000001 02 40 20 80     eth0
+20010db8000000000000000000000017 02 40 00 80     eth0
+20010db800000000abcd000000000001 02 40 00 01     eth0
+20010db8000100020003000400050006 02 40 00 80     eth0
+odd line
+"""
+
+
+def test_addresses_are_those_that_others_can_reach_and_that_stay(tmp_path: Path) -> None:
+    write_files(tmp_path, {"proc/net/fib_trie": TRIE, "proc/net/if_inet6": INTERFACES})
+    assert read_facts(str(tmp_path))["addresses"] == "192.0.2.9 192.0.2.17 2001:db8::17 2001:db8:1:2:3:4:5:6"
+
+
+def test_memory_is_in_whole_mib(tmp_path: Path) -> None:
+    write_files(tmp_path, {"proc/meminfo": "MemTotal:        2047999 kB\nMemFree: 1 kB\n"})
+    assert read_facts(str(tmp_path))["memory"] == "1999"
+    assert read_facts(str(tmp_path / "nowhere"))["memory"] == ""
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({}, "none"),
+        ({"proc/cpuinfo": "flags : fpu hypervisor lm\n"}, "other"),
+        ({"run/systemd/container": "systemd-nspawn\n"}, "systemd-nspawn"),
+        ({"run/systemd/container": "\x1b[31mx"}, "other"),
+        ({".dockerenv": ""}, "docker"),
+        ({"run/.containerenv": ""}, "podman"),
+        ({"sys/class/dmi/id/sys_vendor": "QEMU\n"}, "kvm"),
+        (
+            {"sys/class/dmi/id/sys_vendor": "Microsoft Corporation\n", "sys/class/dmi/id/product_name": "Virtual Machine\n"},
+            "hyperv",
+        ),
+        ({"sys/class/dmi/id/sys_vendor": "Microsoft Corporation\n", "sys/class/dmi/id/product_name": "Surface\n"}, "none"),
+        ({"sys/class/dmi/id/sys_vendor": "innotek GmbH\n"}, "virtualbox"),
+    ],
+)
+def test_what_a_machine_runs_on(tmp_path: Path, files: dict[str, str], found: str) -> None:
+    write_files(tmp_path, files)
+    assert read_facts(str(tmp_path))["virtualisation"] == found
+
+
+@pytest.mark.parametrize(
+    ("program", "found"), [("usr/bin/apt-get", "apt"), ("usr/bin/dnf", "dnf"), ("sbin/apk", "apk"), ("usr/bin/else", "")]
+)
+def test_the_package_manager_is_the_one_that_is_there(tmp_path: Path, program: str, found: str) -> None:
+    write_files(tmp_path, {program: ""})
+    assert read_facts(str(tmp_path))["package_manager"] == found

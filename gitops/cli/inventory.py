@@ -1,0 +1,151 @@
+"""`gitops inventory import ansible INVENTORY`: Host and Group documents from an Ansible inventory; nothing is overwritten.
+
+Reads the file and the group_vars and host_vars beside it as data, executes nothing, and says with file and line what it leaves out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gitops.cli.output import format_option, print_diagnostics, print_json, print_message, read_file, write_new
+from gitops.config.ansible.documents import write_documents
+from gitops.config.ansible.ini import read_ini
+from gitops.config.ansible.inventory import Inventory
+from gitops.config.ansible.tree import read_table, read_tree
+from gitops.config.documents import read_group, read_host
+from gitops.config.node import Node
+from gitops.config.reader import Findings
+from gitops.config.yaml import parse_yaml
+from gitops.errors import UsageError
+from gitops.model.diagnostic import InvalidConfigError, Place, has_errors, sort_diagnostics
+from gitops.model.limits import DEFAULTS
+
+YAML_ENDINGS = (".yml", ".yaml", ".json")
+VARS_ENDINGS = ("", *YAML_ENDINGS)
+MAX_FILES = 10_000
+
+
+@click.group()
+def command() -> None:
+    """Bring machines from elsewhere into this project."""
+
+
+@command.group("import")
+def import_from() -> None:
+    """Write Host and Group documents from another tool's inventory."""
+
+
+@import_from.command()
+@click.argument("inventory", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="The folder of the new files; by default inventory/."
+)
+@format_option
+@click.pass_obj
+def ansible(directory: Path, inventory: Path, out: Path | None, format_name: str) -> int:
+    """Read an INI or YAML inventory with group_vars and host_vars beside it. Exit 1: it cannot be read, or a file is there already."""
+    found = _read_inventory(inventory)
+    files = {} if has_errors(found.found) else write_documents(found)
+    diagnostics = sort_diagnostics(found.found)
+    if has_errors(diagnostics):
+        print_diagnostics(diagnostics)
+        raise InvalidConfigError(diagnostics, is_shown=True)
+    if not files:
+        raise UsageError(f"{inventory} names no host", code="U100")
+    counts = _check(files)
+    folder = out if out is not None else directory / "inventory"
+    _write_all(folder, files)
+    if format_name == "json":
+        document = {
+            "schema": "gitops/imported/v1",
+            "files": [str(folder / name) for name in files],
+            "hosts": counts[0],
+            "groups": counts[1],
+            "diagnostics": [item.to_json() for item in diagnostics],
+        }
+        print_json(document)
+        return 0
+    for name in files:
+        click.echo(folder / name)
+    print_diagnostics(diagnostics)
+    print_message(f"{counts[0]} hosts and {counts[1]} groups. Next: give the hosts the label that an environment selects by.")
+    return 0
+
+
+def _read_inventory(path: Path) -> Inventory:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder", code="U100", hint="name one inventory file at a time")
+    data = read_file(path, DEFAULTS.document_bytes)
+    if data.startswith(b"#!") or (os.access(path, os.X_OK) and not path.name.endswith(YAML_ENDINGS)):
+        hint = "nothing is executed here; write its result to a file with `ansible-inventory --list --yaml --export`"
+        raise UsageError(f"{path} is a program (a dynamic inventory)", code="U100", hint=hint)
+    found = Inventory()
+    read = read_tree if path.name.endswith(YAML_ENDINGS) else read_ini
+    read(data, str(path), found)
+    for group in sorted(found.groups):
+        for file in _find_variables(path.parent / "group_vars", group):
+            found.groups[group].vars.update(_read_variables(file, found))
+    for host in sorted(found.hosts):
+        for file in _find_variables(path.parent / "host_vars", host):
+            found.hosts[host].vars.update(_read_variables(file, found))
+    _note_others(path.parent, found)
+    return found
+
+
+def _find_variables(folder: Path, name: str) -> Iterator[Path]:
+    """Give the files of one group or host: NAME, NAME.yml, or those in the folder NAME, in Ansible's order."""
+    if "/" in name or name in ("", ".", ".."):
+        return
+    for ending in VARS_ENDINGS:
+        path = folder / f"{name}{ending}"
+        if path.is_file():
+            yield path
+    below = folder / name
+    if below.is_dir():
+        files = sorted(item for item in below.rglob("*") if item.is_file() and item.name.endswith(VARS_ENDINGS))
+        yield from (item for item in files[:MAX_FILES] if not item.name.startswith(".") and not item.name.endswith("~"))
+
+
+def _read_variables(path: Path, into: Inventory) -> dict[str, Node]:
+    found = read_table(read_file(path, DEFAULTS.document_bytes), str(path), into)
+    return {} if found is None else found.entries
+
+
+def _note_others(folder: Path, found: Inventory) -> None:
+    """Say which files of variables belong to nobody."""
+    for name, known in (("group_vars", set(found.groups)), ("host_vars", set(found.hosts))):
+        paths = sorted((folder / name).iterdir()) if (folder / name).is_dir() else []
+        for path in paths:
+            stem = path.stem if path.name.endswith(YAML_ENDINGS) else path.name
+            if stem not in known and path.name not in known and not path.name.startswith("."):
+                found.leave_out(f"variables of `{stem[:60]}`, which the inventory does not name", Place(str(path)))
+
+
+def _check(files: dict[str, str]) -> tuple[int, int]:
+    """Read back what would be written; give how many hosts and groups it is. Raise InvalidConfigError when it is not valid."""
+    findings = Findings()
+    counts = {"Host": 0, "Group": 0}
+    for name, text in files.items():
+        for node in parse_yaml(text.encode("utf-8"), name):
+            kind = node.entries["kind"].text
+            counts[kind] += 1
+            (read_host if kind == "Host" else read_group)(node, findings)
+    if findings.found:
+        raise InvalidConfigError(findings.found)
+    return counts["Host"], counts["Group"]
+
+
+def _write_all(folder: Path, files: dict[str, str]) -> None:
+    taken = [str(folder / name) for name in files if (folder / name).exists() or (folder / name).is_symlink()]
+    if taken:
+        raise UsageError(f"{', '.join(taken)} exists", code="U043", hint="name another folder with --out; nothing was written")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make {folder}: {error.strerror}", code="U044") from error
+    for name, text in files.items():
+        write_new(folder / name, text.encode("utf-8"))

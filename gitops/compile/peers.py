@@ -1,0 +1,75 @@
+"""Peers: the hosts of one environment as templates and CUE modules see them, for a load balancer's backends and the like.
+
+A host is `{name, address, labels, vars}` with its variables resolved; hosts are sorted by name. What a selection comes to is kept with
+a digest, so that the units of two hosts are compared by what they saw without comparing whole inventories.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from gitops.compile.frozen import freeze
+from gitops.config.config import HostDocument, Selector, matches
+from gitops.config.node import Node, to_plain
+from gitops.model.codec import digest_bytes
+
+Peer = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The hosts of one selection, and a digest that is equal for equal ones only."""
+
+    hosts: tuple[Peer, ...]
+    digest: str
+
+
+class Peers:
+    """The hosts of one environment; selections are made once."""
+
+    def __init__(self, hosts: Iterable[tuple[HostDocument, Mapping[str, Node]]]) -> None:
+        self._hosts = sorted(hosts, key=lambda pair: pair[0].name)
+        self._plain: dict[str, Peer] = {}
+        self._found: dict[str, Selected] = {}
+
+    def find(self, labels: Mapping[str, object]) -> tuple[str, Selected]:
+        """Give the hosts that have every label with its value, or one of its values; raise TypeError for values that are no labels.
+
+        The text beside it is the selection's own name, for `find_again`.
+        """
+        selector = {name: _read_values(name, value) for name, value in labels.items()}
+        key = json.dumps({name: sorted(set(values)) for name, values in selector.items()}, sort_keys=True, ensure_ascii=False)
+        return key, self._select(key, selector)
+
+    def find_again(self, key: str) -> Selected:
+        """Give what a selection that was made for another environment's host comes to here."""
+        return self._select(key, {name: tuple(values) for name, values in json.loads(key).items()})
+
+    def _select(self, key: str, selector: Selector) -> Selected:
+        if key not in self._found:
+            hosts = tuple(self._show(host, values) for host, values in self._hosts if matches(selector, host.labels))
+            self._found[key] = Selected(hosts, digest_bytes(freeze(hosts).encode("utf-8", "surrogatepass")))
+        return self._found[key]
+
+    def _show(self, host: HostDocument, values: Mapping[str, Node]) -> Peer:
+        if host.name not in self._plain:
+            self._plain[host.name] = {
+                "name": host.name,
+                "address": host.address,
+                "labels": dict(host.labels),
+                "vars": {name: to_plain(node) for name, node in values.items()},
+            }
+        return self._plain[host.name]
+
+
+NO_PEERS = Peers(())
+
+
+def _read_values(name: str, value: object) -> tuple[str, ...]:
+    values = cast("list[object] | tuple[object, ...]", value) if isinstance(value, list | tuple) else (value,)
+    if not values or not all(isinstance(item, str) for item in values):
+        raise TypeError(f"hosts({name}=…) expects a label's value: a string, or a list of strings")
+    return tuple(str(item) for item in values)

@@ -15,7 +15,7 @@ LOCKOUT_PATHS = (
     "/etc/systemd/network/",
     "/boot/",
 )
-SERVING_KINDS = frozenset(("package", "service", "user", "group", "command"))
+SERVING_KINDS = frozenset(("package", "service", "user", "group", "command", "external"))
 
 
 def judge_risk(address: Address, *, action: str, classification: str, confidence: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Dict, Mapping, Tuple
 from gitops.providers.base import Provider
 from gitops.providers.command import CommandProvider
 from gitops.providers.directory import DirectoryProvider
+from gitops.providers.external import ExternalProvider
 from gitops.providers.file import FileProvider
 from gitops.providers.group import GroupProvider
 from gitops.providers.package import PackageProvider
@@ -20,6 +21,7 @@ def list_providers(*, runs_guards: bool = False) -> Tuple[Provider[Any], ...]:
     return (
         CommandProvider(runs_guards=runs_guards),
         DirectoryProvider(),
+        ExternalProvider(runs_guards=runs_guards),
         FileProvider(),
         GroupProvider(),
         PackageProvider(),

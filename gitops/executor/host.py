@@ -26,7 +26,7 @@ from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session
+from gitops.providers.host import FileWrite, Finished, Metadata, PathState
 from gitops.providers.steps import describe_failure, show_name
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -179,7 +179,7 @@ class RealHost:
             raise HostError(f"{argv[0]} took longer than {seconds} s and was ended{said}", code="E111")
         return Finished(running.returncode, text)
 
-    def start_session(self, executable: Json) -> Session:
+    def start_session(self, executable: Json) -> ProgramSession:
         """Start a program of the graph, out of memory: what has its digest is what runs."""
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
         path = str(cast("Mapping[str, Json]", executable).get("path") or os.path.join(self._blobs, digest[:2], digest))
@@ -331,6 +331,10 @@ class ProgramSession:
             if self._running.returncode is None:
                 _end_group(self._running)
             self._forget()
+
+    def kill(self) -> None:
+        """End its group as a power cut would (the conformance laws do this)."""
+        _kill_quietly(self._running.pid)
 
     def _turn(self) -> None:
         left = self._deadline - time.monotonic()

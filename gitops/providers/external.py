@@ -149,21 +149,19 @@ class ExternalProvider(Provider[ExternalSpec]):
         return (Possible("remove" if spec.state == "absent" else "set"),)
 
 
-def read_item(table: Mapping[str, Json], wanted: Sequence[str]) -> Tuple[str, State]:
-    """Check one observed item; give its name and state. Raise HostError for anything that was not asked or is not what it should be."""
+def read_item(table: Mapping[str, Json]) -> State:
+    """Check one observed item and give its state. Raise HostError for what is not as it should be."""
     name, exists = table.get("name"), table.get("exists")
-    extra = sorted(set(table) - {"name", "exists", "values"})
-    if not isinstance(name, str) or not isinstance(exists, bool) or extra:
+    if not isinstance(name, str) or not isinstance(exists, bool) or set(table) - {"name", "exists", "values"}:
         raise HostError("the provider's answer to observe is not {name, exists, values}", code="E264")
     try:
         values = cast("Mapping[str, Any]", decode_value(VALUES, table.get("values", {})))
     except ValueError as error:
         raise HostError(f"the provider's values of {name[:80]}: {error}", code="E264") from error
-    kept: Dict[str, Json] = {}
-    for key in wanted:
-        if key in values:
-            kept[key] = _bounded(_as_json(values[key]))
-    return name, {"exists": exists, "values": kept}
+    if len(values) > DEFAULTS.provider_values:
+        raise HostError(f"the provider gives {len(values)} values, at most {DEFAULTS.provider_values} are read", code="E264")
+    kept: Dict[str, Json] = {key: _bounded(_as_json(values[key])) for key in sorted(values)}
+    return {"exists": exists, "values": kept}
 
 
 def open_client(executable: Json, provider: str, host: Host) -> Tuple[Session, Client]:
@@ -214,25 +212,42 @@ def _check_program(spec: ExternalSpec) -> Json:
 
 
 def _observe_group(group: Sequence[ExternalSpec], host: Host) -> Dict[str, State]:
-    by_thing = {spec.thing: spec for spec in group}
     session, client = open_client(_check_program(group[0]), group[0].name.partition("/")[0], host)
     found: Dict[str, State] = {}
     is_done = False
     try:
         for start in range(0, len(group), BATCH):
-            asked: List[Json] = [{"name": spec.thing, "set": spec.values} for spec in group[start : start + BATCH]]
-            items, _ = client.ask("observe", {"items": asked})
-            for item in items:
-                name = item.get("name")
-                if not isinstance(name, str) or name not in by_thing or by_thing[name].name in found:
-                    raise HostError("the provider's answer to observe names what was not asked, or twice", code="E264")
-                _, found[by_thing[name].name] = read_item(item, tuple(by_thing[name].values))
+            batch = group[start : start + BATCH]
+            states = _ask_states(client, batch)
+            for spec in batch:
+                found[spec.name] = _only_declared(spec, states[spec.thing])
         is_done = True
     finally:
         session.close(is_wanted=is_done)
-    for spec in group:
-        found.setdefault(spec.name, {"trouble": "the provider said nothing of it"})
     return found
+
+
+def _ask_states(client: Client, specs: Sequence[ExternalSpec]) -> Dict[str, State]:
+    """Give the whole state of each thing; one that the program says nothing of is in trouble."""
+    asked: List[Json] = [{"name": spec.thing, "set": spec.values} for spec in specs]
+    names = {spec.thing for spec in specs}
+    items, _ = client.ask("observe", {"items": asked})
+    found: Dict[str, State] = {}
+    for item in items:
+        name = item.get("name")
+        if not isinstance(name, str) or name not in names or name in found:
+            raise HostError("the provider's answer to observe names what was not asked, or twice", code="E264")
+        found[name] = read_item(item)
+    silent: State = {"trouble": "the provider said nothing of it"}
+    return {name: found.get(name, silent) for name in names}
+
+
+def _only_declared(spec: ExternalSpec, state: State) -> State:
+    """Leave out values that nobody declared: they are compared with nothing, and are nobody's business but the machine's."""
+    values = state.get("values")
+    if not isinstance(values, dict):
+        return state
+    return {**state, "values": {key: values[key] for key in spec.values if key in values}}
 
 
 def _apply_group(steps: Sequence[Step[ExternalSpec]], host: Host) -> Iterator[Outcome]:
@@ -246,9 +261,11 @@ def _apply_group(steps: Sequence[Step[ExternalSpec]], host: Host) -> Iterator[Ou
         try:
             for start in range(0, len(steps), BATCH):
                 batch = steps[start : start + BATCH]
+                states = _ask_states(client, [step.spec for step in batch])
                 for step in batch:
-                    _note_undo(step, executable, provider, host)
-                items, _ = client.ask("apply", {"items": [_describe(step) for step in batch]})
+                    _note_undo(step, states[step.spec.thing], executable, host)
+                asked: List[Json] = [_describe(step, states[step.spec.thing]) for step in batch]
+                items, _ = client.ask("apply", {"items": asked})
                 yield from _read_outcomes(items, left)
             is_done = True
         finally:
@@ -259,17 +276,16 @@ def _apply_group(steps: Sequence[Step[ExternalSpec]], host: Host) -> Iterator[Ou
         yield Outcome(step.address, step.action, "failed", reason)
 
 
-def _note_undo(step: Step[ExternalSpec], executable: Json, provider: str, host: Host) -> None:
-    if "exists" not in step.state:
-        host.note_undo((), f"{step.address}: what it was is not known")
-        return
-    before: Json = {"exists": step.state["exists"], "values": step.state.get("values") or {}}
-    host.note_session_undo(executable, {"provider": provider, "item": {"name": step.spec.thing, "before": before}})
+def _note_undo(step: Step[ExternalSpec], before: State, executable: Json, host: Host) -> None:
+    """Journal how it is just now: all its values, also those that nobody declared."""
+    if "trouble" in before:
+        raise HostError(f"{step.spec.name}: {before['trouble']}, so nothing is changed", code="E264")
+    provider = step.spec.name.partition("/")[0]
+    host.note_session_undo(executable, {"provider": provider, "item": {"name": step.spec.thing, "before": dict(before)}})
 
 
-def _describe(step: Step[ExternalSpec]) -> Json:
-    before: Json = {"exists": bool(step.state.get("exists")), "values": step.state.get("values") or {}}
-    return {"name": step.spec.thing, "action": step.action, "set": step.spec.values, "before": before}
+def _describe(step: Step[ExternalSpec], before: State) -> Json:
+    return {"name": step.spec.thing, "action": step.action, "set": step.spec.values, "before": dict(before)}
 
 
 def _read_outcomes(items: Sequence[Mapping[str, Json]], left: Dict[str, Step[ExternalSpec]]) -> Iterator[Outcome]:

@@ -192,8 +192,8 @@ class RealHost:
             os.close(program)
         return ProgramSession(running, self._redactor, self.tree.walker.forget)
 
-    def note_session_undo(self, executable: Json, request: Mapping[str, Json]) -> None:
-        """Keep the program with the run, and journal what it is to be asked."""
+    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+        """Keep the program with the run, and journal what it is to be asked, in one flush."""
         journal = self._writable()
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
         program = _load_program(os.path.join(self._blobs, digest[:2], digest), digest)
@@ -201,7 +201,8 @@ class RealHost:
             image = journal.keep_image(program, is_sensitive=False)
         finally:
             os.close(program)
-        journal.add(Entry(program=image, request=dict(request)))
+        for request in requests:
+            journal.add(Entry(program=image, request=dict(request)))
         journal.flush()
 
     def redact(self, text: str) -> str:

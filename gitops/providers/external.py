@@ -262,8 +262,7 @@ def _apply_group(steps: Sequence[Step[ExternalSpec]], host: Host) -> Iterator[Ou
             for start in range(0, len(steps), BATCH):
                 batch = steps[start : start + BATCH]
                 states = _ask_states(client, [step.spec for step in batch])
-                for step in batch:
-                    _note_undo(step, states[step.spec.thing], executable, host)
+                _note_undo(batch, states, executable, host)
                 asked: List[Json] = [_describe(step, states[step.spec.thing]) for step in batch]
                 items, _ = client.ask("apply", {"items": asked})
                 yield from _read_outcomes(items, left)
@@ -276,12 +275,15 @@ def _apply_group(steps: Sequence[Step[ExternalSpec]], host: Host) -> Iterator[Ou
         yield Outcome(step.address, step.action, "failed", reason)
 
 
-def _note_undo(step: Step[ExternalSpec], before: State, executable: Json, host: Host) -> None:
-    """Journal how it is just now: all its values, also those that nobody declared."""
-    if "trouble" in before:
-        raise HostError(f"{step.spec.name}: {before['trouble']}, so nothing is changed", code="E264")
-    provider = step.spec.name.partition("/")[0]
-    host.note_session_undo(executable, {"provider": provider, "item": {"name": step.spec.thing, "before": dict(before)}})
+def _note_undo(batch: Sequence[Step[ExternalSpec]], states: Mapping[str, State], executable: Json, host: Host) -> None:
+    """Journal how each thing is just now: all its values, also those that nobody declared."""
+    requests: List[Mapping[str, Json]] = []
+    for step in batch:
+        provider, _, thing = step.spec.name.partition("/")
+        if "trouble" in states[thing]:
+            raise HostError(f"{step.spec.name}: {states[thing]['trouble']}, so nothing is changed", code="E264")
+        requests.append({"provider": provider, "item": {"name": thing, "before": dict(states[thing])}})
+    host.note_session_undo(executable, requests)
 
 
 def _describe(step: Step[ExternalSpec], before: State) -> Json:

@@ -152,8 +152,8 @@ class Host(Protocol):
         """Start a program that the graph names by digest (`{blob, size}`): what does not have its digest never runs."""
         ...
 
-    def note_session_undo(self, executable: Json, request: Mapping[str, Json]) -> None:
-        """Journal what that program is to be asked so that what follows is undone; the program itself is kept with the run."""
+    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+        """Journal, in one flush, what that program is to be asked to undo what follows; the program is kept with the run."""
         ...
 
     def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:

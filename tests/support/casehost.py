@@ -111,7 +111,7 @@ class CaseHost:
     def start_session(self, executable: Json) -> Session:
         raise AssertionError("these kinds start no program of a project")
 
-    def note_session_undo(self, executable: Json, request: Mapping[str, Json]) -> None:
+    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
         raise AssertionError("these kinds start no program of a project")
 
 

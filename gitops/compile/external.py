@@ -21,8 +21,8 @@ class ExternalThing:
     """What compile adds to the resource, and the program's bytes."""
 
     attributes: Mapping[str, Json]
-    digest: str
-    program: bytes
+    digest: str = ""
+    program: bytes = b""
 
 
 def compile_external(
@@ -45,7 +45,7 @@ def compile_external(
         hint = suggest(provider_name, providers) or f"declare it in providers/{provider_name}/provider.yaml"
         raise fail("C219", f"unknown external provider `{provider_name[:60]}`", place, hint=hint)
     if not provider.executable:
-        raise fail("C219", f"the provider `{provider_name}` has no program", place)
+        return ExternalThing({})  # told already
     checked = _check_values(f"external:{name}", values, provider, place, is_absent=is_absent)
     if tree.size(provider.executable) > DEFAULTS.provider_bytes:
         raise fail("C602", f"{provider.executable} is larger than {DEFAULTS.provider_bytes} bytes", provider.place)

@@ -165,7 +165,8 @@ class UnitCompiler:
             tree=self._tree,
         )
         attributes.update(thing.attributes)
-        self._blobs[thing.digest] = thing.program
+        if thing.digest:
+            self._blobs[thing.digest] = thing.program
 
     def _check_name(self, node: ResourceNode, name: str) -> str:
         provider = PROVIDERS[node.kind]

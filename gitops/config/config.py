@@ -112,7 +112,9 @@ class Module:
 
 @dataclass(frozen=True)
 class DeclaredProvider:
-    """An external provider: its program (a path in the tree), the protocol's version, and the values that its things have."""
+    """An external provider: its program (a path in the tree, empty when its declaration is broken), the protocol's version, and the
+    values that its things have.
+    """
 
     name: str
     executable: str

@@ -21,12 +21,12 @@ VALUE_TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "texts")
 def read_provider(node: Node, path: str, tree: SourceTree, findings: Findings) -> DeclaredProvider:
     """Read a Provider document that lies at `path`."""
     _, spec, name, _ = open_document(node, "Provider", findings)
-    if name and path != f"{FOLDER}/{name}/{DECLARATION}":
+    expected = path.removeprefix(f"{FOLDER}/").removesuffix(f"/{DECLARATION}")
+    is_broken = bool(name) and name != expected
+    if is_broken:
         hint = "the folder has the provider's name"
-        findings.add(
-            "C109", f"the provider `{name}` is declared in {path}, not in {FOLDER}/{name}/{DECLARATION}", node.place, hint=hint
-        )
-        name = ""
+        message = f"the provider `{name}` is declared in {path}, not in {FOLDER}/{name}/{DECLARATION}"
+        findings.add("C109", message, node.place, hint=hint)
     protocol = spec.integer("protocol", PROTOCOL)
     if protocol != PROTOCOL:
         place = spec.node.entries["protocol"].place
@@ -34,6 +34,8 @@ def read_provider(node: Node, path: str, tree: SourceTree, findings: Findings) -
     executable = _read_executable(spec, path, tree, findings)
     attributes = {key: _read_attribute(key, item, findings) for key, item in spec.table("attributes").items()}
     spec.finish()
+    if is_broken:
+        return DeclaredProvider(expected, "", protocol, attributes, node.place)  # known, so that nothing follows from the mistake
     return DeclaredProvider(name, executable, protocol, attributes, node.place)
 
 

@@ -15,6 +15,7 @@ from gitops.config.cueschema import write_definitions
 from gitops.config.documents import API_VERSION, CONNECTIONS
 from gitops.config.printedschemas import PRINTED
 from gitops.config.provider import VALUE_TYPES
+from gitops.config.providerschemas import PROVIDER
 from gitops.config.resources import CONTENT, known_attributes
 from gitops.config.storedschemas import DIALECT, STORED
 from gitops.model.attribute import Attribute, describe_type
@@ -49,7 +50,7 @@ def make_schemas() -> dict[str, Schema]:
     for kind in sorted(PROVIDERS):
         found[f"resource-{kind}"] = _complete(f"resource-{kind}", definitions[f"resource-{kind}"], definitions)
     found["gitops"] = _complete("gitops", _any_document(), definitions)
-    found.update({name: dict(schema) for name, schema in {**STORED, **PRINTED}.items()})
+    found.update({name: dict(schema) for name, schema in {**STORED, **PRINTED, **PROVIDER}.items()})
     return dict(sorted(found.items()))
 
 

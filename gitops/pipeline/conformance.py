@@ -351,10 +351,13 @@ def _undoes(bench: _Bench, case: Case) -> None:
 
 
 def _removes(bench: _Bench, case: Case) -> None:
-    if not case.is_removable:
-        return
     bench.apply(bench.resource(case))
     before = bench.observe(case)
+    if not case.is_removable:
+        report = Report.from_json(bench.run("apply", bench.resource(case, is_absent=True))["report"])
+        _expect(report.result == "failed", "it is said not to be removable, and was removed")
+        _expect(bench.observe(case) == before, "it refused to remove it, and changed it")
+        return
     report = bench.apply(bench.resource(case, is_absent=True))
     _expect(bench.observe(case).get("exists") is False, "it is still there")
     _expect(bench.apply(bench.resource(case, is_absent=True)).result == "converged", "the second removal is no rest")
@@ -363,7 +366,7 @@ def _removes(bench: _Bench, case: Case) -> None:
 
 
 def _recovers(bench: _Bench, case: Case) -> None:
-    for values in (case.other, case.values):
+    for values, others, has_begun in ((case.other, case.values, False), (case.values, case.other, True)):
         session = bench.start()
         try:
             client = Client(session)
@@ -376,12 +379,15 @@ def _recovers(bench: _Bench, case: Case) -> None:
             }
             line = json.dumps({"id": 2, "op": "apply", "items": [step]})
             session.send(line.encode(), DEFAULTS.provider_start_seconds)
+            if has_begun:
+                session.receive()
             session.kill()
         finally:
             session.close(is_wanted=False)
         resource = bench.resource(case, values)
         bench.apply(resource)
         _expect(not bench.plan(resource).changes, "after a kill and a run something is left to do")
+        bench.apply(bench.resource(case, others))
 
 
 def _restored(bench: _Bench, case: Case, before: State) -> None:
@@ -406,7 +412,7 @@ CASE_LAWS: Mapping[str, Callable[[_Bench, Case], None]] = {
     "the plan is deterministic": _plans_alike,
     "applied twice it changes once": _applies_once,
     "undo restores": _undoes,
-    "removed, and brought back": _removes,
+    "removed and brought back, or refused": _removes,
     "killed while it applies, the next run recovers": _recovers,
 }
 

@@ -33,13 +33,13 @@ def look(name, wanted):
 def do(name, action, values):
     """Create, alter or drop it."""
     if action == "remove":
-        ask("drop role if exists :\"name\";", name)
+        ask('drop role if exists :"name";', name)
         return
     words = [("" if values[key] else "no") + key for key in ("login", "createdb") if key in values]
     if "connection_limit" in values:
         words.append("connection limit %d" % values["connection_limit"])
     verb = "alter" if look(name, {})["exists"] else "create"
-    ask("%s role :\"name\" %s;" % (verb, " ".join(words)), name)
+    ask('%s role :"name" %s;' % (verb, " ".join(words)), name)
 
 
 def ask(statement, name):

@@ -75,9 +75,11 @@ def test_a_program_that_a_kill_leaves_broken_is_found(tmp_path: Path) -> None:
     program = made / "provider.py"
     lock = str(tmp_path / "lock")
     text = program.read_text().replace(
-        "    found = read()\n    if action", f"    open({lock!r}, 'x').close()\n    found = read()\n    if action"
+        "    found = read()\n    if action",
+        f"    open({lock!r}, 'x').close()\n    MADE.append(1)\n    found = read()\n    if action",
     )
-    after = f"    main()\n    import time\n    time.sleep(0.5)\n    if os.path.exists({lock!r}):\n        os.unlink({lock!r})"
+    text = text.replace("NAME = ", "MADE = []\nNAME = ", 1)
+    after = f"    main()\n    if MADE:\n        __import__('time').sleep(0.3)\n        os.unlink({lock!r})"
     assert text != program.read_text()
     program.write_text(text.replace("    main()", after))
     called = call("provider", "test", made, "--format", "json")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -261,5 +260,5 @@ def test_no_answer_of_a_provider_reaches_the_journal_as_anything_but_data(tmp_pa
     lines = next(machine.state.rglob("journal.jsonl")).read_text().splitlines()
     entry = json.loads(lines[0])
     assert (entry["path"], entry["undo"], sorted(entry["request"])) == ("", [], ["item", "provider"])
-    assert os.path.dirname(entry["program"]) == "images"
+    assert entry["program"].startswith("images/")
     assert report.result == "changed"

@@ -192,9 +192,8 @@ def _compile_host(resolved: _Resolved, state: _Compiling) -> CompiledHost:
             units.append(_share(f"group/{group.name}", "", state.scope(resolved), state, plain))
     units.extend(_compile_modules(resolved, state))
     host = resolved.host
-    own = UnitCompiler(state.tree, state.scope(resolved), "", resolved.drift).compile(
-        f"host/{host.name}", host.resources, host.place
-    )
+    compiler = UnitCompiler(state.tree, state.scope(resolved), "", resolved.drift, providers=state.config.providers)
+    own = compiler.compile(f"host/{host.name}", host.resources, host.place)
     state.found.extend(own.diagnostics)
     compiled = CompiledHost(host, resolved.environment, resolved.layers, tuple(units), own)
     _check(compiled, state, is_whole=resolved.is_whole)
@@ -264,9 +263,10 @@ def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _Plai
     sharing = state.shared.setdefault((name, plain.drift, params), _Sharing())
     unit = sharing.find(scope)
     if unit is None:
-        unit = UnitCompiler(state.tree, scope, plain.folder, plain.drift, plain.on_failure).compile(
-            name, plain.resources, plain.place
+        compiler = UnitCompiler(
+            state.tree, scope, plain.folder, plain.drift, on_failure=plain.on_failure, providers=state.config.providers
         )
+        unit = compiler.compile(name, plain.resources, plain.place)
         if plain.lost:
             unit = replace(unit, lost=unit.lost | plain.lost)
         state.found.extend(unit.diagnostics)

@@ -9,12 +9,13 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gitops.compile.external import compile_external
 from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
 from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import render_template
-from gitops.config.config import ResourceNode
+from gitops.config.config import DeclaredProvider, ResourceNode
 from gitops.config.node import Node, name_type, to_json
-from gitops.config.resources import check_types, check_values, known_attributes
+from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes
 from gitops.config.yaml import decode_text
 from gitops.errors import ConfigError, MalformedError
 from gitops.model.address import Address, parse_address
@@ -61,8 +62,18 @@ class Unit:
 class UnitCompiler:
     """Compiles resource nodes of one folder in one scope."""
 
-    def __init__(self, tree: SourceTree, scope: Scope, folder: str, default_drift: str, on_failure: str = "continue") -> None:
+    def __init__(
+        self,
+        tree: SourceTree,
+        scope: Scope,
+        folder: str,
+        default_drift: str,
+        *,
+        on_failure: str = "continue",
+        providers: Mapping[str, DeclaredProvider] | None = None,
+    ) -> None:
         self._tree = tree
+        self._providers = providers or {}
         self._scope = scope
         self._folder = folder
         self._drift = default_drift
@@ -124,6 +135,8 @@ class UnitCompiler:
             self._diagnostics.extend(problems[1:])
             raise CompileError(problems[0])
         attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
+        if node.kind == "external":
+            self._add_program(node, expanded, name.value, attributes)
         needs, notify = self._read_edges(node.needs, scope), self._read_edges(node.notify, scope)
         resource = Resource(
             kind=node.kind,
@@ -136,6 +149,20 @@ class UnitCompiler:
             on_failure=self._on_failure,
         )
         return Placed(resource, node.place, {**needs, **notify})
+
+    def _add_program(self, node: ResourceNode, expanded: Mapping[str, Node], name: str, attributes: dict[str, Json]) -> None:
+        is_absent = "state" in expanded and expanded["state"].value == "absent"
+        thing = compile_external(
+            name,
+            expanded.get("set"),
+            is_absent=is_absent,
+            place=node.place,
+            providers=self._providers,
+            tree=self._tree,
+        )
+        attributes.update(thing.attributes)
+        if thing.digest:
+            self._blobs[thing.digest] = thing.program
 
     def _check_name(self, node: ResourceNode, name: str) -> str:
         provider = PROVIDERS[node.kind]
@@ -247,6 +274,8 @@ def _normalise(kind: str, attributes: Mapping[str, Json], *, is_sensitive: bool)
     found: dict[str, Json] = {}
     known = known_attributes(kind)
     for key, value in attributes.items():
+        if kind == "external" and key in FILLED_IN:
+            found[key] = value
         if key not in known:
             continue
         found[key] = value.zfill(4) if known[key].type == "mode" and isinstance(value, str) else value

@@ -33,6 +33,7 @@ CODES: Mapping[str, str] = {
     "C216": "a malformed `${…}` reference",
     "C217": "a list, map or null inside text",
     "C218": "a parameter's schema is not valid",
+    "C219": "no such external provider, or not PROVIDER/THING",
     "C301": "template or source file missing",
     "C302": "template syntax error",
     "C303": "undefined name in a template",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitops.config.node import Node
+from gitops.model.attribute import Attribute
 from gitops.model.diagnostic import Place
 from gitops.model.secret import SecretRef
 
@@ -111,6 +112,19 @@ class Module:
 
 
 @dataclass(frozen=True)
+class DeclaredProvider:
+    """An external provider: its program (a path in the tree, empty when its declaration is broken), the protocol's version, and the
+    values that its things have.
+    """
+
+    name: str
+    executable: str
+    protocol: int
+    attributes: Mapping[str, Attribute]
+    place: Place
+
+
+@dataclass(frozen=True)
 class Config:
     """A whole project. `lost` are addresses of resources that could not be read, so that nothing is said of references to them."""
 
@@ -119,6 +133,7 @@ class Config:
     groups: Mapping[str, Group]
     modules: Mapping[str, Module]
     lost: frozenset[str] = frozenset()
+    providers: Mapping[str, DeclaredProvider] = field(default_factory=dict[str, DeclaredProvider])
 
     def environment_of(self, host: HostDocument) -> tuple[Environment, ...]:
         """Give the environments whose selector matches a host."""

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterable
 
 from gitops.config.documents import API_VERSION, CONNECTIONS
+from gitops.config.provider import VALUE_TYPES
 from gitops.config.resources import CONTENT, known_attributes
 from gitops.model.attribute import Attribute
 from gitops.model.facts import FACTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
+from gitops.providers.external import PROTOCOL
 from gitops.providers.registry import PROVIDERS
 
 HEAD = """\
@@ -27,7 +29,7 @@ import "strings"
 #Vars: [string]: _
 #Use: #Name | {name: string, params?: #Vars}
 
-#Document: #Project | #Host | #Group | #Module
+#Document: #Project | #Host | #Group | #Module | #Provider
 """
 
 
@@ -48,6 +50,7 @@ def write_definitions() -> str:
             "\t\tparams?: [string]: {...}\n\t\tresources?: [...#Resource]\n"
             f"\t\tdrift?: {drift}\n\t\ton_failure?: {_choices(ON_FAILURE)}\n",
         ),
+        _document("Provider", _provider(), key="spec!"),
         "#When: {\n" + "".join(f'\t"{fact}"?: string | [...string]\n' for fact in FACTS) + "}\n",
         "#Resource: " + " | ".join(f"#Resource_{kind}" for kind in sorted(PROVIDERS)) + "\n",
         *(_resource(kind, drift) for kind in sorted(PROVIDERS)),
@@ -64,6 +67,12 @@ def _project(drift: str) -> str:
         "\t\t\tapprovals?: {required?: int & >=0, from?: [...string], signed?: bool}\n"
         f"\t\t\tdrift?: {drift}\n\t\t}}\n"
     )
+
+
+def _provider() -> str:
+    types = _choices(VALUE_TYPES)
+    value = f"type?: {types}, doc?: string, choices?: [...string], minimum?: int, maximum?: int, required?: bool"
+    return f"\t\texecutable!: string\n\t\tprotocol?: {PROTOCOL}\n\t\tattributes?: [string]: {{{value}}}\n"
 
 
 def _common() -> str:
@@ -102,6 +111,7 @@ def _type(item: Attribute) -> str:
         "path": '=~"^/" | #Reference',
         "argv": "[string, ...string] | #Reference",
         "texts": "[...string] | #Reference",
+        "values": "{[string]: _} | #Reference",
         "environment": "{[string]: string} | #Reference",
     }
     return table.get(item.type, "string")

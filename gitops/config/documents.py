@@ -1,4 +1,4 @@
-"""The four kinds of documents: Project, Host, Group, Module. Takes Nodes, gives nouns or diagnostics."""
+"""The kinds of documents: Project, Host, Group, Module (a Provider is read in `provider`). Takes Nodes, gives nouns or diagnostics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES, SecretRef
 
 API_VERSION = "gitops/v1"
-KINDS = ("Project", "Host", "Group", "Module")
+KINDS = ("Project", "Host", "Group", "Module", "Provider")
 CONNECTIONS = ("agent", "ssh", "local")
 RESERVED = ("index",)
 NAME_HINT = "lower-case letters, digits, `.` and `-`, at most 63"
@@ -32,7 +32,7 @@ def read_name(metadata: MapReader, what: str, findings: Findings) -> str:
 
 def read_project(node: Node, findings: Findings) -> Project:
     """Read the Project document."""
-    _, spec, name, _ = _open(node, "Project", findings)
+    _, spec, name, _ = open_document(node, "Project", findings)
     secrets = {key: _read_secret(key, item, findings) for key, item in spec.table("secrets").items()}
     environments = {key: _read_environment(key, item, findings) for key, item in spec.table("environments").items()}
     project = Project(
@@ -48,7 +48,7 @@ def read_project(node: Node, findings: Findings) -> Project:
 
 def read_host(node: Node, findings: Findings) -> HostDocument:
     """Read a Host document."""
-    document, spec, name, labels = _open(node, "Host", findings)
+    document, spec, name, labels = open_document(node, "Host", findings)
     if name in RESERVED:
         place = document.node.entries["metadata"].entries["name"].place
         findings.add("C109", f"a host cannot be named `{name}`: its file in a release would be the shard's index", place)
@@ -68,7 +68,7 @@ def read_host(node: Node, findings: Findings) -> HostDocument:
 
 def read_group(node: Node, findings: Findings) -> Group:
     """Read a Group document."""
-    _, spec, name, _ = _open(node, "Group", findings)
+    _, spec, name, _ = open_document(node, "Group", findings)
     selector = spec.require("selector", "labels, or {} for every host")
     group = Group(
         name=name,
@@ -85,7 +85,7 @@ def read_group(node: Node, findings: Findings) -> Group:
 
 def read_module(node: Node, findings: Findings, folder: str) -> Module:
     """Read a Module document that lies in `folder`."""
-    _, spec, name, _ = _open(node, "Module", findings)
+    _, spec, name, _ = open_document(node, "Module", findings)
     module = Module(
         name=name,
         folder=folder,
@@ -99,7 +99,8 @@ def read_module(node: Node, findings: Findings, folder: str) -> Module:
     return module
 
 
-def _open(node: Node, kind: str, findings: Findings) -> tuple[MapReader, MapReader, str, Mapping[str, str]]:
+def open_document(node: Node, kind: str, findings: Findings) -> tuple[MapReader, MapReader, str, Mapping[str, str]]:
+    """Read what every document begins with; give the document, its spec, its name and its labels."""
     document = MapReader(node, f"the {kind} document", findings)
     document.get("kind")
     version = document.require("apiVersion", API_VERSION)

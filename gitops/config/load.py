@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from gitops.config.config import Config, Group, HostDocument, Module, Project
+from gitops.config.config import Config, DeclaredProvider, Group, HostDocument, Module, Project
 from gitops.config.cue import CueEvaluator, CueTool
 from gitops.config.cuedocuments import read_documents, read_library
 from gitops.config.documents import KINDS, NAME_HINT, read_group, read_host, read_module, read_project
 from gitops.config.node import Node, name_type
+from gitops.config.provider import DECLARATION, FOLDER, read_provider
 from gitops.config.reader import Findings, suggest
 from gitops.config.yaml import YamlError, parse_yaml
 from gitops.errors import ConfigError
@@ -26,7 +27,7 @@ from gitops.model.sourcetree import SourceTree
 PROJECT_FILE = "gitops.yaml"
 MODULE_FILES = ("/module.yaml", "/module.yml", "/module.cue")
 DATA_FOLDERS = ("files", "templates")
-Noun = TypeVar("Noun", HostDocument, Group, Module, Project)
+Noun = TypeVar("Noun", HostDocument, Group, Module, Project, DeclaredProvider)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,14 @@ def load_config(tree: SourceTree, *, cue: CueTool | None = None) -> Loaded:
     config = None
     if project is not None or not is_whole:
         nowhere = Project("", {}, {}, {}, Place(PROJECT_FILE))
-        config = Config(project or nowhere, collected.hosts, collected.groups, collected.modules, frozenset(findings.lost))
+        config = Config(
+            project or nowhere,
+            collected.hosts,
+            collected.groups,
+            collected.modules,
+            frozenset(findings.lost),
+            collected.providers,
+        )
     return Loaded(config, sort_diagnostics(findings.found), evaluator, is_whole)
 
 
@@ -72,6 +80,8 @@ def is_document(path: str, module_folders: Collection[str] = ()) -> bool:
         return False
     if parts[0] in DATA_FOLDERS and len(parts) > 1:
         return False
+    if len(parts) > 2 and parts[0] == FOLDER:  # noqa: PLR2004  providers/NAME/…: the rest of the folder is the program's own
+        return parts[2:] == [DECLARATION]
     if len(parts) > 3 and parts[0] == "modules" and parts[2] in DATA_FOLDERS:  # noqa: PLR2004  modules/NAME/files/…
         return False
     above = (("/".join(parts[:depth]), parts[depth]) for depth in range(1, len(parts) - 1))
@@ -138,6 +148,7 @@ class _Collected:
     hosts: dict[str, HostDocument] = field(default_factory=dict[str, HostDocument])
     groups: dict[str, Group] = field(default_factory=dict[str, Group])
     modules: dict[str, Module] = field(default_factory=dict[str, Module])
+    providers: dict[str, DeclaredProvider] = field(default_factory=dict[str, DeclaredProvider])
     is_whole: bool = True
 
 
@@ -152,6 +163,8 @@ def _take_document(into: _Collected, path: str, node: Node, tree: SourceTree, fi
         is_entered = _enter(into.groups, read_group(node, findings), "Group", findings)
     elif kind == "Module":
         is_entered = _enter(into.modules, _read_module(node, path, tree, findings), "Module", findings)
+    elif kind == "Provider":
+        is_entered = _enter(into.providers, read_provider(node, path, tree, findings), "Provider", findings)
     into.is_whole = into.is_whole and is_entered
 
 

@@ -19,6 +19,7 @@ from gitops.providers.registry import PROVIDERS
 
 COMMON = ("needs", "notify", "when", "for_each", "drift")
 CONTENT = ("content", "source", "template")
+FILLED_IN = ("executable", "protocol")
 UNLESS_ABSENT = {"symlink": "target"}
 TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 
@@ -27,6 +28,8 @@ TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 def known_attributes(kind: str) -> Mapping[str, Attribute]:
     """Give what a kind takes in config: its Spec's attributes, and beside a content `source` and `template`."""
     found = dict(attributes_of(PROVIDERS[kind].spec))
+    for name in FILLED_IN if kind == "external" else ():
+        del found[name]
     if "content" in found:
         found["source"] = found["template"] = TEXT_ATTRIBUTE
     return found  # shared: not to be changed

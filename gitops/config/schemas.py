@@ -14,6 +14,8 @@ from pathlib import Path
 from gitops.config.cueschema import write_definitions
 from gitops.config.documents import API_VERSION, CONNECTIONS
 from gitops.config.printedschemas import PRINTED
+from gitops.config.provider import VALUE_TYPES
+from gitops.config.providerschemas import PROVIDER
 from gitops.config.resources import CONTENT, known_attributes
 from gitops.config.storedschemas import DIALECT, STORED
 from gitops.model.attribute import Attribute, describe_type
@@ -21,6 +23,7 @@ from gitops.model.codec import Json
 from gitops.model.facts import FACTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
+from gitops.providers.external import PROTOCOL
 from gitops.providers.registry import PROVIDERS
 
 Schema = dict[str, Json]
@@ -42,12 +45,12 @@ def make_schemas() -> dict[str, Schema]:
     """Give every schema by name, each complete in itself."""
     found: dict[str, Schema] = {}
     definitions = _definitions()
-    for name in ("project", "host", "group", "module", "resource"):
+    for name in ("project", "host", "group", "module", "provider", "resource"):
         found[name] = _complete(name, definitions[name], definitions)
     for kind in sorted(PROVIDERS):
         found[f"resource-{kind}"] = _complete(f"resource-{kind}", definitions[f"resource-{kind}"], definitions)
     found["gitops"] = _complete("gitops", _any_document(), definitions)
-    found.update({name: dict(schema) for name, schema in {**STORED, **PRINTED}.items()})
+    found.update({name: dict(schema) for name, schema in {**STORED, **PRINTED, **PROVIDER}.items()})
     return dict(sorted(found.items()))
 
 
@@ -102,6 +105,7 @@ def _plain_type(described: Attribute) -> Schema:
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "texts": TEXTS,
         "environment": {"type": "object", "additionalProperties": TEXT},
+        "values": {"type": "object", "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,62}$"}},
     }
     return table.get(described.type, TEXT)
 
@@ -112,6 +116,7 @@ def _definitions() -> dict[str, Schema]:
         "host": _document("Host", _host_spec(), labels=True),
         "group": _document("Group", _group_spec()),
         "module": _document("Module", _module_spec()),
+        "provider": _document("Provider", _provider_spec()),
         "resource": {"anyOf": [_ref(f"resource-{kind}") for kind in sorted(PROVIDERS)]},
         "resources": {"type": "array", "items": _ref("resource")},
         "uses": {"type": "array", "items": {"anyOf": [NAME, _closed({"name": TEXT, "params": VARS}, "name")]}},
@@ -195,14 +200,29 @@ def _module_spec() -> Schema:
     )
 
 
+def _provider_spec() -> Schema:
+    bounds: Schema = {"minimum": {"type": "integer"}, "maximum": {"type": "integer"}}
+    value = _closed(
+        {"type": {"enum": list(VALUE_TYPES)}, "doc": TEXT, "choices": TEXTS, **bounds, "required": {"type": "boolean"}}
+    )
+    return _closed(
+        {
+            "executable": {"type": "string", "description": "the program's file, beside provider.yaml"},
+            "protocol": {"const": PROTOCOL},
+            "attributes": {"type": "object", "additionalProperties": value},
+        },
+        "executable",
+    )
+
+
 def _document(kind: str, spec: Schema, *, labels: bool = False, has_spec: bool = True) -> Schema:
     metadata = _closed({"name": NAME, **({"labels": LABELS} if labels else {})}, "name")
-    required = ["apiVersion", "kind", "metadata", *(["spec"] if has_spec and kind == "Group" else [])]
+    required = ["apiVersion", "kind", "metadata", *(["spec"] if has_spec and kind in ("Group", "Provider") else [])]
     return _closed({"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}, "metadata": metadata, "spec": spec}, *required)
 
 
 def _any_document() -> Schema:
-    kinds = {"Project": "project", "Host": "host", "Group": "group", "Module": "module"}
+    kinds = {"Project": "project", "Host": "host", "Group": "group", "Module": "module", "Provider": "provider"}
     choices: list[Json] = [
         {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": _ref(name)}
         for kind, name in kinds.items()

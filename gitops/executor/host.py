@@ -6,6 +6,7 @@ terminal, and a timeout that ends all they started; their output is bounded whil
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import selectors
@@ -14,7 +15,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import IO, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
@@ -33,6 +34,7 @@ VALIDATOR_OUTPUT = 1000
 CHUNK = 1 << 16
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
+CANCEL = b'{"id":0,"op":"cancel"}\n'
 NOT_KEPT = "sensitive content is not kept on disk"
 
 
@@ -182,6 +184,32 @@ class RealHost:
             raise HostError(f"{argv[0]} took longer than {seconds} s and was ended{said}", code="E111")
         return Finished(running.returncode, text)
 
+    def start_session(self, executable: Json) -> ProgramSession:
+        """Start a program of the graph, out of memory: what has its digest is what runs."""
+        digest = str(cast("Mapping[str, Json]", executable)["blob"])
+        path = str(cast("Mapping[str, Json]", executable).get("path") or os.path.join(self._blobs, digest[:2], digest))
+        program = _load_program(path, digest)
+        try:
+            account = _find_account("")
+            environment = {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8"}
+            running = _start_program(program, environment)
+        finally:
+            os.close(program)
+        return ProgramSession(running, self._redactor, self.tree.walker.forget)
+
+    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+        """Keep the program with the run, and journal what it is to be asked, in one flush."""
+        journal = self._writable()
+        digest = str(cast("Mapping[str, Json]", executable)["blob"])
+        program = _load_program(os.path.join(self._blobs, digest[:2], digest), digest)
+        try:
+            image = journal.keep_image(program, is_sensitive=False)
+        finally:
+            os.close(program)
+        for request in requests:
+            journal.add(Entry(program=image, request=dict(request)))
+        journal.flush()
+
     def redact(self, text: str) -> str:
         """Take every secret value out, as a whole and line by line."""
         return self._redactor.redact(text)
@@ -248,6 +276,161 @@ class RealHost:
         if self._journal is None:
             raise HostError("this run may only read", code="E235")
         return self._journal
+
+
+class ProgramSession:
+    """See `gitops.providers.host.Session`: lines to and from a program, its complaints bounded, its group ended with it."""
+
+    def __init__(self, running: subprocess.Popen[bytes], redactor: Redactor, forget: Callable[[], None]) -> None:
+        self._running = running
+        self._redactor = redactor
+        self._forget = forget
+        self._complaints = Tail(DEFAULTS.command_output + redactor.longest)
+        self._out = b""
+        self._buffer = bytearray()
+        self._deadline = 0.0
+        self._seconds = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._pipes = {name: pipe.fileno() for name, pipe in _pipes_of(running).items()}
+        for name, descriptor in self._pipes.items():
+            os.set_blocking(descriptor, False)
+            if name != "stdin":
+                self._selector.register(descriptor, selectors.EVENT_READ, name)
+
+    def send(self, line: bytes, seconds: float) -> None:
+        """Write one line; what it answers meanwhile is kept."""
+        self._deadline, self._seconds = time.monotonic() + seconds, seconds
+        self._out = line + b"\n"
+        self._selector.register(self._pipes["stdin"], selectors.EVENT_WRITE, "stdin")
+        try:
+            while self._out:
+                self._turn()
+        finally:
+            self._selector.unregister(self._pipes["stdin"])
+
+    def receive(self) -> bytes:
+        """Give the next line."""
+        while b"\n" not in self._buffer:
+            if len(self._buffer) > DEFAULTS.provider_line:
+                raise HostError(f"the provider wrote a line of more than {DEFAULTS.provider_line} bytes", code="E262")
+            self._turn()
+        line, _, rest = bytes(self._buffer).partition(b"\n")
+        self._buffer = bytearray(rest)
+        return line
+
+    def close(self, *, is_wanted: bool = True) -> None:
+        """Close its input (after `cancel`, when it is not wanted any more), give it a moment, end its group."""
+        try:
+            if not is_wanted:
+                _write_quietly(self._pipes["stdin"], CANCEL)
+            for name, pipe in _pipes_of(self._running).items():
+                if name != "stderr" or is_wanted:
+                    pipe.close()
+            self._running.wait(GRACE_SECONDS)
+            _kill_quietly(self._running.pid)
+        except subprocess.TimeoutExpired:
+            _end_group(self._running)
+        finally:
+            self._selector.close()
+            for pipe in _pipes_of(self._running).values():
+                pipe.close()
+            if self._running.returncode is None:
+                _end_group(self._running)
+            self._forget()
+
+    def kill(self) -> None:
+        """End its group as a power cut would (the conformance laws do this)."""
+        _kill_quietly(self._running.pid)
+
+    def _turn(self) -> None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise HostError(f"the provider took longer than {self._seconds:g} s and was ended{self._said()}", code="E111")
+        for key, _ in self._selector.select(min(left, POLL_SECONDS)):
+            if key.data == "stdin":
+                self._out = self._out[self._write() :]
+            elif key.data == "stderr":
+                if not _take(key.fd, self._complaints):
+                    self._selector.unregister(key.fd)
+            else:
+                self._read(key.fd)
+
+    def _write(self) -> int:
+        try:
+            return os.write(self._pipes["stdin"], self._out[:CHUNK])
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError:
+            raise HostError(f"the provider ended without an answer{self._said()}", code="E262") from None
+
+    def _read(self, descriptor: int) -> None:
+        data = os.read(descriptor, CHUNK)
+        if not data:
+            raise HostError(f"the provider ended without an answer{self._said()}", code="E262")
+        self._buffer += data
+
+    def _said(self) -> str:
+        text = self._redactor.redact_tail(self._complaints.text, VALIDATOR_OUTPUT, is_cut=self._complaints.is_cut).strip()
+        return f"; it said: {text}" if text else ""
+
+
+def _pipes_of(running: subprocess.Popen[bytes]) -> Dict[str, IO[bytes]]:
+    found = {"stdin": running.stdin, "stdout": running.stdout, "stderr": running.stderr}
+    return {name: pipe for name, pipe in found.items() if pipe is not None}
+
+
+def _write_quietly(descriptor: int, data: bytes) -> None:
+    try:
+        os.write(descriptor, data)
+    except OSError:
+        return
+
+
+def _load_program(path: str, digest: str) -> int:
+    """Copy a program into sealed memory; give its descriptor when it has its digest, so that nothing changes between look and run."""
+    try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostError(
+            f"the provider's program {digest[:12]} is not in the run's folder: {error.strerror}", code="E233"
+        ) from error
+    found = sha256()
+    try:
+        program = os.memfd_create("provider", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except (AttributeError, OSError) as error:
+        os.close(source)
+        raise HostError("external providers need Linux (memfd_create)", code="E260") from error
+    try:
+        for part in read_parts(source):
+            found.update(part)
+            write_all(program, part)
+        if found.hexdigest() != digest:
+            raise HostError(f"the provider's program does not have the digest {digest[:12]}: it is not run", code="E234")
+        fcntl.fcntl(program, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+    except BaseException:
+        os.close(program)
+        raise
+    finally:
+        os.close(source)
+    os.lseek(program, 0, os.SEEK_SET)
+    return program
+
+
+def _start_program(program: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [f"/proc/self/fd/{program}"],
+            cwd="/",
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(program,),
+            start_new_session=True,
+        )
+    except OSError as error:
+        hint = "its first line names an interpreter that is not here, or it is for another machine"
+        raise HostError(f"cannot run the provider's program: {error.strerror}", code="E112", hint=hint) from error
 
 
 @dataclass(frozen=True)

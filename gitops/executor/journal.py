@@ -29,6 +29,7 @@ class Entry:
     """One line. `before` is {type, mode, uid, gid, image | target …} (image null: only owner
     and mode change); for commands `undo` or `why_not`; `is_sensitive` says that the
     path holds a secret before or after, so that no later image of it goes to disk either.
+    `program` is the image of an external provider's program that undoes it when asked `request`.
     """
 
     path: str = ""
@@ -36,6 +37,8 @@ class Entry:
     undo: Tuple[str, ...] = ()
     why_not: str = ""
     is_sensitive: bool = False
+    program: str = ""
+    request: Optional[Mapping[str, Json]] = None
 
     def to_json(self) -> Dict[str, Json]:
         """Give the line's object."""
@@ -43,6 +46,8 @@ class Entry:
         table["undo"], table["why_not"] = list(self.undo), self.why_not
         if self.is_sensitive:
             table["sensitive"] = True
+        if self.request is not None:
+            table["program"], table["request"] = self.program, dict(self.request)
         return table
 
 
@@ -198,7 +203,10 @@ def _read_entry(line: bytes, folder: str) -> Entry:
     before = cast("Optional[Dict[str, Json]]", table["before"])
     if before is not None and before.get("image"):
         before["image"] = os.path.join(folder, str(before["image"]))
+    request = cast("Optional[Dict[str, Json]]", table.get("request"))
     return Entry(
+        program=os.path.join(folder, str(table["program"])) if request is not None else "",
+        request=request,
         path=str(table["path"]),
         before=before,
         undo=tuple(cast(Sequence[str], table["undo"])),

@@ -16,6 +16,7 @@ from gitops.executor.restore import restore_path
 from gitops.model.address import Address, make_address
 from gitops.model.codec import Json
 from gitops.model.report import Outcome
+from gitops.providers.external import ask_undo
 from gitops.providers.steps import describe_failure, show_name
 
 Tell = Callable[[Outcome], None]
@@ -45,6 +46,8 @@ def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
 
 def describe_undo(entry: Entry, left: Left, host: RealHost) -> Dict[str, Json]:
     """Give {what, undoable, reason, warning} for people and programs; `left` is what the run left, by path."""
+    if entry.request is not None:
+        return {"what": f"{_address_of(entry)}: back to what it was", "undoable": True, "reason": "", "warning": ""}
     if not entry.path:
         return {"what": " ".join(entry.undo), "undoable": bool(entry.undo), "reason": entry.why_not, "warning": ""}
     before = entry.before or {}
@@ -93,6 +96,9 @@ def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:
     try:
         if entry.path:
             restore_path(host, entry.path, entry.before or {})
+        elif entry.request is not None:
+            host.note_undo((), f"{address} was brought back by its provider; that cannot be undone again")
+            ask_undo({"blob": os.path.basename(entry.program), "path": entry.program}, entry.request, host)
         else:
             host.note_undo((), f"`{' '.join(entry.undo)}` undid something; that cannot be undone again")
             done = host.run(entry.undo)
@@ -100,10 +106,14 @@ def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:
                 return Outcome(address, "run", "failed", f"status {done.status}: {done.output.strip()[-SHOWN_OUTPUT:]}")
     except (TrueupError, OSError) as error:
         return Outcome(address, "update", "failed", describe_failure(error))
-    return Outcome(address, "update" if entry.path else "run", "reverted")
+    return Outcome(address, "run" if not entry.path and entry.request is None else "update", "reverted")
 
 
 def _address_of(entry: Entry) -> Address:
+    if entry.request is not None:
+        item = entry.request.get("item")
+        thing = item.get("name") if isinstance(item, dict) else ""
+        return make_address("external", show_name(f"{entry.request.get('provider')}/{thing}"))
     if not entry.path:
         return make_address("command", " ".join(entry.undo)[:SHOWN_COMMAND] or "undo")
     kind = str((entry.before or {}).get("type"))
@@ -112,6 +122,8 @@ def _address_of(entry: Entry) -> Address:
 
 def _why_not(entry: Entry) -> str:
     """Say why an entry cannot be undone; empty when it can."""
+    if entry.request is not None:
+        return ""
     if not entry.path:
         return "" if entry.undo else entry.why_not or "nothing undoes it"
     before = entry.before or {}

@@ -19,7 +19,7 @@ from gitops.model.secret import text_from_json
 
 S = TypeVar("S")
 
-TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "argv", "texts", "environment", "content")
+TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "argv", "texts", "environment", "content", "values")
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,12 @@ _WORDS = {
     "texts": "a list of strings",
     "environment": "a map of names to strings",
     "content": "a string",
+    "values": "a map of names to strings, integers, booleans or lists of strings",
 }
 _MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
+_PLAIN = Attribute("text", "a value")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+VALUE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -235,6 +238,27 @@ def _decode_content(_: Attribute, value: Json) -> Any:
     return _decode_parts(value)
 
 
+def _decode_values(_: Attribute, value: Json) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"got {_type_name(value)}, expected {_WORDS['values']}")
+    table = cast("Mapping[str, Json]", value)
+    return {_value_name(name): _decode_plain(item) for name, item in table.items()}
+
+
+def _value_name(name: str) -> str:
+    if not VALUE_NAME.match(name):
+        raise ValueError(f"got the name {name[:40]!r}, expected lower-case letters, digits and underscores, at most 63")
+    return name
+
+
+def _decode_plain(value: Json) -> Any:
+    if isinstance(value, (list, tuple)):
+        return _decode_texts(_PLAIN, value)
+    if isinstance(value, bool):
+        return value
+    return _decode_integer(_PLAIN, value) if isinstance(value, int) else _decode_text(_PLAIN, value)
+
+
 def _decode_parts(value: Json) -> Any:
     if not isinstance(value, (str, dict)):
         raise ValueError(f"got {_type_name(value)}, expected a string (quote it)")
@@ -267,4 +291,5 @@ _DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
     "texts": _decode_texts,
     "environment": _decode_environment,
     "content": _decode_content,
+    "values": _decode_values,
 }

@@ -32,6 +32,13 @@ class Limits:
     event_bytes: int = 64 * MIB
     command_output: int = 64 * 1024
     command_seconds: int = 300
+    provider_bytes: int = 16 * MIB
+    provider_line: int = 1 * MIB
+    provider_output: int = 16 * MIB
+    provider_start_seconds: int = 10
+    provider_seconds: int = 300
+    provider_values: int = 64
+    provider_text: int = 4096
     lock_seconds: int = 60
     journal_bytes: int = 1024 * MIB
     webhook_bytes: int = 25 * MIB

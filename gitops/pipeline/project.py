@@ -22,7 +22,17 @@ from gitops.model.sourcetree import SourceTree
 from gitops.pipeline.bounds import HINT, Bounds, LimitReachedError, keep_bounds
 
 # Codes of mistakes that may only follow from a missing document, with words that tell them from others of the code.
-FOLLOWING = {"C201": " refers to ", "C204": "", "C206": "", "C211": "", "C213": "", "C303": "", "C401": "", "C502": "undefined"}
+FOLLOWING = {
+    "C201": " refers to ",
+    "C204": "",
+    "C206": "",
+    "C211": "",
+    "C213": "",
+    "C219": "",
+    "C303": "",
+    "C401": "",
+    "C502": "undefined",
+}
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ class _FleetPlanning:
             observation = None
             plan = plan_over(None)
         if observation is not None and 0 < observation.serial < self._inputs.serial:
-            plan = replace(plan, changes=tuple(_excuse(change) for change in plan.changes))
+            paths = {address: self._preparer.prepare(resource).relations.paths for address, resource in after.items()}
+            plan = replace(plan, changes=tuple(_excuse(change, paths.get(change.address, ())) for change in plan.changes))
         return add_diffs_by(self._differ, plan, before, after)
 
     def check_only(self) -> None:
@@ -162,12 +163,14 @@ class _FleetPlanning:
             raise MalformedError(f"no resource {sorted(self._missing)[0]} on any of these hosts", code="U010")
 
 
-def _excuse(change: Change) -> Change:
+def _excuse(change: Change, paths: Sequence[str]) -> Change:
     """Blame nobody for a difference on a host that was seen before it had the release: it may only be late."""
     if change.classification not in ("corrective", "conflict"):
         return change
     classification = "intentional" if change.classification == "conflict" else change.classification
-    risk = judge_risk(change.address, action=change.action, classification=classification, confidence=change.confidence)
+    risk = judge_risk(
+        change.address, action=change.action, classification=classification, confidence=change.confidence, paths=paths
+    )
     return replace(change, classification=classification, risk=risk, is_behind=True)
 
 

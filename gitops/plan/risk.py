@@ -18,7 +18,9 @@ LOCKOUT_PATHS = (
     "/boot/",
 )
 LOCKOUT_KINDS = frozenset(("ssh_authorized_key",))
-SERVING_KINDS = frozenset(("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module"))
+SERVING_KINDS = frozenset(
+    ("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module", "external")
+)
 
 
 def judge_risk(address: Address, *, action: str, classification: str, confidence: str, paths: Sequence[str] = ()) -> str:

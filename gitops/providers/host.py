@@ -60,6 +60,22 @@ class Finished:
     output: str
 
 
+class Session(Protocol):
+    """A program that was started and is talked to line by line; bounded, and ended with all it started."""
+
+    def send(self, line: bytes, seconds: float) -> None:
+        """Write one line; `seconds` bound it and all that is received until the next. Raise HostError when it cannot be written."""
+        ...
+
+    def receive(self) -> bytes:
+        """Give the next line without its end; raise HostError when none comes in time, it is too long, or the program ended."""
+        ...
+
+    def close(self, *, is_wanted: bool = True) -> None:
+        """End it: by closing its input, or at once when it is not wanted any more."""
+        ...
+
+
 class Host(Protocol):
     """The machine. Failures are HostError; a path that must not be walked is PathState `unsafe` when read, HostError when written."""
 
@@ -135,6 +151,14 @@ class Host(Protocol):
         timeout: int = 0,
     ) -> Finished:
         """Run a command with a clean environment; environment values may hold secrets."""
+        ...
+
+    def start_session(self, executable: Json) -> Session:
+        """Start a program that the graph names by digest (`{blob, size}`): what does not have its digest never runs."""
+        ...
+
+    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+        """Journal, in one flush, what that program is to be asked to undo what follows; the program is kept with the run."""
         ...
 
     def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:

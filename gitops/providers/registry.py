@@ -9,6 +9,7 @@ from gitops.providers.block import BlockProvider
 from gitops.providers.command import CommandProvider
 from gitops.providers.cron import CronProvider
 from gitops.providers.directory import DirectoryProvider
+from gitops.providers.external import ExternalProvider
 from gitops.providers.file import FileProvider
 from gitops.providers.group import GroupProvider
 from gitops.providers.host_entry import HostEntryProvider
@@ -30,6 +31,7 @@ def list_providers(*, runs_guards: bool = False) -> Tuple[Provider[Any], ...]:
         CommandProvider(runs_guards=runs_guards),
         CronProvider(),
         DirectoryProvider(),
+        ExternalProvider(runs_guards=runs_guards),
         FileProvider(),
         GroupProvider(),
         HostEntryProvider(),

@@ -20,7 +20,7 @@ from gitops.model.attribute import decode_spec
 from gitops.model.codec import Json
 from gitops.model.plan import Difference
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState
+from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -111,6 +111,12 @@ class CaseHost:
 
     def remove(self, path: str, *, is_recursive: bool = False) -> None:
         raise AssertionError("these kinds write no files")
+
+    def start_session(self, executable: Json) -> Session:
+        raise AssertionError("these kinds start no program of a project")
+
+    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+        raise AssertionError("these kinds start no program of a project")
 
 
 def play(path: Path) -> None:

@@ -1,0 +1,102 @@
+"""`gitops provider`: make an external provider (Python or POSIX shell), and test one by the laws that every provider obeys."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from gitops.cli.output import format_option, print_json, print_message, write_new
+from gitops.config.provider import DECLARATION, FOLDER
+from gitops.errors import UsageError
+from gitops.model.address import is_object_name
+from gitops.model.codec import Json
+from gitops.pipeline.conformance import CASES, Verdict, judge_provider, open_subject
+from gitops.render.escape import escape_terminal
+
+BROKEN = 4
+PROGRAMS = {"python": "provider.py", "sh": "provider.sh"}
+SOURCES = {"python": "python.txt", "sh": "sh.txt"}
+NAME = "__NAME__"
+DECLARED = f"""\
+# What `external: {NAME}/THING` takes in `set`, and the program that manages it. See docs/reference/provider-protocol.md.
+apiVersion: gitops/v1
+kind: Provider
+metadata: {{name: {NAME}}}
+spec:
+  executable: __PROGRAM__
+  protocol: 1
+  attributes:
+    value: {{type: text, doc: what it is set to, required: true}}
+"""
+CASES_TEXT = f"""\
+{{
+  "watch": ["/tmp/{NAME}.conf"],
+  "cases": [
+    {{"name": "first", "set": {{"value": "one"}}, "other": {{"value": "two"}}}},
+    {{"name": "second", "set": {{"value": "a \\"b\\" \\\\ c"}}, "other": {{"value": "$(d) 'e'"}}}}
+  ]
+}}
+"""
+
+
+@click.group()
+def command() -> None:
+    """External providers: programs of a project that manage things of their own."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--language", type=click.Choice(sorted(PROGRAMS)), default="python", show_default=True, help="Of the program.")
+@click.pass_obj
+def new(directory: Path, name: str, language: str) -> int:
+    """Make providers/NAME: a declaration, a working program of one file, and cases for `provider test`."""
+    if not is_object_name(name):
+        raise UsageError(f"{name!r} is not a valid name", code="U082", hint="lower-case letters, digits, `.` and `-`, at most 63")
+    target = directory / FOLDER / name
+    if target.exists() or target.is_symlink():
+        raise UsageError(f"{target} exists", code="U043", hint="name a new one; nothing was written")
+    program = (resources.files("gitops.cli") / "scaffold" / SOURCES[language]).read_text(encoding="utf-8")
+    files = {
+        DECLARATION: DECLARED.replace("__PROGRAM__", PROGRAMS[language]),
+        PROGRAMS[language]: program,
+        CASES: CASES_TEXT,
+    }
+    try:
+        target.mkdir(parents=True)
+        for file, text in files.items():
+            write_new(target / file, text.replace(NAME, name).encode("utf-8"))
+            click.echo(target / file)
+        (target / PROGRAMS[language]).chmod(0o755)
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}", code="U044") from error
+    print_message(f"Next: gitops provider test {target}")
+    return 0
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@format_option
+def test(folder: Path, format_name: str) -> int:
+    """Run the laws of external providers on this machine, with the things that FOLDER/cases.json names. Exit 4: one is broken."""
+    subject = open_subject(folder)
+    verdicts: list[Verdict] = []
+    with tempfile.TemporaryDirectory(prefix="gitops-provider-") as scratch:
+        for verdict in judge_provider(subject, Path(scratch)):
+            verdicts.append(verdict)
+            if format_name == "text":
+                click.echo(_render(verdict))
+    broken = sum(1 for verdict in verdicts if verdict.reason)
+    if format_name == "json":
+        rows: list[Json] = [verdict.to_json() for verdict in verdicts]
+        print_json({"schema": "gitops/provider-test/v1", "provider": subject.declared.name, "verdicts": rows})
+    else:
+        print_message(f"{subject.declared.name}: {len(verdicts) - broken} of {len(verdicts)} laws hold.")
+    return BROKEN if broken else 0
+
+
+def _render(verdict: Verdict) -> str:
+    reason = f"\n         {escape_terminal(verdict.reason)}" if verdict.reason else ""
+    return f"{'BROKEN' if verdict.reason else 'holds ':<7} {escape_terminal(verdict.case):<12} {verdict.law}{reason}"

@@ -1,0 +1,77 @@
+"""Things of external providers: values checked against the declaration, and the program named by its digest. It is read, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gitops.compile.scope import CompileError, fail
+from gitops.config.config import DeclaredProvider
+from gitops.config.node import Node, to_json
+from gitops.config.reader import suggest, unknown_key
+from gitops.model.attribute import decode_value, describe_type
+from gitops.model.codec import Json, digest_bytes
+from gitops.model.diagnostic import Place
+from gitops.model.limits import DEFAULTS
+from gitops.model.sourcetree import SourceTree
+
+
+@dataclass(frozen=True)
+class ExternalThing:
+    """What compile adds to the resource, and the program's bytes."""
+
+    attributes: Mapping[str, Json]
+    digest: str = ""
+    program: bytes = b""
+
+
+def compile_external(
+    name: str,
+    values: Node | None,
+    *,
+    is_absent: bool,
+    place: Place,
+    providers: Mapping[str, DeclaredProvider],
+    tree: SourceTree,
+) -> ExternalThing:
+    """Check one thing of a provider and give what its graph holds; raise CompileError with the first mistake."""
+    provider_name, slash, thing = name.partition("/")
+    if not slash or not thing or any(ord(letter) < ord(" ") for letter in thing):
+        raise fail(
+            "C219", f"external: {name[:80]!r} is not PROVIDER/THING", place, hint="like `external: redis-config/maxmemory`"
+        )
+    provider = providers.get(provider_name)
+    if provider is None:
+        hint = suggest(provider_name, providers) or f"declare it in providers/{provider_name}/provider.yaml"
+        raise fail("C219", f"unknown external provider `{provider_name[:60]}`", place, hint=hint)
+    if not provider.executable:
+        return ExternalThing({})  # told already
+    checked = _check_values(f"external:{name}", values, provider, place, is_absent=is_absent)
+    if tree.size(provider.executable) > DEFAULTS.provider_bytes:
+        raise fail("C602", f"{provider.executable} is larger than {DEFAULTS.provider_bytes} bytes", provider.place)
+    program = tree.read(provider.executable)
+    digest = digest_bytes(program)
+    executable: Json = {"blob": digest, "size": len(program)}
+    return ExternalThing({"set": checked, "executable": executable, "protocol": provider.protocol}, digest, program)
+
+
+def _check_values(
+    what: str, values: Node | None, provider: DeclaredProvider, place: Place, *, is_absent: bool
+) -> dict[str, Json]:
+    entries = values.entries if values is not None else {}
+    found: dict[str, Json] = {}
+    for key, node in entries.items():
+        described = provider.attributes.get(key)
+        if described is None:
+            raise CompileError(unknown_key(key, provider.attributes, what, node.place))
+        try:
+            value = to_json(node)
+            decoded = decode_value(described, value)
+        except ValueError as error:
+            raise fail("C105", f"{what}: `{key}`: {error}", node.place, width=node.width) from error
+        found[key] = decoded if described.type == "mode" else value
+    missing = [key for key, item in sorted(provider.attributes.items()) if item.is_required and key not in found]
+    if missing and not is_absent:
+        expected = describe_type(provider.attributes[missing[0]])
+        raise fail("C106", f"{what}: `{missing[0]}` is missing in `set`, expected {expected}", place)
+    return found

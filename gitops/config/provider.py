@@ -1,0 +1,79 @@
+"""The Provider document: a program of the project that manages things of its own, and the values that these have.
+
+It lies at `providers/NAME/provider.yaml` and its program beside it. Nothing here runs the program; its bytes are only read by compile.
+"""
+
+from __future__ import annotations
+
+from gitops.config.config import DeclaredProvider
+from gitops.config.documents import open_document
+from gitops.config.node import Node
+from gitops.config.reader import Findings, MapReader
+from gitops.model.attribute import VALUE_NAME, Attribute
+from gitops.model.sourcetree import SourceTree
+from gitops.providers.external import PROTOCOL
+
+FOLDER = "providers"
+DECLARATION = "provider.yaml"
+VALUE_TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "texts")
+
+
+def read_provider(node: Node, path: str, tree: SourceTree, findings: Findings) -> DeclaredProvider:
+    """Read a Provider document that lies at `path`."""
+    _, spec, name, _ = open_document(node, "Provider", findings)
+    expected = path.removeprefix(f"{FOLDER}/").removesuffix(f"/{DECLARATION}")
+    is_broken = bool(name) and name != expected
+    if is_broken:
+        hint = "the folder has the provider's name"
+        message = f"the provider `{name}` is declared in {path}, not in {FOLDER}/{name}/{DECLARATION}"
+        findings.add("C109", message, node.place, hint=hint)
+    protocol = spec.integer("protocol", PROTOCOL)
+    if protocol != PROTOCOL:
+        place = spec.node.entries["protocol"].place
+        findings.add("C105", f"provider {name}: `protocol` is {protocol}, this version speaks {PROTOCOL}", place)
+    executable = _read_executable(spec, path, tree, findings)
+    attributes = {key: _read_attribute(key, item, findings) for key, item in spec.table("attributes").items()}
+    spec.finish()
+    if is_broken:
+        return DeclaredProvider(expected, "", protocol, attributes, node.place)  # known, so that nothing follows from the mistake
+    return DeclaredProvider(name, executable, protocol, attributes, node.place)
+
+
+def _read_executable(spec: MapReader, path: str, tree: SourceTree, findings: Findings) -> str:
+    node = spec.require("executable", "the program's file name")
+    if node is None or not isinstance(node.value, str):
+        return ""
+    folder = path.rpartition("/")[0]
+    found = f"{folder}/{node.value}"
+    if not node.value or "/" in node.value or node.value in (".", ".."):
+        findings.add("C305", f"{node.value[:80]!r} is not a file of {folder}/", node.place, width=node.width)
+        return ""
+    try:
+        kind = tree.kind(found)
+    except KeyError:
+        findings.add("C301", f"{found} is missing", node.place, width=node.width)
+        return ""
+    if kind not in ("file", "executable"):
+        findings.add("C610", f"{found} is a {kind}, expected a file", node.place, width=node.width)
+        return ""
+    return found
+
+
+def _read_attribute(name: str, node: Node, findings: Findings) -> Attribute:
+    reader = MapReader(node, f"attribute {name[:60]}", findings)
+    if not VALUE_NAME.match(name):
+        findings.add(
+            "C109", f"{name[:60]!r} is not a valid name of a value", node.place, hint="lower-case letters, digits and `_`"
+        )
+    found = Attribute(
+        reader.choice("type", VALUE_TYPES, "text"),
+        reader.text("doc"),
+        reader.texts("choices"),
+        reader.integer("minimum", 0) if reader.get("minimum") is not None else None,
+        reader.integer("maximum", 0) if reader.get("maximum") is not None else None,
+        reader.flag("required", default=False),
+    )
+    reader.finish()
+    if (found.type == "choice") != bool(found.choices):
+        findings.add("C105", f"attribute {name[:60]}: `choices` belongs to the type `choice`, which needs it", node.place)
+    return found

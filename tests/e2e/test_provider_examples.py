@@ -1,0 +1,91 @@
+"""The examples of external providers against the real programs: Redis, and a PostgreSQL server of their own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import call
+from tests.support.service import wait_for
+
+EXAMPLES = Path(__file__).parents[2] / "examples/providers/providers"
+SERVER = "postgres"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def judge(folder: Path) -> list[str]:
+    called = call("provider", "test", folder, "--format", "json")
+    assert called.status in (0, 4), called.err
+    return [f"{item['case']}: {item['law']}: {item['reason']}" for item in called.json["verdicts"] if not item["holds"]]
+
+
+def copy(name: str, folder: Path, replaced: dict[str, str]) -> Path:
+    target = folder / name
+    shutil.copytree(EXAMPLES / name, target)
+    for path in target.iterdir():
+        text = path.read_text()
+        for old, new in replaced.items():
+            text = text.replace(old, new)
+        path.write_text(text)
+    return target
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[int]:
+    port = free_port()
+    argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as running:
+        ping = ["redis-cli", "-p", str(port), "ping"]
+        wait_for(lambda: b"PONG" in subprocess.run(ping, capture_output=True, check=False, timeout=10).stdout)
+        yield port
+        running.terminate()
+
+
+def test_redis_parameters_obey_every_law(redis: int, tmp_path: Path) -> None:
+    assert judge(copy("redis-config", tmp_path / "copy", {"6379": str(redis)})) == []
+
+
+def test_a_redis_that_is_not_there_has_no_parameters_and_its_refusal_is_told(tmp_path: Path) -> None:
+    broken = judge(copy("redis-config", tmp_path / "copy", {"6379": str(free_port())}))
+    assert any("Could not connect" in item for item in broken)
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    if os.geteuid() != 0:
+        pytest.skip("only root may start a server as another user")
+    binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    account = pwd.getpwnam(SERVER)
+    folder = Path(subprocess.run(["mktemp", "-d"], capture_output=True, text=True, check=True, timeout=10).stdout.strip())
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    folder.chmod(0o755)
+    port = free_port()
+    as_server = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": [], "cwd": "/", "timeout": 120}
+    control = [str(binaries / "pg_ctl"), "-D", str(folder / "data"), "-w", "-l", str(folder / "log")]
+    options = f"-k {folder} -p {port} -c listen_addresses= -c fsync=off"
+    initdb = [str(binaries / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"]
+    subprocess.run(initdb, check=True, capture_output=True, **as_server)  # type: ignore[call-overload]
+    subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, **as_server)  # type: ignore[call-overload]
+    try:
+        yield str(folder), port
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, **as_server)  # type: ignore[call-overload]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.postgres
+def test_postgresql_roles_obey_every_law(postgres: tuple[str, int], tmp_path: Path) -> None:
+    folder, port = postgres
+    assert judge(copy("postgres-role", tmp_path / "copy", {"/var/run/postgresql": folder, "5432": str(port)})) == []

@@ -71,15 +71,17 @@ class Init:
     packages: tuple[str, ...] = ()
 
 
-# Says `N 2` once the scripts of the runlevel have ended.
-ASK_AT_REST = ("sh", "-c", "pgrep -x 'rc|startpar|openrc' >/dev/null || runlevel")
+# The runlevel, once its scripts have ended.
+ASK_AT_REST = "pgrep -x 'rc|startpar|openrc' >/dev/null || "
 SCRIPTS = ("insserv", "startpar", "initscripts")
 INITS = {
     "systemd": Init("--boot", "payload/init.scope", ("systemctl", "is-system-running"), ("running", "degraded")),
-    "sysvinit": Init(ask=ASK_AT_REST, answers=("N 2",), packages=(*SCRIPTS, "sysv-rc", "sysvinit-core")),
+    "sysvinit": Init(
+        ask=("sh", "-c", ASK_AT_REST + "runlevel"), answers=("N 2",), packages=(*SCRIPTS, "sysv-rc", "sysvinit-core")
+    ),
     "openrc": Init(
-        ask=("rc-status", "--runlevel"),
-        answers=("N 2",),
+        ask=("sh", "-c", ASK_AT_REST + "rc-status --runlevel"),
+        answers=("default",),
         packages=(*SCRIPTS, "libeinfo1", "librc1", "openrc", "sysvinit-core"),
     ),
     "runit": Init(

@@ -1,9 +1,9 @@
 """Keys that may log in as a user: lines of the user's authorized_keys file, which is kept private.
 
 The name is the user's. The file is `.ssh/authorized_keys` in /root or /home/NAME; `path` names another. Each declared key is one line,
-known by its type and data: options and comment become as declared. Other keys stay, or with `exclusive` go. The file has mode 0600 and
-belongs to the user, and so does its folder when it is made (0700). Links are never followed, and of a file that is not the user's own
-nothing is taken over.
+known by its type and data: options and comment become as declared. Other keys stay, or with `exclusive` go; then no other resource may
+edit the file. It has mode 0600 and belongs to the user, and so does its folder when it is made (0700). Links are never followed, and
+of a file that is not the user's own nothing is taken over.
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ class SshAuthorizedKeyProvider(EditProvider[SshAuthorizedKeySpec]):
         return replace(found, implied=implied)
 
     def relate(self, spec: SshAuthorizedKeySpec) -> Relations:
-        """Also after the user."""
+        """Also after the user; an exclusive file is owned, so nobody else may edit it."""
         found = super().relate(spec)
+        if spec.exclusive:
+            found = replace(found, owns=found.edits, edits=())
         return replace(found, wants=(*found.wants, f"user:{spec.name}"))
 
 

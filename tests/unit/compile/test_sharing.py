@@ -217,6 +217,16 @@ def test_the_quick_check_and_the_full_one_agree(tmp_path: Path) -> None:
         ("    - {directory: /d}\n", "    - {file: /d/f, needs: [directory:/d]}\n", ""),
         ("    - {file: /a}\n", "    - {line: x, path: /a, text: k}\n", "C203"),
         ("    - {line: x, path: /a, text: k}\n", "    - {file: /a}\n", "C203"),
+        (
+            "    - {ssh_authorized_key: root, keys: [k], exclusive: true}\n",
+            "    - {line: x, path: /root/.ssh/authorized_keys, text: k}\n",
+            "",  # without a key it is a mistake that the plan refuses
+        ),
+        (
+            f"    - {{ssh_authorized_key: root, keys: ['ssh-rsa AAAA{'a' * 40}'], exclusive: true}}\n",
+            "    - {line: x, path: /root/.ssh/authorized_keys, text: k}\n",
+            "C203",
+        ),
         ("    - {line: x, path: /a, text: k}\n", "    - {block: x, path: /a, text: k}\n", ""),
     ]
     for number, (first, second, code) in enumerate(rows):

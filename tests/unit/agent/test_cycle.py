@@ -656,3 +656,19 @@ def test_a_machine_under_its_lock_by_an_operator_is_held_and_said(rig: Rig) -> N
     assert (cycle.status, cycle.report.result) == (3, "held")
     assert "20261124T150000Z-abcdef" in cycle.report.reason
     assert rig.cycle().status == 0
+
+
+def test_a_release_whose_module_reverts_is_put_back_as_a_whole_and_tried_again_later(rig: Rig) -> None:
+    failing = Resource("file", "/etc/other", {"content": "x", "validate": ["false"]}, on_failure="revert")
+    rig.release(NEWER, failing)
+    cycle = rig.cycle()
+    assert (cycle.status, cycle.report.result, rig.read("/etc/motd")) == (5, "reverted", "hello\n")
+    assert {item.address: item.result for item in cycle.report.changes} == {
+        "file:/etc/motd": "reverted",
+        "file:/etc/other": "failed",
+    }
+    assert rig.memory.failure is not None
+    assert rig.memory.good != rig.memory.seen
+    again = rig.cycle()
+    assert again.stop is not None
+    assert again.stop.code == "E280"

@@ -8,6 +8,7 @@ import pytest
 
 from gitops.errors import UsageError
 from gitops.executor import state as state_module
+from gitops.executor.prune import add_pruned
 from gitops.executor.state import StateFolder
 from gitops.model.report import Report
 from gitops.model.resource import Resource
@@ -189,3 +190,9 @@ def test_the_run_that_is_put_back_is_not_dropped_for_its_size(machine: Rooted, m
     report = machine.apply(file("/x", "y"), failing("/y", "revert"))
     assert report.result == "reverted"
     assert (machine.root / "x").read_text() == "x" * 50_000
+
+
+def test_a_kind_that_cannot_be_absent_is_not_pruned(machine: Rooted) -> None:
+    service = Resource("service", "nginx", {"state": "running"})
+    with pytest.raises(UsageError, match="cannot be removed"):
+        add_pruned(machine.request("plan", prune=(service.address,)), {service.address: service})

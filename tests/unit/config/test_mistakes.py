@@ -130,7 +130,7 @@ ROWS = [
     ("source missing", host("  resources:\n    - file: /a\n      source: no\n"), "C301", (WEB, 7, 15), ["files/no is missing"]),
     ("template syntax", template("a\n{% if %}\n"), "C302", (SITE, 2, 1), ["template syntax"]),
     ("undefined name in a template", template("a\nb {{ params.prt }}\n"), "C303", (SITE, 2, 1), ["prt"]),
-    ("undefined root in a template", template("{{ port }}"), "C303", (SITE, 1, 1), ["'port' is undefined", "vars, params, host and secret"]),
+    ("undefined root in a template", template("{{ port }}"), "C303", (SITE, 1, 1), ["'port' is undefined", "vars, params, host, secret and hosts()"]),
     ("undefined inside a loop", template("\n{% for x in [1] %}\n{{ x.y }}\n{% endfor %}"), "C303", (SITE, 3, 1), ["y"]),
     ("escape from the sandbox", template("\n\n{{ ''.__class__.__mro__ }}"), "C304", (SITE, 3, 1), ["not allowed"]),
     ("include of another file", template("{% include 'x' %}"), "C304", (SITE, 1, 1), ["not allowed"]),

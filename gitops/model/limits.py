@@ -33,6 +33,11 @@ class Limits:
     command_output: int = 64 * 1024
     command_seconds: int = 300
     lock_seconds: int = 60
+    banner_bytes: int = 64 * 1024
+    push_bytes: int = 256 * MIB
+    connect_seconds: int = 30
+    hello_seconds: int = 120
+    push_seconds: int = 6 * 3600
     webhook_bytes: int = 25 * MIB
     report_bytes: int = 8 * MIB
     comment_bytes: int = 60_000

@@ -59,11 +59,21 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
         names = [name for name in names if name in chosen]
     plans = [planning.plan_one(name) for name in names]
     planning.check_only()
+    ages = {name: item.at for name, item in inputs.observations.items()}
+    return _join(subject, plans, ages, hosts=len(set(inputs.desired.hosts) & set(names)))
+
+
+def join_plans(subject: PlanSubject, plans: Sequence[HostPlan]) -> FleetPlan:
+    """Join what hosts have planned themselves, as they are now, into one plan."""
+    ages = {plan.host: plan.observed for plan in plans if plan.observed is not None}
+    return _join(subject, plans, ages, hosts=len(plans))
+
+
+def _join(subject: PlanSubject, plans: Sequence[HostPlan], ages: Mapping[str, datetime], *, hosts: int) -> FleetPlan:
     scope = Scope({plan.host: plan.scope for plan in plans if not plan.scope.is_empty})
-    groups = fold_groups(plans)
     return FleetPlan(
         subject=subject,
-        groups=groups,
+        groups=fold_groups(plans),
         scope=scope,
         change_digest=digest_change(
             scope,
@@ -71,9 +81,9 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
             environment=subject.environment,
             pull=subject.pull,
         ),
-        ages=_find_ages(plans, inputs.observations),
+        ages=_find_ages(plans, ages),
         unchanged=sum(plan.unchanged for plan in plans),
-        hosts=len(set(inputs.desired.hosts) & set(names)),
+        hosts=hosts,
         reported=fold_reported(plans),
     )
 
@@ -151,9 +161,9 @@ def _reader(released: Graphs, desired: Graphs) -> ReadBlob:
     return read
 
 
-def _find_ages(plans: Sequence[HostPlan], observations: Mapping[str, Observation]) -> Dict[str, Optional[datetime]]:
+def _find_ages(plans: Sequence[HostPlan], ages: Mapping[str, datetime]) -> Dict[str, Optional[datetime]]:
     affected = [plan.host for plan in plans if plan.changes or plan.unmanaged or plan.reported or not plan.scope.is_empty]
-    return {host: observations[host].at if host in observations else None for host in affected}
+    return {host: ages.get(host) for host in affected}
 
 
 def _group_key(group: ChangeGroup) -> Tuple[Tuple[int, int], int, Tuple[str, ...]]:

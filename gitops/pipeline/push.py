@@ -142,7 +142,7 @@ def visit_hosts(
 
 def _visit(host: str, visit: Callable[[str], Found], answers: SimpleQueue[Ended[Found]]) -> None:
     """Visit one host and answer whatever happens; what nobody foresaw is a bug, shown by its traceback, and not of the other hosts."""
-    ended = Ended[Found](host, error=BugError(f"the visit to {host} broke off", code="B032"))
+    ended: Ended[Found] = Ended(host, error=BugError(f"the visit to {host} broke off", code="B032"))
     try:
         ended = Ended(host, visit(host))
     except TrueupError as error:

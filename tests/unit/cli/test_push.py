@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def pushed(tmp_path: Path, fleet: Fleet) -> Pushed:
+    for alias in ALIASES:
+        shutil.rmtree(fleet.home(alias) / "state", ignore_errors=True)
     return Pushed(tmp_path, fleet)
 
 

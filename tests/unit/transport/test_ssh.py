@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -369,4 +369,16 @@ def test_a_run_killed_in_the_middle_is_told_and_the_next_one_finishes_it(fleet: 
         [],
         [],
     )
-    assert signal.SIGKILL == 9
+
+
+def test_one_connection_is_shared_and_stays_for_the_next_run(fleet: Fleet, tmp_path: Path) -> None:
+    sockets = Path(tempfile.mkdtemp(prefix="s-", dir="/tmp"))
+    ssh = fleet.ssh(sockets=sockets)
+    try:
+        for _ in range(2):
+            push(Rooted(tmp_path).request("runs"), ssh)
+        assert len([path for path in sockets.iterdir() if path.is_socket()]) == 1
+    finally:
+        leave = ["ssh", "-F", str(fleet.config), "-S", f"{sockets}/%C", "-O", "exit", "web-1"]
+        subprocess.run(leave, check=True, capture_output=True, timeout=30)
+        sockets.rmdir()

@@ -51,6 +51,7 @@ PASSED_ON = (
 )
 ERROR_BYTES = 8192
 SOCKET_BYTES = 104 - 40 - 20
+LEAVE_SECONDS = 2
 UNREACHABLE, NOT_FOUND = 255, 127
 KILLED_HINT = "the next run cleans up and goes on"
 FIXED = (
@@ -190,8 +191,11 @@ class _Talk:
     def __enter__(self) -> _Talk:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._timer.cancel()
+        if kind is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it has said its last word; give it the time to leave by itself
+                self._process.wait(LEAVE_SECONDS)
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):

@@ -23,6 +23,7 @@ def test_a_request_is_answered_as_over_ssh(tmp_path: Path) -> None:
     size = len(Path(bootstrap.__file__).read_bytes())
     program = tmp_path / "ssh"
     setup = f"#!/bin/sh\ncd {ROOT} && export XDG_CACHE_HOME={tmp_path}/cache GITOPS_STATE_DIR={tmp_path}/s\n"
+    setup += "".join(f"export {name}='{value}'\n" for name, value in os.environ.items() if name.startswith("COVERAGE_"))
     program.write_text(f'{setup}exec {sys.executable} -c "{PROGRAM}" {size}\n')
     program.chmod(0o755)
     machine = Rooted(tmp_path)
@@ -55,7 +56,7 @@ def test_a_folder_of_somebody_else_or_a_link_is_refused(tmp_path: Path) -> None:
     for base, name in ((tmp_path, "executor"), (tmp_path / "file", "x")):
         with pytest.raises(SystemExit, match="gitops: "):
             bootstrap.own_folder(str(base), name)
-    assert os.stat(bootstrap.own_folder(str(tmp_path), "real")).st_mode & 0o777 == 0o700
+    assert Path(bootstrap.own_folder(str(tmp_path), "real")).stat().st_mode & 0o777 == 0o700
 
 
 def test_what_arrives_damaged_is_not_kept_and_a_wrong_folder_is_moved_aside(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Push 20 files to N hosts over SSH, beside the floor: the same connections, a bare Python there, the same file work and nothing else.
 
-Run it as `python benchmarks/push.py` (Debian package openssh-server). All hosts are ports of one sshd on loopback, so one machine does
+Run it as `python benchmarks/push.py` (Debian package openssh-server). All hosts are ports of sshd on loopback, so one machine does
 both ends and the ratios are what counts. First: the files are made (the executor is there already, as after any earlier run); again:
 nothing has to be done. Both sides use as many connections at a time, and shared ones that are open already.
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from gitops.transport.ssh import Ssh
 
 SSHD = "/usr/sbin/sshd"
+MOST_PORTS = 16  # of one sshd
 CONFIG = """\
 HostKey {folder}/host_key
 PidFile none
@@ -80,22 +81,27 @@ def serve_ssh(folder: Path, *aliases: str, path: str = "", noise: str = "") -> I
     fleet = Fleet(folder, dict(zip(aliases, _free_ports(len(aliases)), strict=True)))
     _write_configs(fleet, path=path, noise=noise)
     with (folder / "sshd.log").open("wb") as log:
-        running = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stdout=log, stderr=log)
+        configs = sorted(folder.glob("sshd_config-*"))
+        running = [subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stdout=log, stderr=log) for config in configs]
     try:
-        for port in fleet.ports.values():
-            _await_port(port, running)
+        for number, port in enumerate(fleet.ports.values()):
+            _await_port(port, running[number // MOST_PORTS])
         yield fleet
     finally:
-        running.terminate()
-        running.wait(30)
+        for item in running:
+            item.terminate()
+            item.wait(30)
 
 
 def _write_configs(fleet: Fleet, *, path: str, noise: str) -> None:
     key = (fleet.folder / "host_key.pub").read_text().split()[:2]
-    server, client = [CONFIG.format(folder=fleet.folder)], [CLIENT.format(folder=fleet.folder)]
-    server += [f"ListenAddress 127.0.0.1:{port}\n" for port in fleet.ports.values()]
+    client = [CLIENT.format(folder=fleet.folder)]
     known: list[str] = []
-    for alias, port in fleet.ports.items():
+    ports = list(fleet.ports.values())
+    parts = [ports[start : start + MOST_PORTS] for start in range(0, len(ports), MOST_PORTS)]
+    servers = [[CONFIG.format(folder=fleet.folder), *(f"ListenAddress 127.0.0.1:{port}\n" for port in part)] for part in parts]
+    for number, (alias, port) in enumerate(fleet.ports.items()):
+        server = servers[number // MOST_PORTS]
         home = fleet.home(alias)
         home.mkdir(parents=True)
         search = f'"PATH={path}"' if path else ""
@@ -106,7 +112,8 @@ def _write_configs(fleet: Fleet, *, path: str, noise: str) -> None:
             server.append(f"  ForceCommand {noise}\n")
         client.append(f"Host {alias}\n  Port {port}\n  HostKeyAlias {alias}\n")
         known.append(f"{alias} {' '.join(key)}\n")
-    (fleet.folder / "sshd_config").write_text("".join(server))
+    for number, lines in enumerate(servers):
+        (fleet.folder / f"sshd_config-{number:03}").write_text("".join(lines))
     fleet.config.write_text("".join(reversed(client)))
     (fleet.folder / "known_hosts").write_text("".join(known))
 

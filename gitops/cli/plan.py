@@ -6,11 +6,13 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from gitops.cli.baseline import find_baseline
 from gitops.cli.output import format_option, print_json, print_message, wants_colour, write_new
+from gitops.cli.progress import describe_end
 from gitops.cli.project import (
     Opened,
     cache_folder,
@@ -20,11 +22,14 @@ from gitops.cli.project import (
     open_project,
     prune_option,
     read_observations,
+    remote_root_text,
     root_option,
     root_text,
     select_hosts,
+    ssh_options,
     state_folder,
 )
+from gitops.cli.push import Wanted, open_push, plan_hosts, print_plan
 from gitops.errors import UsageError
 from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, digest_bytes, encode_canonical
@@ -59,7 +64,8 @@ class _Asked:
 @click.option("--local", "is_local", is_flag=True, help="Observe this machine now.")
 @click.option("--live", "is_live", is_flag=True, help="Observe the hosts now, over their connection.")
 @prune_option
-@click.option("--guards", is_flag=True, help="With --local: run `unless` and `onlyif`.")
+@click.option("--guards", is_flag=True, help="With --local or --live: run `unless` and `onlyif`.")
+@ssh_options
 @root_option
 @format_option
 @click.pass_obj
@@ -79,23 +85,30 @@ def command(
     root: Path | None,
     state: Path | None,
     format_name: str,
+    **reach: Any,
 ) -> int:
-    """Show what would change. Exit 0: nothing, 2: changes, 4: an item is refused (with --local)."""
-    if is_live:
-        raise UsageError(
-            "planning live over SSH is not there yet", code="U060", hint="use --local on the machine, or --observations FILE"
-        )
+    """Show what would change. Exit 0: nothing, 2: changes, 4: an item is refused, 7: a host was not reached (--local, --live)."""
     asked = _Asked(hosts, tuple(parse_address(item) for item in only), out, format_name)
     if out is not None and out.exists():
         raise UsageError(f"{out} exists", code="U043", hint="name a new file")
+    if (is_local or is_live) and (base or observations is not None):
+        raise UsageError("--local and --live observe now: they take no --base or --observations", code="U061")
+    if is_live:
+        if prune:
+            raise UsageError("--prune needs --local", code="U061")
+        if is_local or environment or not hosts:
+            raise UsageError("--live needs --host SEL, and neither --local nor --env", code="U061")
+        where = (remote_root_text(root), remote_root_text(state))
+        wanted = Wanted(hosts, format_name, asked.only, root=where[0], state=where[1], guards=guards, **reach)
+        return _plan_live(open_project(directory, rev), wanted, out)
     if is_local:
-        if base or observations is not None:
-            raise UsageError("--local observes now: it takes no --base or --observations", code="U061")
         pruned = tuple(parse_address(item) for item in prune)
         run = LocalRun(root_text(root), state_folder(state), cache_folder(), environment_variables(), pruned)
         return _plan_local(open_project(directory, rev), asked, run=run, environment=environment, guards=guards)
-    if guards or prune or root is not None or state is not None:
-        raise UsageError("--guards, --prune, --root and --state need --local", code="U061")
+    if guards or root is not None or state is not None:
+        raise UsageError("--guards, --root and --state need --local or --live", code="U061")
+    if prune:
+        raise UsageError("--prune needs --local", code="U061")
     seen = read_observations(observations) if observations is not None else {}
     opened = open_project(directory, rev)
     return _plan_fleet(directory, opened, asked, base=base, environment=environment, seen=seen)
@@ -141,6 +154,18 @@ def _plan_local(opened: Opened, asked: _Asked, *, run: LocalRun, environment: st
     if plan.is_refused:
         return REFUSED
     return CHANGES if plan.changes else 0
+
+
+def _plan_live(opened: Opened, wanted: Wanted, out: Path | None) -> int:
+    planned = plan_hosts(opened, open_push(opened, wanted), wanted)
+    if planned.errors and out is not None:
+        print_message(f"{out} was not written, since not every host could be planned.")
+    elif out is not None:
+        _write(out, planned.fleet.to_bytes())
+    print_plan(planned.fleet, wanted.format_name)
+    for item in planned.errors if wanted.format_name == "json" else ():
+        print_message(f"{item.host}  {describe_end(item)}")
+    return planned.status
 
 
 def _write(out: Path | None, data: bytes) -> None:

@@ -145,12 +145,8 @@ prune_option = click.option(
 
 def root_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --root and --state to a verb."""
-    function = click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Folder of runs and ledger.")(
-        function
-    )
-    return click.option("--root", type=click.Path(path_type=Path, file_okay=False, exists=True), help="Put files below DIR.")(
-        function
-    )
+    function = click.option("--state", type=click.Path(path_type=Path), help="Folder of runs and ledger.")(function)
+    return click.option("--root", type=click.Path(path_type=Path), help="Put files below DIR.")(function)
 
 
 def root_text(root: Path | None) -> str:
@@ -159,4 +155,32 @@ def root_text(root: Path | None) -> str:
         return ""
     if root.resolve() == Path("/"):
         raise ConfigError("--root / is this machine itself; leave --root out", code="U041")
+    if not root.is_dir():
+        raise UsageError(f"--root: {root} is not a folder", code="U021")
     return str(root.resolve())
+
+
+def remote_root_text(root: Path | None) -> str:
+    """Give a folder on another machine: absolute and normalised as written, or an empty text; `/` itself is refused."""
+    if root is None:
+        return ""
+    text = str(root)
+    if not text.startswith("/") or text == "/" or ".." in root.parts:
+        raise UsageError(f"not a folder on the hosts: got {text[:80]!r}, expected an absolute path without `..`", code="U041")
+    return text
+
+
+def ssh_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what pushing over SSH takes."""
+    options = (
+        click.option(
+            "--parallel", type=click.IntRange(1, 500), default=20, show_default=True, metavar="N", help="Hosts at the same time."
+        ),
+        click.option(
+            "--become", type=click.Choice(("sudo", "doas")), default=None, help="Become root there, without a password."
+        ),
+        click.option("--ssh-config", type=click.Path(path_type=Path, exists=True), help="Instead of your own ssh_config."),
+    )
+    for option in options:
+        function = option(function)
+    return function

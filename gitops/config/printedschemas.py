@@ -14,6 +14,7 @@ from gitops.config.storedschemas import (
     FLAG,
     HOST_PLAN,
     OBJECT,
+    PLAN,
     REPORT,
     RESOURCE,
     SERIAL,
@@ -41,6 +42,7 @@ RUN = closed(
     {"run": TEXT, "host": TEXT, "result": choice(*RESULTS), "started": TIME, "finished": {"anyOf": [TIME, {"const": ""}]}}
 )
 ERROR = closed({"code": TEXT, "message": TEXT, "hint": TEXT})
+HOST_ERROR = closed({"host": TEXT, "code": TEXT, "message": TEXT, "hint": TEXT, "exit": COUNT})
 RELEASE = closed({"serial": SERIAL, "digest": DIGEST, "commit": TEXT, "issued": TIME, "expires": TIME, "lists_this_host": FLAG})
 
 PRINTED: Mapping[str, Schema] = {
@@ -95,6 +97,9 @@ PRINTED: Mapping[str, Schema] = {
         },
     ),
     "applied": document("gitops/applied/v1", {"plan": HOST_PLAN, "reports": many(REPORT)}),
+    "pushed": document(
+        "gitops/pushed/v1", {"plan": PLAN, "reports": many(REPORT), "errors": many(HOST_ERROR), "not_begun": many(TEXT)}
+    ),
     "runs": document("gitops/runs/v1", {"runs": many(RUN)}),
     "undo": document(
         "gitops/undo/v1",

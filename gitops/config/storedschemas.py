@@ -122,6 +122,20 @@ DIAGNOSTIC = closed(
     {"code": TEXT, "severity": choice(*SEVERITIES), "file": TEXT, "line": COUNT, "column": COUNT, "message": TEXT, "hint": TEXT},
     {"notes": many(TEXT), "related": many(PLACE)},
 )
+PLAN = document(
+    PLAN_SCHEMA,
+    {
+        "subject": SUBJECT,
+        "change_digest": DIGEST,
+        "summary": table(COUNT),
+        "groups": many(GROUP),
+        "scope": SCOPE,
+        "observed": table(maybe(TIME)),
+        "unchanged": COUNT,
+        "hosts": COUNT,
+    },
+    {"reported": many(GROUP), "content_digest": DIGEST},
+)
 HOST_PLAN = document(
     HOST_PLAN_SCHEMA,
     {
@@ -224,20 +238,7 @@ STORED: Mapping[str, Schema] = {
             "extensions": OBJECT,
         },
     ),
-    "plan": document(
-        PLAN_SCHEMA,
-        {
-            "subject": SUBJECT,
-            "change_digest": DIGEST,
-            "summary": table(COUNT),
-            "groups": many(GROUP),
-            "scope": SCOPE,
-            "observed": table(maybe(TIME)),
-            "unchanged": COUNT,
-            "hosts": COUNT,
-        },
-        {"reported": many(GROUP), "content_digest": DIGEST},
-    ),
+    "plan": PLAN,
     "host-plan": HOST_PLAN,
     "observation": OBSERVATION,
     "report": REPORT,

@@ -6,6 +6,8 @@ import gc
 import json
 import signal
 import sys
+from dataclasses import replace
+from typing import Optional
 
 from gitops.errors import BugError, HostError, TrueupError, UsageError
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback, run_runs
@@ -24,14 +26,22 @@ OPERATIONS = {
 
 
 def main() -> int:
-    """Do one request; every ending is an event."""
+    """Do the request on standard input."""
+    return serve(None)
+
+
+def serve(data: Optional[bytes], *, state: str = "", blobs: str = "") -> int:
+    """Do one request (None: read it from standard input); every ending is an event. `state` and `blobs` are this machine's own
+    folders, for who asks from afar and does not know them: a request that names a state keeps it.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
     gc.disable()  # one request, then the end: collecting costs a tenth of the time and frees nothing
     try:
-        data = sys.stdin.buffer.read(DEFAULTS.request_bytes + 1)
-        if len(data) > DEFAULTS.request_bytes:
+        given = sys.stdin.buffer.read(DEFAULTS.request_bytes + 1) if data is None else data
+        if len(given) > DEFAULTS.request_bytes:
             raise UsageError(f"the request is larger than {DEFAULTS.request_bytes} bytes", code="U050")
-        request = Request.from_json(decode_json(data))
+        request = Request.from_json(decode_json(given))
+        request = replace(request, state=request.state or state, blobs=request.blobs or blobs)
         return OPERATIONS[request.operation](request, emit)
     except TrueupError as error:
         emit_error(error)

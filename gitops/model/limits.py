@@ -41,6 +41,11 @@ class Limits:
     provider_text: int = 4096
     lock_seconds: int = 60
     journal_bytes: int = 1024 * MIB
+    banner_bytes: int = 64 * 1024
+    push_bytes: int = 256 * MIB
+    connect_seconds: int = 30
+    hello_seconds: int = 120
+    push_seconds: int = 6 * 3600
     webhook_bytes: int = 25 * MIB
     report_bytes: int = 8 * MIB
     comment_bytes: int = 60_000

@@ -7,7 +7,6 @@ see and its change digest. Identical changes on many hosts become one group. Pur
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import BugError, MalformedError
@@ -69,11 +68,19 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
         names = [name for name in names if name in chosen]
     plans = [planning.plan_one(name) for name in names]
     planning.check_only()
+    return _join(subject, plans, hosts=len(set(inputs.desired.hosts) & set(names)))
+
+
+def join_plans(subject: PlanSubject, plans: Sequence[HostPlan]) -> FleetPlan:
+    """Join what hosts have planned themselves, as they are now, into one plan."""
+    return _join(subject, plans, hosts=len(plans))
+
+
+def _join(subject: PlanSubject, plans: Sequence[HostPlan], *, hosts: int) -> FleetPlan:
     scope = Scope({plan.host: plan.scope for plan in plans if not plan.scope.is_empty})
-    groups = fold_groups(plans)
     return FleetPlan(
         subject=subject,
-        groups=groups,
+        groups=fold_groups(plans),
         scope=scope,
         change_digest=digest_change(
             scope,
@@ -81,9 +88,9 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
             environment=subject.environment,
             pull=subject.pull,
         ),
-        ages=_find_ages(plans),
+        ages={plan.host: plan.observed for plan in plans if _is_affected(plan)},
         unchanged=sum(plan.unchanged for plan in plans),
-        hosts=len(set(inputs.desired.hosts) & set(names)),
+        hosts=hosts,
         reported=fold_reported(plans),
     )
 
@@ -185,9 +192,8 @@ def _reader(released: Graphs, desired: Graphs) -> ReadBlob:
     return read
 
 
-def _find_ages(plans: Sequence[HostPlan]) -> Dict[str, Optional[datetime]]:
-    affected = [plan for plan in plans if plan.changes or plan.unmanaged or plan.reported or not plan.scope.is_empty]
-    return {plan.host: plan.observed for plan in affected}
+def _is_affected(plan: HostPlan) -> bool:
+    return bool(plan.changes or plan.unmanaged or plan.reported) or not plan.scope.is_empty
 
 
 def _group_key(group: ChangeGroup) -> Tuple[Tuple[int, int], int, Tuple[str, ...]]:

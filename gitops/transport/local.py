@@ -76,7 +76,7 @@ def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python
     finally:
         process.stdout.close()
         status = process.wait()
-    _raise_error(events, status)
+    raise_error(events, status)
     return Executed(status, tuple(events))
 
 
@@ -169,7 +169,8 @@ def _is_whole(folder: Path, members: dict[str, bytes]) -> bool:
         return False
 
 
-def _raise_error(events: list[Event], status: int) -> None:
+def raise_error(events: list[Event], status: int) -> None:
+    """Raise what the executor reported as an error; one that said nothing is an error too."""
     for event in events:
         if event.event == "error":
             fields = Fields(event.body, "executor error")

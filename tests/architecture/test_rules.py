@@ -24,7 +24,12 @@ MAY_RUN_PROCESSES = (
 )
 MAY_READ_ENVIRONMENT = ("gitops/cli/", "agent/settings.py", "webhooks/settings.py")
 # What these take from the environment is passed on to a child, or is the machine's own business.
-PASSES_ENVIRONMENT_ON = ("gitops/source/git.py", "gitops/transport/local.py", "gitops/executor/host.py")
+PASSES_ENVIRONMENT_ON = (
+    "gitops/source/git.py",
+    "gitops/transport/local.py",
+    "gitops/transport/bootstrap.py",
+    "gitops/executor/host.py",
+)
 MAY_CATCH_ALL = (
     "gitops/cli/__main__.py",
     "gitops/executor/__main__.py",

@@ -78,7 +78,7 @@ def test_a_dry_run_exits_as_plan_does_and_changes_nothing(here: Here) -> None:
 
 
 def test_what_cannot_be_reached_from_here_says_how_it_is_reached(here: Here) -> None:
-    for connection, words in (("ssh", "`connection: ssh`"), ("agent", "its own agent"), ("local", "this machine")):
+    for connection, words in (("agent", "its own agent"), ("local", "this machine")):
         here.declare("[]", connection)
         refused = here.call("apply", "--host", "web-1", "--yes")
         assert (refused.status, "U060" in refused.err, words in refused.err) == (1, True, True)

@@ -162,7 +162,10 @@ def test_out_writes_the_stored_form_once(project: Repository, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "status", "word"),
     [
-        (["--live", "--host", "web-1"], 1, "SSH"),
+        (["--live", "--host", "web-1"], 1, "its own agent"),
+        (["--live"], 1, "--host SEL"),
+        (["--live", "--host", "web-1", "--base", "HEAD"], 1, "--live"),
+        (["--live", "--host", "web-1", "--root", "x"], 1, "absolute path"),
         (["--only", "file:/nope"], 1, "no resource file:/nope"),
         (["--only", "nope"], 1, "not an address"),
         (["--host", "nobody"], 1, "no host matches"),

@@ -147,9 +147,8 @@ def apply_over_ssh(opened: Opened, wanted: Wanted, *, confirm: str) -> int:
         _print_result(planned, (), wanted)
         return planned.status
     check_covered(wanted.approved, planned.fleet.scope)
-    if planned.fleet.has_changes and not wanted.is_confirmed:
-        if not click.confirm(confirm):
-            raise UsageError("nothing was changed: you said no", code="U065")
+    if planned.fleet.has_changes and not wanted.is_confirmed and not click.confirm(confirm):
+        raise UsageError("nothing was changed: you said no", code="U065")
     ended = _apply_all(push, planned, wanted)
     _print_result(planned, ended, wanted)
     return worst_status([*_statuses(planned.errors), *_statuses(ended)])

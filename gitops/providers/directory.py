@@ -18,7 +18,7 @@ from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
-from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name
+from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name, type_of
 
 MAX_LISTED = 1000
 
@@ -57,7 +57,7 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     def diff(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
         """See DESIGN §6."""
-        found = state["type"]
+        found = type_of(state)
         if found == "absent":
             if spec.state == "absent":
                 return None

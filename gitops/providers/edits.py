@@ -19,7 +19,7 @@ from gitops.model.report import Outcome
 from gitops.model.textedit import LineEdit, count_line, put_line, take_line
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata
-from gitops.providers.steps import bound_parents, describe_failure, imply_parents
+from gitops.providers.steps import bound_parents, describe_failure, imply_parents, type_of
 
 S = TypeVar("S")
 
@@ -89,7 +89,7 @@ class EditProvider(Provider[S]):
                 texts[place.path] = _read(place.path, host)
             known, text = texts[place.path]
             state = {**known, "asked": place.asked}
-            if state["type"] == "file":
+            if type_of(state) == "file":
                 try:
                     state.update(self.look(spec, text))
                 except TrueupError as error:
@@ -99,7 +99,7 @@ class EditProvider(Provider[S]):
 
     def diff(self, spec: S, state: State) -> Optional[Difference]:
         """Compare the part; what is there in place of a file is refused."""
-        place, found = self.locate(spec), state["type"]
+        place, found = self.locate(spec), type_of(state)
         if place.mistake:
             return Difference("refused", reason=place.mistake)
         if state.get("asked") != place.asked:

@@ -20,7 +20,7 @@ from gitops.model.report import Outcome
 from gitops.model.secret import Text, text_to_json
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
-from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents
+from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, type_of
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class FileProvider(Provider[FileSpec]):
 
     def diff(self, spec: FileSpec, state: State) -> Optional[Difference]:
         """See DESIGN §6 for what is replaced and what is refused."""
-        found = state["type"]
+        found = type_of(state)
         if found in ("unsafe", "directory", "other"):
             if spec.state == "absent" and found == "directory":
                 return Difference("refused", reason="a directory is there; remove it with `directory:` and `state: absent`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterator, List, Mapping, Sequence, Tuple
 
-from gitops.errors import TrueupError
+from gitops.errors import MalformedError, TrueupError
 from gitops.model.observation import State
 from gitops.model.plan import FieldChange
 from gitops.model.report import Outcome
@@ -12,6 +12,17 @@ from gitops.model.resource import Resource
 from gitops.providers.base import Step
 
 PARENT_MODE = "0755"
+PATH_TYPES = ("absent", "file", "directory", "symlink", "other", "unsafe")
+
+
+def type_of(state: State) -> str:
+    """Give what was found at a path; raise MalformedError for a state that says nothing of the kind (a host may report anything)."""
+    found = state.get("type")
+    if found not in PATH_TYPES:
+        raise MalformedError("a state has no known `type`", code="M014")
+    return str(found)
+
+
 FIRST_PRINTABLE, DELETE = 0x20, 0x7F
 NO_FAILURES: Mapping[str, str] = {}
 

@@ -12,7 +12,7 @@ from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host
-from gitops.providers.steps import bound_parents, do_each, imply_parents
+from gitops.providers.steps import bound_parents, do_each, imply_parents, type_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SymlinkProvider(Provider[SymlinkSpec]):
 
     def diff(self, spec: SymlinkSpec, state: State) -> Optional[Difference]:
         """A file in its place is replaced; a directory is refused."""
-        found = state["type"]
+        found = type_of(state)
         if found in ("directory", "other", "unsafe"):
             reason = str(state.get("reason") or "a directory is there; remove it yourself or manage it as a directory")
             return Difference("refused", reason=reason)

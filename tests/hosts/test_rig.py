@@ -49,7 +49,8 @@ def left_by(pid: int) -> list[str]:
     name = f"{NAME}-{pid}"
     folders = list(Path(tempfile.gettempdir()).glob(f"{name}-*"))
     mounts = [mount for folder in folders for mount in list_mounts(folder)]
-    return [*map(str, folders), *mounts, *map(str, find_cgroup2().glob(f"{name}*"))]
+    groups = [*find_cgroup2().glob(f"{name}*"), *Path("/sys/fs/cgroup").glob(f"*/{name}*")]
+    return [*map(str, folders), *mounts, *map(str, groups)]
 
 
 def test_a_rig_that_is_interrupted_leaves_nothing() -> None:

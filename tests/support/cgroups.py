@@ -57,16 +57,28 @@ def end_all(group: Path) -> None:
         _kill(group)
         assert time.monotonic() < deadline, f"processes of {group.name} do not end: {list_processes(group)}"
         time.sleep(0.01)
-    for folder in reversed(list_groups(group)):
-        while True:
-            try:
-                folder.rmdir()
-                break
-            except FileNotFoundError:
-                break
-            except OSError:
-                assert time.monotonic() < deadline, f"cannot remove {folder}"
-                time.sleep(0.01)
+    for twin in (*_find_twins(group), group):
+        for folder in reversed(list_groups(twin)):
+            _remove(folder, deadline)
+
+
+def _find_twins(group: Path) -> list[Path]:
+    """Give the same group in the hierarchy of systemd's own, which nspawn fills where the layout is hybrid."""
+    mount = find_cgroup2()
+    twin = mount.parent / "systemd" / group.relative_to(mount) if group.is_relative_to(mount) else group
+    return [twin] if twin != group and twin.is_dir() else []
+
+
+def _remove(folder: Path, deadline: float) -> None:
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            assert time.monotonic() < deadline, f"cannot remove {folder}"
+            time.sleep(0.01)
 
 
 def _kill(group: Path) -> None:

@@ -91,4 +91,7 @@ def test_the_other_kinds_plan_with_the_tools_of_the_root(folder: Path) -> None:
         "service:ssh": ("refused", "exact"),
         "user:alice": ("create", "exact"),
     }
-    assert next(item.reason for item in planned.changes if item.action == "refused") == "systemd does not run this machine"
+    assert (
+        next(item.reason for item in planned.changes if item.action == "refused")
+        == "no systemd, OpenRC, runit or sysvinit runs this machine"
+    )

@@ -223,3 +223,18 @@ def test_a_host_that_reports_nonsense_counts_as_never_observed_and_stops_no_plan
     assert made.scope == unseen.scope
     assert made.to_bytes() == unseen.to_bytes()
     assert made.ages["liar"] is None
+
+
+def test_what_is_new_on_a_late_host_is_said_to_be_new() -> None:
+    seen = replace(observe({MOTD.address: ABSENT}), serial=1)
+    (change,) = make(graphs_of({"web-1": (MOTD,)}), graphs_of({"web-1": ()}), {"web-1": seen}, serial=2).groups[0].changes
+    assert (change.classification, change.is_behind) == ("initial", False)
+
+
+def test_a_late_host_is_no_smaller_risk_where_people_could_be_locked_out() -> None:
+    old, new = (
+        declare("line:root-login", {"path": "/etc/ssh/sshd_config", "text": f"PermitRootLogin {word}"}) for word in ("no", "yes")
+    )
+    seen = replace(observe({old.address: {**with_content(""), "asked": {"path": "/etc/ssh/sshd_config"}}}), serial=1)
+    plan = make(graphs_of({"web-1": (new,)}), graphs_of({"web-1": (old,)}), {"web-1": seen}, serial=2)
+    assert {change.risk for group in plan.groups for change in group.changes} == {"high"}

@@ -1,4 +1,4 @@
-"""The real machine: the only place on the machine side that runs programs; managed state is written through it alone.
+"""The real machine: managed state is written through it alone, programs are run through it (by `process` and `session`).
 
 Every path goes through the Tree; every write is journalled before it is made, through the Writer. Commands get a clean environment, no
 terminal, and a timeout that ends all they started; their output is bounded while it comes, and redacted before it is cut.
@@ -6,21 +6,17 @@ terminal, and a timeout that ends all they started; their output is bounded whil
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pwd
-import selectors
-import signal
-import subprocess
-import time
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import IO, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, cast
+from typing import Dict, FrozenSet, Mapping, Optional, Sequence, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
 from gitops.executor.journal import Entry, Journal, has_memory
+from gitops.executor.process import find_account, follow, start
 from gitops.executor.redact import Redactor, Tail
+from gitops.executor.session import ProgramSession, load_program, start_program
 from gitops.executor.tree import Tree, read_extended, read_parts
 from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes
@@ -31,10 +27,6 @@ from gitops.providers.steps import describe_failure, show_name
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 VALIDATOR_OUTPUT = 1000
-CHUNK = 1 << 16
-POLL_SECONDS = 0.1
-GRACE_SECONDS = 2.0
-CANCEL = b'{"id":0,"op":"cancel"}\n'
 NOT_KEPT = "sensitive content is not kept on disk"
 
 
@@ -170,12 +162,12 @@ class RealHost:
     ) -> Finished:
         """Run a program; raise HostError when it cannot start or does not end in time (then all it started is ended)."""
         values = {name: fill_text(text_from_json(item, name), self._secrets) for name, item in (environment or {}).items()}
-        account = _find_account(user)
-        running = _start(argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account)
+        account = find_account(user)
+        running = start(argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account)
         tail = Tail(DEFAULTS.command_output + self._redactor.longest)
         seconds = timeout or DEFAULTS.command_seconds
         try:
-            is_ended = _follow(running, tail, seconds)
+            is_ended = follow(running, tail, seconds)
         finally:
             self.tree.walker.forget()
         text = self._redactor.redact_tail(tail.text, DEFAULTS.command_output, is_cut=tail.is_cut)
@@ -188,11 +180,11 @@ class RealHost:
         """Start a program of the graph, out of memory: what has its digest is what runs."""
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
         path = str(cast("Mapping[str, Json]", executable).get("path") or os.path.join(self._blobs, digest[:2], digest))
-        program = _load_program(path, digest)
+        program = load_program(path, digest)
         try:
-            account = _find_account("")
+            account = find_account("")
             environment = {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8"}
-            running = _start_program(program, environment)
+            running = start_program(program, environment)
         finally:
             os.close(program)
         return ProgramSession(running, self._redactor, self.tree.walker.forget)
@@ -201,7 +193,7 @@ class RealHost:
         """Keep the program with the run, and journal what it is to be asked, in one flush."""
         journal = self._writable()
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
-        program = _load_program(os.path.join(self._blobs, digest[:2], digest), digest)
+        program = load_program(os.path.join(self._blobs, digest[:2], digest), digest)
         try:
             image = journal.keep_image(program, is_sensitive=False)
         finally:
@@ -276,264 +268,3 @@ class RealHost:
         if self._journal is None:
             raise HostError("this run may only read", code="E235")
         return self._journal
-
-
-class ProgramSession:
-    """See `gitops.providers.host.Session`: lines to and from a program, its complaints bounded, its group ended with it."""
-
-    def __init__(self, running: subprocess.Popen[bytes], redactor: Redactor, forget: Callable[[], None]) -> None:
-        self._running = running
-        self._redactor = redactor
-        self._forget = forget
-        self._complaints = Tail(DEFAULTS.command_output + redactor.longest)
-        self._out = b""
-        self._buffer = bytearray()
-        self._deadline = 0.0
-        self._seconds = 0.0
-        self._selector = selectors.DefaultSelector()
-        self._pipes = {name: pipe.fileno() for name, pipe in _pipes_of(running).items()}
-        for name, descriptor in self._pipes.items():
-            os.set_blocking(descriptor, False)
-            if name != "stdin":
-                self._selector.register(descriptor, selectors.EVENT_READ, name)
-
-    def send(self, line: bytes, seconds: float) -> None:
-        """Write one line; what it answers meanwhile is kept."""
-        self._deadline, self._seconds = time.monotonic() + seconds, seconds
-        self._out = line + b"\n"
-        self._selector.register(self._pipes["stdin"], selectors.EVENT_WRITE, "stdin")
-        try:
-            while self._out:
-                self._turn()
-        finally:
-            self._selector.unregister(self._pipes["stdin"])
-
-    def receive(self) -> bytes:
-        """Give the next line."""
-        while b"\n" not in self._buffer:
-            if len(self._buffer) > DEFAULTS.provider_line:
-                raise HostError(f"the provider wrote a line of more than {DEFAULTS.provider_line} bytes", code="E262")
-            self._turn()
-        line, _, rest = bytes(self._buffer).partition(b"\n")
-        self._buffer = bytearray(rest)
-        return line
-
-    def close(self, *, is_wanted: bool = True) -> None:
-        """Close its input (after `cancel`, when it is not wanted any more), give it a moment, end its group."""
-        try:
-            if not is_wanted:
-                _write_quietly(self._pipes["stdin"], CANCEL)
-            for name, pipe in _pipes_of(self._running).items():
-                if name != "stderr" or is_wanted:
-                    pipe.close()
-            self._running.wait(GRACE_SECONDS)
-            _kill_quietly(self._running.pid)
-        except subprocess.TimeoutExpired:
-            _end_group(self._running)
-        finally:
-            self._selector.close()
-            for pipe in _pipes_of(self._running).values():
-                pipe.close()
-            if self._running.returncode is None:
-                _end_group(self._running)
-            self._forget()
-
-    def kill(self) -> None:
-        """End its group as a power cut would (the conformance laws do this)."""
-        _kill_quietly(self._running.pid)
-
-    def _turn(self) -> None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise HostError(f"the provider took longer than {self._seconds:g} s and was ended{self._said()}", code="E111")
-        for key, _ in self._selector.select(min(left, POLL_SECONDS)):
-            if key.data == "stdin":
-                self._out = self._out[self._write() :]
-            elif key.data == "stderr":
-                if not _take(key.fd, self._complaints):
-                    self._selector.unregister(key.fd)
-            else:
-                self._read(key.fd)
-
-    def _write(self) -> int:
-        try:
-            return os.write(self._pipes["stdin"], self._out[:CHUNK])
-        except BlockingIOError:
-            return 0
-        except BrokenPipeError:
-            raise HostError(f"the provider ended without an answer{self._said()}", code="E262") from None
-
-    def _read(self, descriptor: int) -> None:
-        data = os.read(descriptor, CHUNK)
-        if not data:
-            raise HostError(f"the provider ended without an answer{self._said()}", code="E262")
-        self._buffer += data
-
-    def _said(self) -> str:
-        text = self._redactor.redact_tail(self._complaints.text, VALIDATOR_OUTPUT, is_cut=self._complaints.is_cut).strip()
-        return f"; it said: {text}" if text else ""
-
-
-def _pipes_of(running: subprocess.Popen[bytes]) -> Dict[str, IO[bytes]]:
-    found = {"stdin": running.stdin, "stdout": running.stdout, "stderr": running.stderr}
-    return {name: pipe for name, pipe in found.items() if pipe is not None}
-
-
-def _write_quietly(descriptor: int, data: bytes) -> None:
-    try:
-        os.write(descriptor, data)
-    except OSError:
-        return
-
-
-def _load_program(path: str, digest: str) -> int:
-    """Copy a program into sealed memory; give its descriptor when it has its digest, so that nothing changes between look and run."""
-    try:
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise HostError(
-            f"the provider's program {digest[:12]} is not in the run's folder: {error.strerror}", code="E233"
-        ) from error
-    found = sha256()
-    try:
-        program = os.memfd_create("provider", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except (AttributeError, OSError) as error:
-        os.close(source)
-        raise HostError("external providers need Linux (memfd_create)", code="E260") from error
-    try:
-        for part in read_parts(source):
-            found.update(part)
-            write_all(program, part)
-        if found.hexdigest() != digest:
-            raise HostError(f"the provider's program does not have the digest {digest[:12]}: it is not run", code="E234")
-        fcntl.fcntl(program, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
-    except BaseException:
-        os.close(program)
-        raise
-    finally:
-        os.close(source)
-    os.lseek(program, 0, os.SEEK_SET)
-    return program
-
-
-def _start_program(program: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    try:
-        return subprocess.Popen(
-            [f"/proc/self/fd/{program}"],
-            cwd="/",
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(program,),
-            start_new_session=True,
-        )
-    except OSError as error:
-        hint = "its first line names an interpreter that is not here, or it is for another machine"
-        raise HostError(f"cannot run the provider's program: {error.strerror}", code="E112", hint=hint) from error
-
-
-@dataclass(frozen=True)
-class _Account:
-    """Whom a command runs as: empty numbers mean the running user."""
-
-    home: str
-    name: str = ""
-    uid: int = -1
-    gid: int = -1
-
-
-def _find_account(user: str) -> _Account:
-    try:
-        if not user:
-            return _Account(pwd.getpwuid(os.geteuid()).pw_dir)
-        found = pwd.getpwnam(user)
-    except KeyError:
-        if not user:
-            return _Account("/")
-        raise HostError(f"there is no user `{user}` on this machine", code="E210", hint=f"declare user: {user}") from None
-    return _Account(found.pw_dir, user, found.pw_uid, found.pw_gid)
-
-
-def _start(argv: Sequence[str], environment: Mapping[str, str], directory: str, account: _Account) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, as another user when one is named."""
-    is_other = bool(account.name) and account.uid != os.geteuid()
-    try:
-        return subprocess.Popen(
-            list(argv),
-            cwd=directory,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            user=account.uid if is_other else None,
-            group=account.gid if is_other else None,
-            extra_groups=os.getgrouplist(account.name, account.gid) if is_other else None,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it could not be prepared"
-        where = f" in {directory}" if isinstance(error, OSError) and error.filename == directory else ""
-        raise HostError(f"cannot run {argv[0]}{where}: {reason}", code="E112") from error
-    except ValueError as error:
-        raise HostError(f"cannot run {argv[0]}: an argument or variable holds a NUL character", code="E112") from error
-
-
-def _follow(running: subprocess.Popen[bytes], tail: Tail, seconds: float) -> bool:
-    """Take output until the program has ended; a service that it left behind may keep the pipe. False: out of time, all ended."""
-    deadline = time.monotonic() + seconds
-    pipe = running.stdout
-    if pipe is None:
-        return True
-    os.set_blocking(pipe.fileno(), False)
-    is_open = True
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(pipe, selectors.EVENT_READ)
-            while is_open and time.monotonic() < deadline:
-                has_ended = running.poll() is not None
-                if selector.select(0 if has_ended else POLL_SECONDS):
-                    is_open = _take(pipe.fileno(), tail)
-                elif has_ended:
-                    return True
-        running.wait(max(0.0, deadline - time.monotonic()))
-        return True
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        pipe.close()
-        if running.returncode is None:
-            _end_group(running)
-
-
-def _take(descriptor: int, tail: Tail) -> bool:
-    try:
-        data = os.read(descriptor, CHUNK)
-    except BlockingIOError:
-        return True
-    tail.add(data)
-    return bool(data)
-
-
-def _end_group(running: subprocess.Popen[bytes]) -> None:
-    """End a program and all that it started in its session's group, first kindly."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(running.pid, number)
-            running.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
-    _kill_quietly(running.pid)
-
-
-def _kill_quietly(group: int) -> None:
-    """Kill what of the group outlived its first process."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-__all__: List[str] = ["PATH", "KnownPaths", "RealHost"]

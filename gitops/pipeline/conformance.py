@@ -19,8 +19,9 @@ from gitops.config.provider import DECLARATION, FOLDER, read_provider
 from gitops.config.reader import Findings
 from gitops.config.yaml import YamlError, parse_yaml
 from gitops.errors import ConfigError, TrueupError, UsageError
-from gitops.executor.host import ProgramSession, RealHost
+from gitops.executor.host import RealHost
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback
+from gitops.executor.session import ProgramSession
 from gitops.model.attribute import decode_value
 from gitops.model.codec import Json, decode_json, digest_bytes
 from gitops.model.diagnostic import InvalidConfigError, sort_diagnostics

@@ -12,7 +12,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gitops", "agent", "webhooks")
 MAY_RUN_PROCESSES = (
-    "gitops/executor/host.py",
+    "gitops/executor/process.py",
+    "gitops/executor/session.py",
     "gitops/pipeline/child.py",
     "gitops/source/",
     "gitops/transport/",
@@ -28,7 +29,6 @@ PASSES_ENVIRONMENT_ON = (
     "gitops/source/git.py",
     "gitops/transport/local.py",
     "gitops/transport/bootstrap.py",
-    "gitops/executor/host.py",
 )
 MAY_CATCH_ALL = (
     "gitops/cli/__main__.py",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import HostError
-from gitops.executor.host import ProgramSession, RealHost
+from gitops.executor.host import RealHost
+from gitops.executor.session import ProgramSession
 from gitops.model.limits import DEFAULTS
 from gitops.providers.external import Client
 from tests.support.programs import lay_out, python, scaffold, thing

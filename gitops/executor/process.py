@@ -1,0 +1,127 @@
+"""Programs on the machine: started in a session of their own, followed within a time, ended with all that they started.
+
+No terminal, no shell, a given environment and user; what they print is taken while it comes and bounded by who asks.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import selectors
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import Mapping, Sequence
+
+from gitops.errors import HostError
+from gitops.executor.redact import Tail
+
+CHUNK = 1 << 16
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whom a command runs as: empty numbers mean the running user."""
+
+    home: str
+    name: str = ""
+    uid: int = -1
+    gid: int = -1
+
+
+def find_account(user: str) -> Account:
+    """Look a user up; the running one when none is named."""
+    try:
+        if not user:
+            return Account(pwd.getpwuid(os.geteuid()).pw_dir)
+        found = pwd.getpwnam(user)
+    except KeyError:
+        if not user:
+            return Account("/")
+        raise HostError(f"there is no user `{user}` on this machine", code="E210", hint=f"declare user: {user}") from None
+    return Account(found.pw_dir, user, found.pw_uid, found.pw_gid)
+
+
+def start(argv: Sequence[str], environment: Mapping[str, str], directory: str, account: Account) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, as another user when one is named."""
+    is_other = bool(account.name) and account.uid != os.geteuid()
+    try:
+        return subprocess.Popen(
+            list(argv),
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=account.uid if is_other else None,
+            group=account.gid if is_other else None,
+            extra_groups=os.getgrouplist(account.name, account.gid) if is_other else None,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it could not be prepared"
+        where = f" in {directory}" if isinstance(error, OSError) and error.filename == directory else ""
+        raise HostError(f"cannot run {argv[0]}{where}: {reason}", code="E112") from error
+    except ValueError as error:
+        raise HostError(f"cannot run {argv[0]}: an argument or variable holds a NUL character", code="E112") from error
+
+
+def follow(running: subprocess.Popen[bytes], tail: Tail, seconds: float) -> bool:
+    """Take output until the program has ended; a service that it left behind may keep the pipe. False: out of time, all ended."""
+    deadline = time.monotonic() + seconds
+    pipe = running.stdout
+    if pipe is None:
+        return True
+    os.set_blocking(pipe.fileno(), False)
+    is_open = True
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while is_open and time.monotonic() < deadline:
+                has_ended = running.poll() is not None
+                if selector.select(0 if has_ended else POLL_SECONDS):
+                    is_open = take_output(pipe.fileno(), tail)
+                elif has_ended:
+                    return True
+        running.wait(max(0.0, deadline - time.monotonic()))
+        return True
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        pipe.close()
+        if running.returncode is None:
+            end_group(running)
+
+
+def take_output(descriptor: int, tail: Tail) -> bool:
+    """Read what is there now; False at the end of the output."""
+    try:
+        data = os.read(descriptor, CHUNK)
+    except BlockingIOError:
+        return True
+    tail.add(data)
+    return bool(data)
+
+
+def end_group(running: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it started in its session's group, first kindly."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(running.pid, number)
+            running.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            break
+    kill_group(running.pid)
+
+
+def kill_group(group: int) -> None:
+    """Kill what of the group outlived its first process."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return

@@ -210,7 +210,9 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_goes_on(tmp_path:
     started, killed, between = time.monotonic(), 0, 0
     assert spawn(tmp_path, "--once").wait(60) == 0
     whole = time.monotonic() - started
-    for attempt in range(1, 15):
+    attempt = 0
+    while killed < 10 and attempt < 40:
+        attempt += 1
         wanted = {name: f"{attempt} {name}\n" * 50 for name in names}
         before = {name: rig.read(name) for name in names}
         rig.release(MOTD, *(text_file(name, text) for name, text in wanted.items()))
@@ -219,7 +221,10 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_goes_on(tmp_path:
         end = time.monotonic() + chance.uniform(0.3, 0.95) * whole
         while time.monotonic() < end and child.poll() is None:
             time.sleep(0.005)
-        killed += child.poll() is None
+        if child.poll() is None:
+            killed += 1
+        else:  # the machine got faster than its first run was: aim earlier
+            whole *= 0.8
         kill_group(child)
         done_so_far = sum(rig.read(name) == wanted[name] for name in names)
         between += 0 < done_so_far < len(names) or rig.memory.is_behind
@@ -236,7 +241,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_goes_on(tmp_path:
         assert {name: rig.read(name) for name in names} == wanted
         assert rig.read("/etc/motd") == "hello\n"
         assert sorted(path.name for path in rig.path("/srv/data").iterdir()) == [name[-3:] for name in names]
-    assert killed >= 10
+    assert killed == 10
     assert between >= 1, "no kill fell between accepting and arriving"
 
 

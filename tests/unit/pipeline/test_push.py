@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from queue import SimpleQueue
 
 import pytest
 
@@ -52,8 +53,10 @@ def test_after_more_failures_than_may_be_no_other_host_begins() -> None:
     assert visit_hosts(HOSTS, visit, Pace(1, -1)) == ()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_what_nobody_foresaw_is_told_of_that_host_alone() -> None:
+def test_what_nobody_foresaw_is_told_of_that_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: SimpleQueue[threading.ExceptHookArgs] = SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", shown.put)
+
     def visit(host: str) -> HostPlan:
         if host == "h4":
             raise ZeroDivisionError
@@ -61,6 +64,7 @@ def test_what_nobody_foresaw_is_told_of_that_host_alone() -> None:
 
     broken = [item for item in visit_hosts(HOSTS, visit, Pace(4, 9)) if item.has_failed]
     assert [(item.host, item.error.code if item.error else "") for item in broken] == [("h4", "B032")]
+    assert shown.get(timeout=10).exc_type is ZeroDivisionError
 
 
 def test_an_interruption_is_not_swallowed() -> None:

@@ -52,7 +52,7 @@ def write_definitions() -> str:
         ),
         _document("Provider", _provider(), key="spec!"),
         "#When: {\n" + "".join(f'\t"{fact}"?: string | [...string]\n' for fact in FACTS) + "}\n",
-        "#Resource: " + " | ".join(f"#Resource_{kind}" for kind in sorted(PROVIDERS)) + "\n",
+        _any_resource(),
         *(_resource(kind, drift) for kind in sorted(PROVIDERS)),
     ]
     return "\n".join(parts)
@@ -84,10 +84,20 @@ def _document(kind: str, spec: str, *, labels: bool = False, key: str = "spec?")
     return f'#{kind}: {{\n\tapiVersion!: "{API_VERSION}"\n\tkind!: "{kind}"\n\tmetadata!: {{{metadata}}}\n\t{key}: {{\n{spec}\t}}\n}}\n'
 
 
+def _any_resource() -> str:
+    """Exactly one kind must match. A disjunction would not do: `{group: a}` would wait for the `user` that may have a group."""
+    contents = ", ".join(f"{{{name}!: _}}" for name in CONTENT)
+    return (
+        f"#Resource: matchN(<=1, [{contents}]) & matchN(1, ["
+        + ", ".join(f"#Resource_{kind}" for kind in sorted(PROVIDERS))
+        + "])\n"
+    )
+
+
 def _resource(kind: str, drift: str) -> str:
     lines = [f"\t{kind}!: string & strings.MinRunes(1)"]
     if "content" in known_attributes(kind):
-        lines.append("\t{content?: string} | {source!: string} | {template!: string}")
+        lines.extend(f"\t{name}?: string" for name in CONTENT)
     for name, item in known_attributes(kind).items():
         if name in CONTENT:
             continue

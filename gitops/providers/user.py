@@ -92,10 +92,11 @@ class UserProvider(Provider[UserSpec]):
         yield from do_each(steps, lambda step: self._do(step, host))
 
     def relate(self, spec: UserSpec) -> Relations:
-        """A user comes after its groups; without a declared primary group, also after the group of its own name."""
+        """A user comes after its groups; without a declared primary group, also after the group of its own name, which it else brings."""
         names = dict.fromkeys((spec.group or spec.name, *(spec.groups or ())))
         wants = tuple(f"group:{name}" for name in names)
-        return Relations((f"user:{spec.name}",), wants, is_absent=spec.state == "absent")
+        own_group = (f"group:{spec.name}",) if spec.group is None else ()
+        return Relations((f"user:{spec.name}", *own_group), wants, is_absent=spec.state == "absent")
 
     def bound(self, spec: UserSpec) -> Sequence[Possible]:
         """At most: set or remove it."""

@@ -118,6 +118,12 @@ def test_what_the_program_refuses_an_editor_shows(tmp_path: Path, old: str, new:
     assert not run_cue_vet(tmp_path, GOOD.replace(old, new))
 
 
+@pytest.mark.parametrize("text", ["group: a", "group: a, system: true", "user: a", "user: a, group: b, system: true"])
+def test_a_kind_that_others_have_as_an_attribute_is_recognized(tmp_path: Path, text: str) -> None:
+    resources = f"apiVersion: gitops/v1\nkind: Module\nmetadata: {{name: m}}\nspec: {{resources: [{{{text}}}]}}\n"
+    assert run_cue_vet(tmp_path, resources)
+
+
 def test_the_cue_definitions_accept_what_the_program_accepts(tmp_path: Path) -> None:
     assert run_cue_vet(tmp_path / "a", GOOD)
     assert run_cue_vet(tmp_path / "b", PROJECT + "---\n" + HOST)

@@ -12,6 +12,7 @@ hang on one bridge, 10.77.0.0/24, whose other end (10.77.0.1) lies in the contro
         web.copy_in(Path("x"), "/opt/x"); web.path / "etc/motd"   # the host's files, seen from here
         web.add_packages(build_repository(folder, TinyPackage(...)))
         web.reboot(); web.power_off(); web.boot()             # files stay
+        rig.boot("web-2", "bookworm", like=web)               # begins with the files of a host whose power is off
         web.remove()                                          # at the latest the rig does it
         rig.run([...])                                        # in the controller's network namespace, so 10.77.0.x is reachable
 
@@ -30,6 +31,7 @@ import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from tests.support.cgroups import end_all, find_cgroup2, find_leader
 from tests.support.roots import CACHE, get_root, get_roots, locked
@@ -101,12 +103,20 @@ class Done:
     err: str
 
 
+class Options(TypedDict, total=False):
+    """What `Rig.make` takes beside a name and a suite."""
+
+    binds: Sequence[tuple[str, str]]
+    init: str
+    like: TestHost | None
+
+
 class TestHost:
     """One machine: see the module. Made by `Rig.boot`."""
 
     __test__ = False
 
-    def __init__(self, rig: Rig, name: str, root: Path, *, number: int, binds: Sequence[tuple[str, str]], init: str) -> None:
+    def __init__(self, rig: Rig, name: str, layers: str, *, number: int, binds: Sequence[tuple[str, str]], init: str) -> None:
         self.name = name
         self.address = f"{NETWORK}.{10 + number}"
         self.folder = rig.folder / name
@@ -115,7 +125,8 @@ class TestHost:
         self._group = rig.group / name
         self._binds = tuple(binds)
         self._init = INITS[init]
-        self._make_files(root)
+        self.layers = layers
+        self._make_files()
         if self._init.packages:
             exchange_init(self.path, self._init.packages)
         self._connect(rig.namespace, f"v{number}")
@@ -187,11 +198,11 @@ class TestHost:
         """Give the end of what was printed while it started."""
         return (self.folder / "console").read_text(encoding="utf-8", errors="replace")[-3000:]
 
-    def _make_files(self, root: Path) -> None:
+    def _make_files(self) -> None:
         for name in ("machine", "upper", "work"):
             (self.folder / name).mkdir(parents=True)
         self.folder.chmod(0o755)
-        layers = f"lowerdir={root},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        layers = f"lowerdir={self.layers},upperdir={self.folder}/upper,workdir={self.folder}/work"
         run_checked(["mount", "-t", "overlay", "overlay", "-o", layers, str(self.path)])
         (self.path / "etc/hostname").write_text(f"{self.name}\n", encoding="utf-8")
         (self.path / "etc/hosts").write_text(
@@ -254,14 +265,28 @@ class Rig:
         """Make the roots of several suites at once, before hosts of them are booted (only to save time)."""
         get_roots(suites)
 
-    def boot(self, name: str, suite: str, *, binds: Sequence[tuple[str, str]] = (), init: str = "systemd") -> TestHost:
-        """Make a host of a Debian suite, start it, and wait for it; `binds` are (here, there), read-only.
+    def boot(self, name: str, suite: str, **options: Unpack[Options]) -> TestHost:
+        """Make a host of a Debian suite (`make`), start it, and wait for it."""
+        host = self.make(name, suite, **options)
+        host.boot()
+        return host
+
+    def make(
+        self,
+        name: str,
+        suite: str,
+        *,
+        binds: Sequence[tuple[str, str]] = (),
+        init: str = "systemd",
+        like: TestHost | None = None,
+    ) -> TestHost:
+        """Make a host that is not running yet; `binds` are (here, there), read-only; `like` is one whose files it begins with.
 
         Another `init` than systemd (`INITS`) needs a root that has its packages: the suite `many` (`tests/support/roots.py`).
         """
-        host = TestHost(self, name, get_root(suite), number=self._count, binds=binds, init=init)
+        layers = f"{like.folder}/upper:{like.layers}" if like else str(get_root(suite))
+        host = TestHost(self, name, layers, number=self._count, binds=binds, init=init)
         self._count += 1
-        host.boot()
         return host
 
     def run(self, argv: Sequence[str], *, data: bytes = b"") -> str:

@@ -4,6 +4,8 @@ machine = Managed.start(host)
 plan = machine.plan(RESOURCES)            # YAML of a host's resources
 report = machine.apply(RESOURCES)         # asserts nothing about the result
 machine.rollback(report.run)
+
+Instead of YAML, each takes what was compiled elsewhere (Graphs) that has a host of this name.
 """
 
 from __future__ import annotations
@@ -34,8 +36,8 @@ from tests.support.tools import run_there
 FOLDER, BLOBS, STATE = "/opt/trueup/executor", "/opt/trueup/blobs", "/var/lib/gitops"
 EXECUTOR = ("python3", "-I", "-S", "-B", FOLDER)
 SYSTEMD_WRITES = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # goes on doing so
-# rpm's SQLite and dnf keep books of their readers, and dnf links packages of a local source.
-UNWATCHED = (*SYSTEMD_WRITES, "/root/.rpmdb/", "/var/lib/dnf/", "/var/cache/dnf", "/srv/rpms/")
+# rpm's SQLite, dnf and PostgreSQL keep books of their readers, and dnf links packages of a local source.
+UNWATCHED = (*SYSTEMD_WRITES, "/var/lib/postgresql/", "/root/.rpmdb/", "/var/lib/dnf/", "/var/cache/dnf", "/srv/rpms/")
 SUPERVISED = "/supervise"  # where runit keeps what it sees
 
 
@@ -99,9 +101,9 @@ class Managed:
         assert events, f"the executor ended with {done.status}: {done.err}"
         return Answer(done.status, tuple(events))
 
-    def request(self, operation: str, resources: str, *, only: Sequence[str] = ()) -> Request:
+    def request(self, operation: str, resources: str | Graphs, *, only: Sequence[str] = ()) -> Request:
         """Compile and make a request; contents are laid out on the host."""
-        graphs = compile_resources(self._folder, resources, self.host.name)
+        graphs = resources if isinstance(resources, Graphs) else compile_resources(self._folder, resources, self.host.name)
         self.resources = graphs.resources_of(self.host.name)
         for digest, data in graphs.blobs.items():
             write_files(self.host.path / BLOBS.lstrip("/"), {f"{digest[:2]}/{digest}": data})
@@ -115,7 +117,7 @@ class Managed:
             state=STATE,
         )
 
-    def plan(self, resources: str, *, guards: bool = False) -> HostPlan:
+    def plan(self, resources: str | Graphs, *, guards: bool = False) -> HostPlan:
         """Plan, changing nothing: what a walk over the machine says of it is the same after as before."""
         request = replace(self.request("plan", resources), guards=guards)
         before = self.walk()
@@ -123,11 +125,11 @@ class Managed:
         assert list_changed(before, self.walk()) == []
         return plan
 
-    def apply(self, resources: str) -> Answer:
+    def apply(self, resources: str | Graphs) -> Answer:
         """Apply."""
         return self.send(self.request("apply", resources))
 
-    def converge(self, resources: str) -> Report:
+    def converge(self, resources: str | Graphs) -> Report:
         """Plan, apply, and check that what happened is what was planned, and that nothing is left to do."""
         planned = self.plan(resources, guards=True)
         report = self.apply(resources).report
@@ -136,7 +138,8 @@ class Managed:
         before = self.walk()
         again = self.apply(resources)
         assert (again.report.result, again.plan.changes, again.report.changes) == ("converged", (), ()), describe(again.report)
-        assert [path for path in list_changed(before, self.walk()) if not path.startswith(f"{STATE}/")] == []
+        changed = [path for path in list_changed(before, self.walk()) if not path.startswith((f"{STATE}/", f"{BLOBS}/"))]
+        assert changed == [], changed
         return report
 
     def rollback(self, run: str) -> Answer:

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.tools import run_checked
@@ -21,16 +22,37 @@ from tests.support.tools import run_checked
 # Read when the module is imported: tests get a home of their own later.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueup-test-roots"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
-# The suite `many` is bookworm with other package managers, and with the packages of other inits in /srv/debs.
-MANY = "many"
+# The suite MANY is bookworm with other package managers, and with the packages of other inits in /srv/debs.
 MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools")
 INITS = (
     *("insserv", "startpar", "initscripts", "sysv-rc", "sysvinit-core", "libeinfo1", "librc1", "openrc"),
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),
 )
 KEEP_INITS = f'mkdir -p "$1/srv/debs" && chroot "$1" sh -c "cd /srv/debs && apt-get download {" ".join(INITS)}"'
+# The suite STACK_SUITE is bookworm with an SSH server, and in /srv/packages what the project `examples/stack` installs, with all it needs.
+SERVER = ("openssh-server",)
+STACK = ("sudo", "nginx-light", "postgresql", "python3-psycopg2", "cron", "nftables")
+KEEP_STACK = (
+    f'chroot "$1" apt-get install -y -q --download-only --no-install-recommends {" ".join(STACK)} && mkdir -p "$1/srv/packages"'
+    ' && mv "$1"/var/cache/apt/archives/*.deb "$1/srv/packages" && cd "$1/srv/packages" && dpkg-scanpackages -m . >Packages'
+)
 NO_DOCS = ("man", "doc", "locale", "info")
 BUILD_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a suite that is no Debian release is made of."""
+
+    packages: tuple[str, ...]
+    kept: tuple[str, ...]
+    hook: str
+    release: str = "bookworm"
+
+
+MANY = "many"
+STACK_SUITE = "stack"
+RECIPES = {MANY: Recipe(MANAGERS, INITS, KEEP_INITS), STACK_SUITE: Recipe(SERVER, STACK, KEEP_STACK)}
 
 
 def get_roots(suites: Sequence[str], cache: Path = CACHE) -> dict[str, Path]:
@@ -42,7 +64,8 @@ def get_roots(suites: Sequence[str], cache: Path = CACHE) -> dict[str, Path]:
 
 def get_root(suite: str, cache: Path = CACHE) -> Path:
     """Give one root; safe in many processes at once."""
-    recipe = hashlib.sha256(repr((PACKAGES, NO_DOCS, *((MANAGERS, INITS) if suite == MANY else ()))).encode()).hexdigest()[:12]
+    own = RECIPES.get(suite)
+    recipe = hashlib.sha256(repr((PACKAGES, NO_DOCS, *((own.packages, own.kept) if own else ()))).encode()).hexdigest()[:12]
     root = cache / f"{suite}-{recipe}"
     if root.is_dir():
         return root
@@ -73,14 +96,15 @@ def _make_root(suite: str, root: Path) -> None:
     building = root.parent / f".building-{suite}"
     shutil.rmtree(building, ignore_errors=True)
     log = root.parent / f"{suite}.log"
-    packages = (*PACKAGES, *MANAGERS) if suite == MANY else PACKAGES
+    own = RECIPES.get(suite, Recipe((), (), "", suite))
+    packages = (*PACKAGES, *own.packages)
     command = ["mmdebstrap", "--variant=apt", f"--include={','.join(packages)}", '--aptopt=Acquire::Languages "none"']
-    if suite == MANY:
-        command.append(f"--customize-hook={KEEP_INITS}")
+    if own.hook:
+        command.append(f"--customize-hook={own.hook}")
     command.extend(f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in NO_DOCS)
     with log.open("wb") as stream:
         done = subprocess.run(
-            [*command, "bookworm" if suite == MANY else suite, str(building), read_mirror()],
+            [*command, own.release, str(building), read_mirror()],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,

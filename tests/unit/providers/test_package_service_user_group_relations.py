@@ -42,6 +42,8 @@ def item(text: str, **attributes: Json) -> Resource:
         (item("user:ann", groups=["ops"], state="absent"), item("group:ops", state="absent")),
         (item("service:nginx"), item("package:nginx", state="absent")),
         (item("user:ann"), item("file:/srv/x", owner="ann")),
+        (item("user:ann"), item("directory:/srv/x", group="ann")),
+        (item("directory:/srv/x", group="ann"), item("user:ann", state="absent")),
     ],
     ids=lambda resource: resource.address,
 )
@@ -56,6 +58,7 @@ def test_the_first_comes_before_the_second(before: Resource, after: Resource) ->
         (item("package:nginx"), item("service:apache2")),
         (item("service:tick"), item("file:/etc/systemd/system/tick.timer")),
         (item("group:ann"), item("user:ann", group="ops")),
+        (item("user:ann", group="ops"), item("directory:/srv/x", group="ann")),
     ],
     ids=lambda resource: resource.address,
 )

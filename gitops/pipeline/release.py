@@ -48,7 +48,8 @@ class ReleaseOrder:
     """What shall be released, by whom, under which approvals.
 
     `repository` holds the source commit and gets the release's objects; `url` is the remote whose branch moves (empty: the repository's
-    own). `project` is the logical name that trust roots pin, and that `approvals` and `plan` must name. `environment` is the config's.
+    own). `project` is the logical name that trust roots pin, and that `approvals` and `plan` must name. `environment` is the config's,
+    and whoever approves must be one of those who may by each of the `earlier` versions of it, too.
     `is_forced` issues again what is released, for a fresh expiry. `root` verifies the tip (default: the signing keys alone), or one of
     the `older` roots that it was rotated from does;
     `trust_files` are put below `trust/` (`1.json`, `2.json`, `2.sigs/…`). `subpath` is where the project lies in the source commit.
@@ -76,6 +77,7 @@ class ReleaseOrder:
     subpath: str = ""
     compiler: str = __version__
     rollback_of: int = 0
+    earlier: Sequence[Environment] = ()
     access: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
@@ -213,7 +215,8 @@ def _choose_approvals(order: ReleaseOrder, tip: Deployed | None, issued: datetim
     wanted = find_fleet_intents(None if tip is None else tip.graphs, order.graphs)
     spent = frozenset[str]() if tip is None or not order.approvals else _find_spent(order, tip)
     trust = trust_of(order.environment)
-    terms = Terms(order.project, order.environment.name, trust, issued, spent, order.policy_digest)
+    earlier = tuple(trust_of(item) for item in order.earlier)
+    terms = Terms(order.project, order.environment.name, trust, issued, spent, order.policy_digest, earlier)
     return choose_approvals(wanted, order.approvals, terms)
 
 

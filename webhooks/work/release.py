@@ -107,7 +107,8 @@ def _try_release(services: Services, merged: Merged, environment: Environment) -
     order = ReleaseOrder(
         repository=merged.mirror,
         project=merged.compiled.project,
-        environment=govern(environment, rules),
+        environment=govern(environment, rules[0]),
+        earlier=rules[1:],
         commit=merged.tip,
         graphs=merged.compiled.graphs[environment.name],
         key=services.key,
@@ -131,11 +132,13 @@ def _look_again(services: Services, merged: Merged) -> list[PullRecord]:
     return pulls
 
 
-def _find_rules(services: Services, merged: Merged, environment: Environment, deployed: Deployed | None) -> Environment | None:
-    """Give the environment as the last source commit that went through had it; None for the first.
+def _find_rules(
+    services: Services, merged: Merged, environment: Environment, deployed: Deployed | None
+) -> tuple[Environment, ...]:
+    """Give the environment as the last source commit that went through had it, then as the last release had it; itself for the first.
 
     A merge that only loosens rules changes nothing on hosts, so nobody approved it: until a release is approved under the rules of the
-    last one, as many people as those demanded are demanded still. What demands more counts at once.
+    last one, as many people as those demanded are demanded still, and of those whom it names. What demands more counts at once.
     """
     with services.store.read() as connection:
         known = list_releases(connection, environment=environment.name)
@@ -144,8 +147,9 @@ def _find_rules(services: Services, merged: Merged, environment: Environment, de
     sources = dict.fromkeys([*(passed[:1] or approved), *approved])
     found = [_read_rules(merged, source, environment.name) for source in sources]
     if not found:
-        return None
-    return replace(found[0], required=max(item.required for item in found), is_signed=any(item.is_signed for item in found))
+        return (environment,)
+    newest = replace(found[0], required=max(item.required for item in found), is_signed=any(item.is_signed for item in found))
+    return (newest, *found[1:])
 
 
 def _read_rules(merged: Merged, source: str, name: str) -> Environment:

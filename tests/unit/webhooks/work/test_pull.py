@@ -254,6 +254,44 @@ def test_rules_that_an_earlier_merge_loosened_alone_do_not_judge_the_next(scene:
     assert states == ["held", "nothing", "released"]
 
 
+def test_people_whom_an_earlier_merge_named_alone_do_not_judge_the_next(scene: Scene) -> None:
+    scene.push("hello")
+    scene.touch()
+    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
+    scene.touch()
+    scene.merge()
+    scene.touch()
+    scene.do_all()
+    # Nothing changes on any host, so nobody is asked who may approve from now on.
+    scene.work.commit({"gitops.yaml": RULES.replace('["team:sre", "user:dave"]', '["user:erin", "user:dave"]')}, "erin, too")
+    scene.work.git("push", "-q", str(scene.fake.bare), "main")
+    scene.bench.clock.at += timedelta(minutes=1)
+    scene.do(release_branch(REPOSITORY, "main"))
+    scene.fake.writers.add("erin")
+    scene.push("more", branch="second")
+    second = replace(KEY, name="2")
+    scene.work.git("push", "-q", str(scene.fake.bare), "HEAD:refs/pull/2/head")
+    scene.fake.pulls["2"] = replace(scene.fake.pulls["1"], key=second, state="open", merged="")
+    scene.do(touch_pull(second))
+    plan = APPROVE.search(scene.fake.posted[-1].body)
+    assert plan is not None
+    scene.fake.say("erin", plan[0])
+    scene.do(touch_pull(second))
+    scene.work.git("checkout", "-q", "main")
+    scene.work.git("merge", "-q", "--no-ff", "-m", "merge", "second")
+    scene.work.git("push", "-q", str(scene.fake.bare), "main")
+    scene.fake.pulls["2"] = replace(scene.fake.pulls["2"], state="merged", merged=scene.work.git("rev-parse", "HEAD"))
+    scene.do(touch_pull(second))
+    scene.do_all()
+    assert "held" in scene.fake.posted[-1].body
+    assert "not counted: 1 by somebody who does not count by the rules of the last release" in scene.fake.posted[-1].body
+    # Whoever counts by both rules makes the release, and with it the new rules.
+    scene.fake.say("dave", plan[0])
+    scene.do(touch_pull(second))
+    scene.do_all()
+    assert "released as serial 2" in scene.fake.posted[-1].body
+
+
 def test_rules_that_cannot_be_read_hold_the_release(scene: Scene) -> None:
     scene.do(release_branch(REPOSITORY, "main"))
     # The history is written anew: the commit whose rules stand is gone, and the new ones ask nobody.

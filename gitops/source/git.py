@@ -38,7 +38,7 @@ SAFE_CONFIG = (
     "log.showSignature=false",
     "safe.directory=*",
 )
-PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK")
+PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_ASKPASS")
 
 
 @dataclass(frozen=True)

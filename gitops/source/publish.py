@@ -18,6 +18,7 @@ from dulwich.repo import Repo
 
 from gitops.errors import RemoteError
 from gitops.source.git import run_git
+from gitops.source.remote import run_remote
 from gitops.source.repository import find_ref, is_ancestor
 
 FILE_MODE = 0o100644
@@ -72,7 +73,7 @@ def fetch_tip(place: Place) -> str:
     tip = _ask_tip(place)
     if tip:
         arguments = ["fetch", "-q", "--no-tags", "--no-write-fetch-head", "--end-of-options", place.url, place.ref]
-        run_git(place.repository, arguments, environment=place.access)
+        run_remote(place.repository, arguments, access=place.access)
         run_git(place.repository, ["cat-file", "-e", tip])
     return tip
 
@@ -87,7 +88,7 @@ def push_commit(place: Place, commit: str, *, old: str) -> bool:
         return _swap_ref(place, commit, old)
     arguments = ["push", "-q", "--porcelain", "--no-verify", f"--force-with-lease={place.ref}:{old}"]
     target = ["--end-of-options", place.url, f"{commit}:{place.ref}"]
-    done = run_git(place.repository, [*arguments, *target], environment=place.access, accept=(0, REFUSED))
+    done = run_remote(place.repository, [*arguments, *target], access=place.access, accept=(0, REFUSED))
     tip = _ask_tip(place)
     if tip == commit:
         return True
@@ -145,7 +146,7 @@ def _swap_ref(place: Place, commit: str, old: str) -> bool:
 
 
 def _ask_tip(place: Place) -> str:
-    done = run_git(place.repository, ["ls-remote", "--end-of-options", place.url, place.ref], environment=place.access)
+    done = run_remote(place.repository, ["ls-remote", "--end-of-options", place.url, place.ref], access=place.access)
     for row in done.output.decode("utf-8", "replace").splitlines():
         ident, _, name = row.partition("\t")
         if name == place.ref:

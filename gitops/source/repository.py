@@ -16,6 +16,7 @@ from dulwich.repo import Repo
 
 from gitops.errors import ConfigError, RemoteError
 from gitops.source.git import run_git
+from gitops.source.remote import locate_inside
 from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_tree
 
 MERGE_CONFLICT = 1
@@ -95,7 +96,7 @@ def merge(repository: Path, target: str, head: str, subpath: str = "") -> MergeR
     """Merge two commits as git does, writing nothing into the repository; the new objects live in a folder of their own."""
     with tempfile.TemporaryDirectory(prefix="trueup-merge-") as scratch:
         bare = Path(scratch) / "repo"
-        objects = _objects_of(repository)
+        objects = locate_inside(repository, "objects")
         run_git(Path(scratch), ["init", "-q", "--bare", str(bare)])
         (bare / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
         done = run_git(
@@ -151,8 +152,3 @@ def update_mirror(
 def read_project(repository: Path, revision: str, subpath: str = "") -> Snapshot:
     """Give the snapshot of a revision."""
     return snapshot_commit(repository, resolve(repository, revision), subpath)
-
-
-def _objects_of(repository: Path) -> Path:
-    done = run_git(repository, ["rev-parse", "--git-path", "objects"])
-    return (repository / done.output.decode().strip()).resolve()

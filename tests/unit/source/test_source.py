@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from dulwich.repo import Repo
 from gitops.errors import ConfigError, RemoteError
 from gitops.source import git as git_module
 from gitops.source.git import run_git
+from gitops.source.publish import Place, commit_files, fetch_tip, push_commit
 from gitops.source.repository import (
     find_ref,
     is_ancestor,
@@ -24,6 +26,8 @@ from gitops.source.repository import (
 )
 from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_folder
 from tests.support.project import SMALL, Repository, write_files
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -266,3 +270,46 @@ def test_listing_commits_runs_no_checker_of_signatures_that_a_repository_names(r
         repository.git("config", name, value)
     assert [item.subject for item in list_commits(repository.path, head, signed)] == ["signed"]
     assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["core.sshCommand", "insteadOf"])
+def test_talking_to_a_remote_obeys_nothing_that_the_repository_says(repository: Repository, tmp_path: Path, name: str) -> None:
+    program, mark = plant_program(tmp_path)
+    remote = tmp_path / "remote.git"
+    repository.git("clone", "-q", "--bare", ".", str(remote))
+    ssh = "ssh://git@localhost:1/x.git"
+    settings = (
+        {f"url.{ssh}.insteadOf": str(remote), "core.sshCommand": str(program)} if name == "insteadOf" else {name: str(program)}
+    )
+    for key, value in settings.items():
+        repository.git("config", key, value)
+    place = Place(repository.path, "release/production", url=str(remote))
+    head = repository.git("rev-parse", "HEAD")
+    assert push_commit(place, head, old="")
+    assert fetch_tip(place) == head
+    with pytest.raises(RemoteError):
+        fetch_tip(Place(repository.path, "main", url=ssh))
+    assert not mark.exists()
+
+
+def test_what_a_remote_has_is_fetched_into_the_repository_once(repository: Repository, tmp_path: Path) -> None:
+    remote, other = tmp_path / "remote.git", tmp_path / "other"
+    repository.git("clone", "-q", "--bare", ".", str(remote))
+    repository.git("clone", "-q", str(remote), str(other))
+    theirs = Repository(other).commit({"more.txt": "more\n"}, "more")
+    Repository(other).git("push", "-q", "origin", "HEAD:refs/heads/main")
+    assert fetch_tip(Place(repository.path, "main", url=str(remote))) == theirs
+    assert repository.git("show", f"{theirs}:more.txt") == "more"
+    assert "more" not in repository.git("branch", "-a")
+
+
+def test_a_shallow_clone_can_release(repository: Repository, tmp_path: Path) -> None:
+    repository.commit({"a.txt": "a\n"}, "second")
+    shallow = tmp_path / "shallow"
+    repository.git("clone", "-q", "--depth=1", f"file://{repository.path}", str(shallow))
+    place = Place(shallow, "release/production", url=str(repository.path))
+    first = commit_files(shallow, {"manifest.json": b"{}"}, parents=[], message="release 1", now=NOW)
+    assert push_commit(place, first, old="")
+    second = commit_files(shallow, {"manifest.json": b"[]"}, parents=[first], message="release 2", now=NOW)
+    assert fetch_tip(place) == first
+    assert push_commit(place, second, old=first)

@@ -97,7 +97,7 @@ class PackageProvider(Provider[PackageSpec]):
         if trouble:
             outcomes.extend(Outcome(step.address, step.action, "failed", trouble) for step in ready)
         elif ready:
-            manager.note_undo({step.spec.name: str(step.state.get("installed") or "") for step in ready}, host)
+            _note_undo(manager, ready, host)
             outcomes.extend(_transact(manager, ready, host))
         yield from _hold(manager, steps, outcomes, host)
 
@@ -288,6 +288,23 @@ def _find_lack(manager: Packager, step: Step[PackageSpec], offers: Mapping[str, 
     if version and version not in offer.versions:
         return f"version {version} of `{spec.name}` is not offered; there is {', '.join(offer.versions[:5])}"
     return ""
+
+
+def _note_undo(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> None:
+    """Note how all goes back: what only came along is undone by itself and last, for others may need it by then."""
+    before = {step.spec.name: str(step.state.get("installed") or "") for step in steps}
+    named = _bare_names(list(before))
+    brought: Dict[str, None] = {}
+    for step in steps:
+        brings = step.state.get("brings")
+        brought.update(dict.fromkeys(brings if isinstance(brings, dict) else (), None))
+    along = sorted(name for name in brought if name not in named)
+    if along:
+        found = manager.read_installed(along, host)
+        new = {name: "" for name in along if found.get(name, Installed()) == Installed()}
+        if new:
+            manager.note_undo(new, host)
+    manager.note_undo(before, host)
 
 
 def _transact(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:

@@ -21,7 +21,7 @@ from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Host
 from gitops.providers.packages.choose import MANAGERS, NONE_HERE, find_manager
-from gitops.providers.packages.packager import OUTPUT_SHOWN, Foreseen, Installed, Offer, Packager, Target, bare
+from gitops.providers.packages.packager import OUTPUT_SHOWN, SOURCES, Foreseen, Installed, Offer, Packager, Target, bare
 
 ALSO = "also_installs"
 # Each of a transaction's packages remembers the others, since they may be installed one by one; beyond this many, only removals are held.
@@ -102,9 +102,9 @@ class PackageProvider(Provider[PackageSpec]):
         yield from _hold(manager, steps, outcomes, host)
 
     def relate(self, spec: PackageSpec) -> Relations:
-        """A package comes before the service of its name and before what lies below `/etc/NAME` (of which it may be the maker)."""
+        """After all sources; before the service of its name and before what lies below `/etc/NAME` (of which it may be the maker)."""
         base = bare(spec.name)
-        return Relations((f"package:{base}", f"path:/etc/{base}"), (), is_absent=spec.state == "absent")
+        return Relations((f"package:{base}", f"path:/etc/{base}"), (SOURCES,), is_absent=spec.state == "absent")
 
     def bound(self, spec: PackageSpec) -> Sequence[Possible]:
         """At most: install or remove it."""

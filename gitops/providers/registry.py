@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, Mapping, Tuple
 from gitops.providers.base import Provider
 
 KINDS: Mapping[str, Tuple[str, str]] = {
+    "apt_repository": ("gitops.providers.apt_repository", "AptRepositoryProvider"),
     "block": ("gitops.providers.block", "BlockProvider"),
     "command": ("gitops.providers.command", "CommandProvider"),
     "cron": ("gitops.providers.cron", "CronProvider"),
@@ -28,6 +29,7 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "sysctl": ("gitops.providers.sysctl", "SysctlProvider"),
     "systemd_unit": ("gitops.providers.systemd_unit", "SystemdUnitProvider"),
     "user": ("gitops.providers.user", "UserProvider"),
+    "yum_repository": ("gitops.providers.yum_repository", "YumRepositoryProvider"),
 }
 GUARDED = ("command", "external")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from gitops.model.address import parse_address
@@ -20,6 +22,9 @@ def edges(*resources: Resource) -> set[tuple[str, str]]:
 def item(text: str, **attributes: Json) -> Resource:
     kind, _, name = text.partition(":")
     return Resource(kind, name, attributes)
+
+
+SOURCE: Mapping[str, Json] = {"uris": ["file:/r"], "suites": ["./"]}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,11 @@ def item(text: str, **attributes: Json) -> Resource:
         (item("user:ann"), item("file:/srv/x", owner="ann")),
         (item("user:ann"), item("directory:/srv/x", group="ann")),
         (item("directory:/srv/x", group="ann"), item("user:ann", state="absent")),
+        (item("apt_repository:x", **SOURCE, signed_by="/k"), item("package:y")),
+        (item("file:/k"), item("apt_repository:x", **SOURCE, signed_by="/k")),
+        (item("package:y", state="absent"), item("apt_repository:x", **SOURCE, state="absent")),
+        (item("file:/k"), item("yum_repository:x", baseurl=["file:///r"], gpgkey=["file:///k"])),
+        (item("yum_repository:x", baseurl=["file:///r"], gpgcheck=False), item("package:y")),
     ],
     ids=lambda resource: resource.address,
 )

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Dict, FrozenSet, Mapping, Optional, Sequence, cast
 
 from gitops.errors import HostError
+from gitops.executor.contents import Contents
 from gitops.executor.durable import write_all
 from gitops.executor.journal import Entry, Journal, has_memory
 from gitops.executor.process import find_account, follow, start
@@ -22,7 +23,7 @@ from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState
+from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Unpacked
 from gitops.providers.steps import describe_failure, show_name
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -55,6 +56,7 @@ class RealHost:
         run: str = "",
     ) -> None:
         self._blobs = blobs
+        self._contents = Contents("" if journal is None else journal.contents_folder)
         self._secrets = dict(secrets or {})
         self._redactor = Redactor(self._secrets)
         self._known = known
@@ -78,8 +80,9 @@ class RealHost:
         return not self.tree.root
 
     def close(self) -> None:
-        """Close descriptors."""
+        """Close descriptors, and let go of what was fetched."""
         self.tree.walker.close()
+        self._contents.close()
 
     def inspect(self, path: str) -> PathState:
         """Say what is at a path, links not followed."""
@@ -176,6 +179,17 @@ class RealHost:
             raise HostError(f"{argv[0]} took longer than {seconds} s and was ended{said}", code="E111")
         return Finished(running.returncode, text)
 
+    def fetch(self, url: str, digest: str, seconds: int) -> Json:
+        """Bring a content from the network."""
+        self._writable()
+        return self._contents.fetch(url, digest, seconds)
+
+    def unpack(self, content: Json, strip: int) -> Sequence[Unpacked]:
+        """Take an archive apart."""
+        self._writable()
+        digest = str(cast("Mapping[str, Json]", content)["blob"])
+        return self._contents.unpack(self._find_content(digest), strip)
+
     def start_session(self, executable: Json) -> ProgramSession:
         """Start a program of the graph, out of memory: what has its digest is what runs."""
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
@@ -241,7 +255,7 @@ class RealHost:
 
     def _pour_blob(self, digest: str, descriptor: int) -> None:
         """Copy a content from the run's folder; it must have its digest."""
-        path = os.path.join(self._blobs, digest[:2], digest)
+        path = self._find_content(digest)
         try:
             source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -255,6 +269,9 @@ class RealHost:
             os.close(source)
         if found.hexdigest() != digest:
             raise HostError(f"content {digest[:12]} does not have its digest", code="E234")
+
+    def _find_content(self, digest: str) -> str:
+        return self._contents.find(digest) or os.path.join(self._blobs, digest[:2], digest)
 
     def _check(self, write: FileWrite, temp: str) -> None:
         """Let the declared command judge the new file, under the name that programs on this machine know it by."""

@@ -19,6 +19,7 @@ from gitops.model.codec import Json, decode_json
 
 JOURNAL = "journal.jsonl"
 IMAGES = "images"
+CONTENTS = "contents"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
 OPEN_AT_ONCE = 512
@@ -66,6 +67,11 @@ class Journal:
         os.makedirs(self._images, mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(os.path.join(folder, JOURNAL), flags, 0o600)
+
+    @property
+    def contents_folder(self) -> str:
+        """Where this machine keeps contents that its runs make themselves: beside the folder of all runs."""
+        return os.path.join(os.path.dirname(os.path.dirname(self._folder)), CONTENTS)
 
     def add(self, entry: Entry) -> None:
         """Put an entry into the batch."""

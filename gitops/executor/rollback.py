@@ -26,20 +26,23 @@ SHOWN_OUTPUT = 400
 
 
 def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
-    """Give what would be undone, in order; of several images of one path only the oldest counts, and comes last. One that kept only
-    owner and mode takes the content from the next.
+    """Give what would be undone, in order; of several images of one path only the oldest counts. What was there comes back in the place
+    of the newest, so before what lay in it; what was not there goes in that of the oldest, so after all that came into it. An image
+    that kept only owner and mode takes the content from the next.
     """
     chosen: List[Entry] = []
     oldest: Dict[str, Entry] = {}
     for entry in entries:
         if entry.path:
             oldest[entry.path] = _join(oldest.get(entry.path), entry)
-    seen: Dict[str, None] = {}
+    places: Dict[str, Entry] = {}
+    for entry in entries:
+        if entry.path and (entry.path not in places or (oldest[entry.path].before or {}).get("type") != "absent"):
+            places[entry.path] = entry
     for entry in reversed(entries):
         if not entry.path:
             chosen.append(entry)
-        elif entry.path not in seen:
-            seen[entry.path] = None
+        elif places[entry.path] is entry:
             chosen.append(oldest[entry.path])
     return tuple(_parents_first(chosen))
 

@@ -39,6 +39,9 @@ class Limits:
     provider_seconds: int = 300
     provider_values: int = 64
     provider_text: int = 4096
+    download_bytes: int = 4096 * MIB
+    archive_bytes: int = 2048 * MIB
+    archive_files: int = 20_000
     lock_seconds: int = 60
     journal_bytes: int = 1024 * MIB
     banner_bytes: int = 64 * 1024

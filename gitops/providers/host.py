@@ -53,6 +53,18 @@ class FileWrite:
 
 
 @dataclass(frozen=True)
+class Unpacked:
+    """One thing of an archive: its path below the target, `type` (file, directory, symlink), mode, digest and size, or a link's target."""
+
+    path: str
+    type: str
+    mode: str = ""
+    digest: str = ""
+    size: int = 0
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Finished:
     """How a command ended; the output is bounded and redacted."""
 
@@ -151,6 +163,18 @@ class Host(Protocol):
         timeout: int = 0,
     ) -> Finished:
         """Run a command with a clean environment; environment values may hold secrets."""
+        ...
+
+    def fetch(self, url: str, digest: str, seconds: int) -> Json:
+        """Bring a content from the network, going on where an earlier try broke off, and give it as `{blob, size}` for a FileWrite or
+        `unpack`. Raise HostError when it cannot be had in that time, or does not have its SHA-256.
+        """
+        ...
+
+    def unpack(self, content: Json, strip: int) -> Sequence[Unpacked]:
+        """Take an archive (`{blob, size}`) apart; what is in it can then be written as contents. Sorted, parents first; raise HostError
+        for one that must not be unpacked.
+        """
         ...
 
     def start_session(self, executable: Json) -> Session:

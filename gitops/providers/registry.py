@@ -12,10 +12,12 @@ from gitops.providers.base import Provider
 
 KINDS: Mapping[str, Tuple[str, str]] = {
     "apt_repository": ("gitops.providers.apt_repository", "AptRepositoryProvider"),
+    "archive": ("gitops.providers.archive", "ArchiveProvider"),
     "block": ("gitops.providers.block", "BlockProvider"),
     "command": ("gitops.providers.command", "CommandProvider"),
     "cron": ("gitops.providers.cron", "CronProvider"),
     "directory": ("gitops.providers.directory", "DirectoryProvider"),
+    "download": ("gitops.providers.download", "DownloadProvider"),
     "external": ("gitops.providers.external", "ExternalProvider"),
     "file": ("gitops.providers.file", "FileProvider"),
     "group": ("gitops.providers.group", "GroupProvider"),

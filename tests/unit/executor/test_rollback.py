@@ -26,6 +26,17 @@ def test_the_newest_is_undone_first_and_directories_come_back_before_what_is_in_
     assert planned == ["/d", "/d/x", "two", "one", "/new/x", "/new"]
 
 
+def test_a_new_folder_that_was_looked_at_again_goes_after_all_that_came_into_it() -> None:
+    folder = {"type": "directory", "mode": "0755", "uid": 0, "gid": 0}
+    entries = [
+        Entry("/new", {"type": "absent"}),
+        Entry("/new/x", {"type": "absent"}),
+        Entry("/new", folder),
+        Entry("/new/y", {"type": "absent"}),
+    ]
+    assert [entry.path for entry in plan_undo(entries)] == ["/new/y", "/new/x", "/new"]
+
+
 def test_the_oldest_image_of_a_path_counts_and_takes_the_content_that_it_did_not_keep() -> None:
     entries = [
         Entry("/x", {**FILE, "image": None}),

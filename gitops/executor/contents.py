@@ -1,0 +1,70 @@
+"""Contents that a run makes itself: fetched, or unpacked from an archive; in a private folder of the machine's state, by digest.
+
+What is finished goes with the run; what a broken connection left (`.part`) stays a week, so that the next run goes on there. The modules
+that fetch and unpack are imported when they are needed: most runs do neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import Any, Dict, Sequence, cast
+
+from gitops.errors import HostError
+from gitops.model.codec import Json
+from gitops.providers.host import Unpacked
+
+PART = ".part"
+KEPT_SECONDS = 7 * 86400
+
+
+class Contents:
+    """The contents of one run. An empty `folder` has none and makes none."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._is_open = False
+
+    def find(self, digest: str) -> str:
+        """Give the file of a content, empty when this run has not made it."""
+        path = os.path.join(self._folder, digest)
+        return path if self._is_open and os.path.exists(path) else ""
+
+    def fetch(self, url: str, digest: str, seconds: int) -> Dict[str, Json]:
+        """Fetch a content; see `Host.fetch`."""
+        room = _load("gitops.executor.fetch")
+        size = room.fetch(room.Wanted(url, digest, float(seconds)), os.path.join(self._open(), digest))
+        return {"blob": digest, "size": int(size)}
+
+    def unpack(self, archive: str, strip: int) -> Sequence[Unpacked]:
+        """Unpack an archive's file; see `Host.unpack`."""
+        found = _load("gitops.executor.unpack").unpack(archive, self._open(), strip)
+        return cast(Sequence[Unpacked], found)
+
+    def close(self) -> None:
+        """Remove what is finished."""
+        if self._is_open:
+            self._sweep()
+        self._is_open = False
+
+    def _open(self) -> str:
+        if not self._folder:
+            raise HostError("this run may only read", code="E235")
+        if not self._is_open:
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            self._sweep()
+            self._is_open = True
+        return self._folder
+
+    def _sweep(self) -> None:
+        now = time.time()
+        for name in os.listdir(self._folder):
+            path = os.path.join(self._folder, name)
+            with contextlib.suppress(FileNotFoundError):
+                if not name.endswith(PART) or now - os.lstat(path).st_mtime > KEPT_SECONDS:
+                    os.unlink(path)
+
+
+def _load(module: str) -> Any:
+    return __import__(module, fromlist=["_"])

@@ -1,0 +1,195 @@
+"""Downloads and archives below a root: as planned, once, undone byte for byte; from the project or from a server."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gitops.executor import fetch as room
+from gitops.model.codec import Json
+from gitops.model.resource import Resource
+from tests.support.files import Files, serve_files
+from tests.support.rooted import Rooted, file
+
+MANIFEST = ".trueup-archive.json"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Rooted:
+    return Rooted(tmp_path)
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    monkeypatch.setattr(room, "PAUSE", 0.0)
+    with serve_files() as served:
+        yield served
+
+
+def download(files: Files, data: bytes, **more: Json) -> Resource:
+    files.contents["/x"] = data
+    return Resource("download", "/opt/x", {"url": f"{files.url}/x", "sha256": sha256(data).hexdigest(), **more})
+
+
+def pack(**contents: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in contents.items():
+            item = tarfile.TarInfo(f"app/{name.replace('__', '/')}")
+            item.size, item.mode = len(text), 0o755 if name.startswith("bin") else 0o644
+            archive.addfile(item, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+def archive(machine: Rooted, data: bytes, **more: Json) -> Resource:
+    return Resource("archive", "/opt/app", {"content": machine.blob(data), "strip": 1, **more})
+
+
+def list_contents(machine: Rooted) -> list[str]:
+    folder = next(machine.state.glob("roots/*/contents"), None)
+    return [] if folder is None else sorted(path.name for path in folder.iterdir())
+
+
+def check_laws(machine: Rooted, *resources: Resource) -> Any:
+    """Plan, apply, apply again, undo, undo the undoing: what each says is what is there."""
+    before, exact = machine.tree(), machine.tree(is_exact=True)
+    plan = machine.plan(*resources)
+    assert machine.tree(is_exact=True) == exact
+    report = machine.apply(*resources)
+    assert [(item.address, item.result) for item in report.changes] == [(item.address, "changed") for item in plan.changes]
+    after, settled = machine.tree(), machine.tree(is_exact=True)
+    assert machine.apply(*resources).result == "converged"
+    assert machine.tree(is_exact=True) == settled
+    undone = machine.rollback(report.run)
+    assert machine.tree() == before
+    machine.rollback(undone.run)
+    assert machine.tree() == after
+    assert list_contents(machine) == []
+    return plan
+
+
+def test_a_download_comes_changes_and_goes(machine: Rooted, files: Files) -> None:
+    plan = check_laws(machine, download(files, b"one\n", mode="0755"))
+    assert plan.changes[-1].fields[0].after.startswith(f"{files.url}/x (sha256 ")
+    assert (machine.read("/opt/x"), machine.mode("/opt/x")) == ("one\n", "0755")
+    check_laws(machine, download(files, b"two\n"))
+    machine.write("/opt/x", "by hand\n")
+    check_laws(machine, download(files, b"two\n"))
+    assert machine.read("/opt/x") == "two\n"
+    check_laws(machine, download(files, b"two\n", state="absent"))
+    assert not (machine.root / "opt/x").exists()
+
+
+def test_what_is_there_already_asks_no_network(machine: Rooted, files: Files) -> None:
+    machine.write("/opt/x", "one\n")
+    check = download(files, b"one\n", mode="0600")
+    assert [item.name for item in machine.plan(check).changes[0].fields] == ["mode"]
+    assert machine.apply(check).result == "changed"
+    assert files.asked == []
+
+
+def test_another_content_changes_nothing_and_others_go_on(machine: Rooted, files: Files) -> None:
+    machine.write("/opt/x", "old\n")
+    wanted = download(files, b"one\n")
+    files.contents["/x"] = b"evil\n"
+    report = machine.apply(wanted, file("/etc/other", "other\n"))
+    found = {item.address: (item.result, item.message) for item in report.changes}
+    assert found["download:/opt/x"][0] == "failed"
+    assert "has the SHA-256" in found["download:/opt/x"][1]
+    assert found["file:/etc/other"][0] == "changed"
+    assert machine.read("/opt/x") == "old\n"
+
+
+def test_what_a_validator_refuses_is_not_put_in_its_place(machine: Rooted, files: Files) -> None:
+    report = machine.apply(download(files, b"one\n", validate=["/bin/grep", "-q", "two", "{path}"]))
+    assert "did not accept the new file" in next(item.message for item in report.changes if item.result == "failed")
+    assert not (machine.root / "opt/x").exists()
+
+
+def test_a_broken_download_is_gone_on_with_by_the_next_run(machine: Rooted, files: Files) -> None:
+    data = b"0123456789" * 1000
+    wanted = download(files, data)
+    files.cut = [100] * room.ATTEMPTS
+    assert machine.apply(wanted).result == "failed"
+    assert list_contents(machine) == [f"{sha256(data).hexdigest()}.part"]
+    files.asked.clear()
+    assert machine.apply(wanted).result == "changed"
+    assert files.asked == ["bytes=500-"]
+    assert (machine.root / "opt/x").read_bytes() == data
+
+
+def test_an_archive_of_the_project_comes_changes_and_goes(machine: Rooted) -> None:
+    check_laws(machine, archive(machine, pack(bin__run="run 1\n", etc__conf="conf\n", old__only="x\n")))
+    assert (machine.read("/opt/app/bin/run"), machine.mode("/opt/app/bin/run")) == ("run 1\n", "0755")
+    machine.write("/opt/app/own", "not of the archive\n")
+    plan = check_laws(machine, archive(machine, pack(bin__run="run 2\n", etc__conf="conf\n")))
+    assert [item.action for item in plan.changes] == ["update"]
+    assert machine.names("/opt/app") == [MANIFEST, "bin", "etc", "own"]
+    assert machine.read("/opt/app/bin/run") == "run 2\n"
+    check_laws(machine, archive(machine, pack(), state="absent"))
+    assert machine.names("/opt/app") == ["own"]
+
+
+def test_an_archive_from_a_server_is_unpacked(machine: Rooted, files: Files) -> None:
+    data = pack(bin__run="run\n")
+    files.contents["/a.tgz"] = data
+    wanted = {"url": f"{files.url}/a.tgz", "sha256": sha256(data).hexdigest()}
+    check_laws(machine, Resource("archive", "/opt/app", wanted))
+    assert machine.read("/opt/app/app/bin/run") == "run\n"
+    assert len(files.asked) == 1
+
+
+def test_what_was_changed_by_hand_is_found_named_and_mended(machine: Rooted) -> None:
+    wanted = archive(machine, pack(bin__run="run\n", etc__conf="conf\n", etc__more="more\n"))
+    machine.apply(wanted)
+    machine.write("/opt/app/etc/conf", "by hand\n")
+    (machine.root / "opt/app/bin/run").chmod(0o644)
+    (machine.root / "opt/app/etc/more").unlink()
+    plan = check_laws(machine, wanted)
+    assert plan.changes[0].fields[0].before == ["bin/run", "etc/conf", "etc/more"]
+    assert machine.read("/opt/app/etc/conf") == "conf\n"
+
+
+def test_what_another_resource_manages_is_its_own(machine: Rooted) -> None:
+    data = pack(etc__conf="of the archive\n", bin__run="run\n")
+    check_laws(machine, archive(machine, data), file("/opt/app/etc/conf", "of the file\n"))
+    assert machine.read("/opt/app/etc/conf") == "of the file\n"
+
+
+def test_a_list_that_its_owner_forged_takes_nothing_away(machine: Rooted) -> None:
+    machine.apply(archive(machine, pack(bin__run="run\n")))
+    machine.write("/etc/victim", "victim\n")
+    rows = '[["../../etc/victim","file","0644","",0,""],["bin/run","file","0755","",0,""]]'
+    machine.write(f"/opt/app/{MANIFEST}", f'{{"archive":"x","strip":1,"entries":{rows}}}')
+    machine.apply(archive(machine, pack(bin__run="run\n"), state="absent"))
+    machine.apply(archive(machine, pack(bin__run="run 2\n")))
+    assert machine.read("/etc/victim") == "victim\n"
+
+
+def test_a_link_put_into_its_way_is_not_followed(machine: Rooted) -> None:
+    machine.apply(archive(machine, pack(etc__conf="conf\n")))
+    (machine.root / "opt/app/etc/conf").unlink()
+    (machine.root / "opt/app/etc").rmdir()
+    machine.write("/etc/conf", "victim\n")
+    (machine.root / "opt/app/etc").symlink_to("/etc")
+    report = machine.apply(archive(machine, pack(etc__conf="evil\n")))
+    assert report.result == "failed"
+    assert machine.read("/etc/conf") == "victim\n"
+
+
+def test_an_archive_that_must_not_be_unpacked_leaves_everything(machine: Rooted) -> None:
+    machine.apply(archive(machine, pack(bin__run="run\n")))
+    before = machine.tree()
+    evil = io.BytesIO()
+    with tarfile.open(fileobj=evil, mode="w") as packed:
+        packed.addfile(tarfile.TarInfo("app/fine"))
+        packed.addfile(tarfile.TarInfo("app/../../up"))
+    report = machine.apply(archive(machine, evil.getvalue()))
+    assert "its name leads out" in report.changes[0].message
+    assert machine.tree() == before

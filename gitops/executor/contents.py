@@ -16,6 +16,7 @@ from gitops.model.codec import Json
 from gitops.providers.host import Unpacked
 
 PART = ".part"
+COMMIT = "commit"
 KEPT_SECONDS = 7 * 86400
 
 
@@ -36,6 +37,11 @@ class Contents:
         room = _load("gitops.executor.fetch")
         size = room.fetch(room.Wanted(url, digest, float(seconds)), os.path.join(self._open(), digest))
         return {"blob": digest, "size": int(size)}
+
+    def fetch_commit(self, url: str, commit: str, ref: str, run: Any, seconds: int) -> Dict[str, Json]:
+        """Fetch the files of a commit; see `Host.fetch_commit`. `run` starts a program."""
+        found = _load("gitops.executor.gitfetch").fetch_commit(url, commit, ref, self._open(), run, seconds)
+        return cast("Dict[str, Json]", found)
 
     def unpack(self, archive: str, strip: int) -> Sequence[Unpacked]:
         """Unpack an archive's file; see `Host.unpack`."""
@@ -62,7 +68,9 @@ class Contents:
         for name in os.listdir(self._folder):
             path = os.path.join(self._folder, name)
             with contextlib.suppress(FileNotFoundError):
-                if not name.endswith(PART) or now - os.lstat(path).st_mtime > KEPT_SECONDS:
+                if name == COMMIT:
+                    _load("gitops.executor.gitfetch").remove_tree(path)
+                elif not name.endswith(PART) or now - os.lstat(path).st_mtime > KEPT_SECONDS:
                     os.unlink(path)
 
 

@@ -184,6 +184,15 @@ class RealHost:
         self._writable()
         return self._contents.fetch(url, digest, seconds)
 
+    def fetch_commit(self, url: str, commit: str, ref: str, seconds: int) -> Json:
+        """Bring the files of a commit, by the machine's own git."""
+        self._writable()
+
+        def run(argv: Sequence[str], environment: Mapping[str, Json], limit: int) -> Finished:
+            return self.run(argv, environment=environment, timeout=limit)
+
+        return self._contents.fetch_commit(url, commit, ref, run, seconds)
+
     def unpack(self, content: Json, strip: int) -> Sequence[Unpacked]:
         """Take an archive apart."""
         self._writable()

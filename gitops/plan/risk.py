@@ -21,7 +21,7 @@ LOCKOUT_KINDS = frozenset(("ssh_authorized_key",))
 SERVING_KINDS = frozenset(
     (
         *("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module", "external"),
-        *("apt_repository", "yum_repository", "download", "archive"),
+        *("apt_repository", "yum_repository", "download", "archive", "git_checkout"),
     )
 )
 

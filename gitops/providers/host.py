@@ -171,6 +171,12 @@ class Host(Protocol):
         """
         ...
 
+    def fetch_commit(self, url: str, commit: str, ref: str, seconds: int) -> Json:
+        """Bring the files of a commit of a Git repository and give them as an archive, `{blob, size}`; `ref` is a branch or tag to look
+        for it in when the server gives no single commit. Raise HostError when it cannot be had in that time.
+        """
+        ...
+
     def unpack(self, content: Json, strip: int) -> Sequence[Unpacked]:
         """Take an archive (`{blob, size}`) apart; what is in it can then be written as contents. Sorted, parents first; raise HostError
         for one that must not be unpacked.

@@ -20,6 +20,7 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "download": ("gitops.providers.download", "DownloadProvider"),
     "external": ("gitops.providers.external", "ExternalProvider"),
     "file": ("gitops.providers.file", "FileProvider"),
+    "git_checkout": ("gitops.providers.git_checkout", "GitCheckoutProvider"),
     "group": ("gitops.providers.group", "GroupProvider"),
     "host_entry": ("gitops.providers.host_entry", "HostEntryProvider"),
     "kernel_module": ("gitops.providers.kernel_module", "KernelModuleProvider"),

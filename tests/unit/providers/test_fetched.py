@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gitops.errors import HostError
 from gitops.executor import fetch as room
+from gitops.executor.gitfetch import fetch_commit
+from gitops.executor.host import RealHost
 from gitops.model.codec import Json
 from gitops.model.resource import Resource
+from gitops.providers.host import Finished
 from tests.support.files import Files, serve_files
+from tests.support.project import Repository
 from tests.support.rooted import Rooted, file
 
 MANIFEST = ".trueup-archive.json"
@@ -193,3 +198,84 @@ def test_an_archive_that_must_not_be_unpacked_leaves_everything(machine: Rooted)
     report = machine.apply(archive(machine, evil.getvalue()))
     assert "its name leads out" in report.changes[0].message
     assert machine.tree() == before
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """Give a repository with a program, a link and attributes that would leave things out of an archive."""
+    made = Repository.make(tmp_path / "repository", {"bin/run": "run 1\n", "secret.txt": "$Format:%H$\n", "old": "x\n"})
+    (made.path / "bin/run").chmod(0o755)
+    (made.path / ".gitattributes").write_text("secret.txt export-subst\nold export-ignore\nbin/run eol=crlf\n")
+    (made.path / "link").symlink_to("bin/run")
+    made.git("add", "-A")
+    made.git("commit", "-q", "-m", "one")
+    return made
+
+
+def checkout(repository: Repository, commit: str = "", **more: Json) -> Resource:
+    wanted = commit or repository.git("rev-parse", "HEAD")
+    return Resource("git_checkout", "/opt/app", {"repository": f"file://{repository.path}", "commit": wanted, **more})
+
+
+def test_a_commit_is_checked_out_as_it_is_changed_and_taken_away(machine: Rooted, repository: Repository) -> None:
+    check_laws(machine, checkout(repository))
+    assert machine.names("/opt/app") == [".gitattributes", MANIFEST, "bin", "link", "old", "secret.txt"]
+    assert (machine.read("/opt/app/bin/run"), machine.mode("/opt/app/bin/run")) == ("run 1\n", "0755")
+    assert machine.read("/opt/app/secret.txt") == "$Format:%H$\n"
+    repository.git("rm", "-q", "old")
+    repository.commit({"bin/run": "run 2\n"}, "two")
+    check_laws(machine, checkout(repository))
+    assert machine.names("/opt/app") == [".gitattributes", MANIFEST, "bin", "link", "secret.txt"]
+    check_laws(machine, checkout(repository, state="absent"))
+    assert not (machine.root / "opt/app").exists()
+
+
+def test_a_commit_that_is_not_there_changes_nothing(machine: Rooted, repository: Repository) -> None:
+    machine.apply(checkout(repository))
+    before = machine.tree()
+    gone = machine.apply(checkout(repository, "1" * 40)).changes[0]
+    assert (gone.result, "git fetch ended with 128" in gone.message) == ("failed", True)
+    elsewhere = machine.apply(checkout(repository, "1" * 40, ref="main")).changes[0]
+    assert "does not have the commit 1111" in elsewhere.message
+    assert machine.tree() == before
+
+
+def test_a_server_that_gives_no_single_commit_is_asked_for_the_ref(repository: Repository, tmp_path: Path) -> None:
+    old = repository.git("rev-parse", "HEAD")
+    repository.commit({"bin/run": "run 2\n"}, "two")
+
+    def run(argv: Sequence[str], environment: Mapping[str, Json], seconds: int) -> Finished:
+        if "--depth=1" in argv:
+            return Finished(128, "upload-pack: not our ref")  # what a server says that gives only what its refs point to
+        return RealHost().run(argv, environment=environment, timeout=seconds)
+
+    with pytest.raises(HostError, match="not our ref"):
+        fetch_commit(f"file://{repository.path}", old, "", str(tmp_path), run, 60)
+    found = fetch_commit(f"file://{repository.path}", old, "main", str(tmp_path), run, 60)
+    with tarfile.open(tmp_path / str(found["blob"])) as packed:
+        assert "run 1\n" in {(packed.extractfile(item) or io.BytesIO()).read().decode() for item in packed if item.isreg()}
+    assert [path.name for path in tmp_path.iterdir() if path.name == "commit"] == []
+
+
+def test_what_a_repository_could_have_run_is_not_run(machine: Rooted, repository: Repository, tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    evil = tmp_path / "evil.sh"
+    evil.write_text(f"#!/bin/sh\ntouch {mark}\ncat\n")
+    evil.chmod(0o755)
+    repository.commit(
+        {".gitattributes": "* filter=evil\n", ".gitmodules": '[submodule "x"]\n\tpath = x\n\turl = ext::sh evil\n'}, "evil"
+    )
+    (repository.path / ".git/hooks").mkdir(exist_ok=True)
+    for name in ("post-checkout", "reference-transaction", "post-index-change", "pre-receive"):
+        (repository.path / ".git/hooks" / name).symlink_to(evil)
+    for name, value in {"filter.evil.smudge": str(evil), "uploadpack.packObjectsHook": str(evil)}.items():
+        repository.git("config", name, value)
+    assert machine.apply(checkout(repository)).result == "changed"
+    assert not mark.exists()
+
+
+def test_a_commit_with_a_link_that_leads_out_is_refused(machine: Rooted, repository: Repository) -> None:
+    (repository.path / "out").symlink_to("../../etc/passwd")
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "out")
+    assert "leads out" in machine.apply(checkout(repository)).changes[-1].message

@@ -1,0 +1,276 @@
+"""What all kinds do alike that fill a folder with files that come together: from an archive, from a commit.
+
+A list of what was unpacked, with digests, lies in the folder (MANIFEST): so planning needs neither source nor network, finds what was
+changed by hand, and another source takes away what only the one before had. Files of other origin in the folder are left alone, and paths
+that other resources manage are theirs. What may not be unpacked at all is in `gitops.executor.unpack`.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar, cast
+
+from gitops.errors import HostError, MalformedError
+from gitops.model.codec import Json, decode_json
+from gitops.model.observation import State
+from gitops.model.plan import Difference, FieldChange
+from gitops.model.report import Outcome
+from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.directory import DirectoryProvider, DirectorySpec
+from gitops.providers.file import describe_path
+from gitops.providers.host import FileWrite, Host, Metadata, Unpacked
+from gitops.providers.steps import describe_failure, do_each, imply_parents, show_name, type_of
+
+S = TypeVar("S")
+
+MANIFEST = ".trueup-archive.json"
+FOLDER_MODE = "0755"
+MAX_LISTED = 20
+FOLDERS = DirectoryProvider()
+Entries = Mapping[str, Unpacked]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a Spec comes to: the folder, the name of the source that is wanted (a digest, a commit), and who owns what is unpacked."""
+
+    path: str
+    source: str
+    strip: int = 0
+    owner: Optional[str] = None
+    group: Optional[str] = None
+    is_absent: bool = False
+
+    @property
+    def manifest(self) -> str:
+        """Where the list of what was unpacked is."""
+        return f"{self.path}/{MANIFEST}"
+
+    @property
+    def folder(self) -> DirectorySpec:
+        """The folder as a directory."""
+        return DirectorySpec(self.path, owner=self.owner, group=self.group, state="absent" if self.is_absent else "present")
+
+
+class UnpackedProvider(Provider[S]):
+    """A kind whose things are folders full of files."""
+
+    honours_root = True
+
+    @abstractmethod
+    def find_mistake(self, spec: S) -> str:
+        """Say what of a Spec cannot be meant; empty when nothing."""
+
+    @abstractmethod
+    def make_target(self, spec: S) -> Target:
+        """Give the target of a Spec."""
+
+    @abstractmethod
+    def show(self, spec: S) -> Json:
+        """Name the source for a plan's line."""
+
+    @abstractmethod
+    def bring(self, spec: S, host: Host) -> Json:
+        """Give the archive (`{blob, size}`) that `Host.unpack` takes; raise HostError when it cannot be had."""
+
+    def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
+        """State: type, owner, group, parents of the folder; `archive` and `strip` of the list in it; `wrong`, what of the list is not
+        as it was unpacked, and `more`, how many beyond MAX_LISTED.
+        """
+        targets = [self.make_target(spec) for spec in specs]
+        return {target.path: _observe_one(target, host) for target in targets}
+
+    def diff(self, spec: S, state: State) -> Optional[Difference]:
+        """Compare the source, and what was made of it."""
+        target, mistake = self.make_target(spec), self.find_mistake(spec)
+        if mistake:
+            return Difference("refused", reason=mistake)
+        found = type_of(state)
+        if found not in ("absent", "directory"):
+            reason = str(state.get("reason") or f"a {found} is there, not a directory; move it away yourself")
+            return Difference("refused", reason=reason)
+        if target.is_absent:
+            return Difference("remove", (FieldChange("archive", state["archive"], None),)) if state.get("archive") else None
+        if found == "absent":
+            return Difference("create", (FieldChange("archive", None, self.show(spec)),), implied=imply_parents(state))
+        changes: List[FieldChange] = []
+        if (state.get("archive"), state.get("strip")) != (target.source, target.strip):
+            changes.append(FieldChange("archive", state.get("archive"), self.show(spec)))
+        if state.get("wrong"):
+            changes.append(FieldChange("content", state["wrong"], "as in the archive"))
+        more = f"{state['more']} more are not listed" if state.get("more") else ""
+        return Difference("update", tuple(changes), more) if changes else None
+
+    def apply(self, steps: Sequence[Step[S]], host: Host) -> Iterator[Outcome]:
+        """One after the other."""
+        yield from do_each(steps, lambda step: self._do(step, host))
+
+    def relate(self, spec: S) -> Relations:
+        """As its folder, which it owns."""
+        return FOLDERS.relate(self.make_target(spec).folder)
+
+    def bound(self, spec: S) -> Sequence[Possible]:
+        """As its folder."""
+        return FOLDERS.bound(self.make_target(spec).folder)
+
+    def _do(self, step: Step[S], host: Host) -> None:
+        target = self.make_target(step.spec)
+        listed = _read_manifest(target, host)
+        old: Entries = {} if listed is None else listed.entries
+        new: Dict[str, Unpacked] = {}
+        if step.action != "remove":
+            new = _list_wanted(target, host.unpack(self.bring(step.spec, host), target.strip), host)
+        # What stands in the way goes first, then what is missing is made; the list comes last, so that a run that is cut off goes on.
+        _remove(target, [path for path, item in old.items() if path not in new or new[path].type != item.type], old, host)
+        if step.action == "remove":
+            _take(host, [target.manifest])
+            if not host.list_names(target.path):
+                _take(host, [target.path])
+            return
+        _make_folders(target, new, host)
+        _write(target, [item for item in new.values() if item.type == "file" and not _is_right(target, item, host)], host)
+        links = [item for item in new.values() if item.type == "symlink" and not _is_right(target, item, host)]
+        _prepare([f"{target.path}/{item.path}" for item in links], host)
+        for item in links:
+            host.make_symlink(f"{target.path}/{item.path}", item.target)
+        _write_list(target, new, host)
+
+
+def _observe_one(target: Target, host: Host) -> State:
+    state = describe_path(host.inspect(target.path), target.owner, target.group)
+    if state["type"] != "directory":
+        return state
+    try:
+        listed = _read_manifest(target, host)
+        if listed is None:
+            return state
+        state["archive"], state["strip"] = listed.archive, listed.strip
+        wrong = [path for path, item in listed.entries.items() if not _is_right(target, item, host)]
+    except (HostError, OSError) as error:
+        return {"type": "unsafe", "reason": f"what was unpacked cannot be read: {describe_failure(error)}"}
+    if wrong:
+        state["wrong"] = [show_name(path) for path in wrong[:MAX_LISTED]]
+        if len(wrong) > MAX_LISTED:
+            state["more"] = len(wrong) - MAX_LISTED
+    return state
+
+
+def _is_right(target: Target, item: Unpacked, host: Host) -> bool:
+    """Say whether something is as it was unpacked, and belongs to whom it should."""
+    path = f"{target.path}/{item.path}"
+    found = host.inspect(path)
+    if found.type != item.type:
+        return False
+    if item.type == "symlink":
+        return found.target == item.target
+    owners = ((target.owner, found.owner, found.uid), (target.group, found.group, found.gid))
+    if found.mode != item.mode or any(wanted not in (None, name, str(number)) for wanted, name, number in owners):
+        return False
+    return item.type == "directory" or (found.size == item.size and host.digest(path) == item.digest)
+
+
+def _remove(target: Target, leaving: Sequence[str], old: Entries, host: Host) -> None:
+    """Take away what only the archive before had; a folder when nothing is left in it."""
+    for path in sorted(leaving, reverse=True):
+        full = f"{target.path}/{path}"
+        found = host.inspect(full)
+        if found.type != old[path].type or (found.type == "directory" and host.list_names(full)):
+            continue
+        _take(host, [full])
+
+
+def _take(host: Host, paths: Sequence[str]) -> None:
+    _prepare(paths, host)
+    for path in paths:
+        host.remove(path)
+
+
+def _list_wanted(target: Target, unpacked: Sequence[Unpacked], host: Host) -> Dict[str, Unpacked]:
+    """Give what shall be there, sorted: what nobody else manages, and every folder that it lies in, which an archive need not list."""
+    managed = host.managed
+    found = {item.path: item for item in unpacked if item.path != MANIFEST and f"{target.path}/{item.path}" not in managed}
+    for path in list(found):
+        parts = path.split("/")[:-1]
+        for count in range(len(parts)):
+            folder = "/".join(parts[: count + 1])
+            found.setdefault(folder, Unpacked(folder, "directory", FOLDER_MODE))
+    return dict(sorted(found.items()))
+
+
+def _make_folders(target: Target, entries: Entries, host: Host) -> None:
+    metadata = Metadata(target.owner or "", target.group or "", FOLDER_MODE)
+    for path in ("", *(path for path, item in entries.items() if item.type == "directory")):
+        full = f"{target.path}/{path}" if path else target.path
+        found = host.inspect(full)
+        if found.type == "absent":
+            _prepare([full], host)
+            host.make_directory(full, metadata)
+        elif found.type != "directory":
+            raise HostError(f"{show_name(full)} is no directory; move it away yourself", code="E329")
+        elif path in entries and not _is_right(target, entries[path], host):
+            _prepare([full], host)
+            host.set_metadata(full, metadata)
+
+
+def _write(target: Target, items: Sequence[Unpacked], host: Host) -> None:
+    for item in items:
+        found = host.inspect(f"{target.path}/{item.path}")
+        if found.type not in ("absent", "file", "symlink"):
+            raise HostError(f"{show_name(item.path)} is a {found.type}, not a file; move it away yourself", code="E329")
+    _prepare([f"{target.path}/{item.path}" for item in items], host)
+    writes = [
+        FileWrite(
+            f"{target.path}/{item.path}",
+            {"blob": item.digest, "size": item.size},
+            Metadata(target.owner or "", target.group or "", item.mode),
+        )
+        for item in items
+    ]
+    for path, reason in sorted(host.write_files(writes).items()):
+        raise HostError(f"{show_name(path)}: {reason}", code="E329")
+
+
+def _prepare(paths: Sequence[str], host: Host) -> None:
+    for path, reason in sorted(host.prepare(paths).items()):
+        raise HostError(f"{show_name(path)}: {reason}", code="E329")
+
+
+@dataclass(frozen=True)
+class _Listed:
+    archive: str
+    strip: int
+    entries: Entries
+
+
+def _write_list(target: Target, entries: Entries, host: Host) -> None:
+    rows = [[item.path, item.type, item.mode, item.digest, item.size, item.target] for item in entries.values()]
+    text = json.dumps(
+        {"archive": target.source, "strip": target.strip, "entries": rows}, ensure_ascii=False, separators=(",", ":")
+    )
+    _prepare([target.manifest], host)
+    metadata = Metadata(target.owner or "", target.group or "", "0644")
+    for reason in host.write_files([FileWrite(target.manifest, text + "\n", metadata)]).values():
+        raise HostError(f"{MANIFEST}: {reason}", code="E329")
+
+
+def _read_manifest(target: Target, host: Host) -> Optional[_Listed]:
+    """Read the list; None when there is none, or none that a run wrote: whoever owns the folder can write it, so no name is believed."""
+    if host.inspect(target.path).type != "directory" or host.inspect(target.manifest).type != "file":
+        return None
+    try:
+        table = cast(Mapping[str, Any], decode_json(host.read_text(target.manifest).encode("utf-8")))
+        items = [Unpacked(*row) for row in table["entries"] if _is_row(row)]
+        known = {item.path: item for item in items}
+        return _Listed(str(table["archive"]), int(table["strip"]), known) if len(known) == len(table["entries"]) else None
+    except (MalformedError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_row(row: Any) -> bool:
+    """Say whether a row has the shape of an Unpacked, and a path that does not lead out."""
+    if not isinstance(row, list) or [type(value) for value in cast(List[Any], row)] != [str, str, str, str, int, str]:
+        return False
+    path = str(cast(List[Any], row)[0])
+    return not {"", ".", ".."}.intersection(path.split("/")) and "\0" not in path

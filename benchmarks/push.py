@@ -26,10 +26,13 @@ from gitops.model.graph import Graphs, HostGraph
 from gitops.model.plan import HostPlan
 from gitops.model.resource import Resource
 from gitops.pipeline.push import Pace, Push, apply_there, plan_there, visit_hosts
+from gitops.transport.kept import KeptSessions
 from gitops.transport.ssh import Destination, Ssh, ssh_command
 from tests.support.sshd import Fleet, serve_ssh
 
 FILES = 20
+# Both sides start the system's own Python: a version manager's `python3` is a shell script that takes longer than all the rest.
+PYTHON_FIRST = "/usr/bin:/bin"
 FLOOR = """\
 import json, os, sys
 for path, text in json.load(sys.stdin.buffer):
@@ -55,7 +58,10 @@ def main() -> None:
     options.add_argument("--parallel", type=int, default=20)
     given = options.parse_args()
     names = tuple(f"h{number:03}" for number in range(given.hosts))
-    with tempfile.TemporaryDirectory(prefix="p", dir="/tmp") as folder, serve_ssh(Path(folder) / "d", *names) as fleet:
+    with (
+        tempfile.TemporaryDirectory(prefix="p", dir="/tmp") as folder,
+        serve_ssh(Path(folder) / "d", *names, path=PYTHON_FIRST) as fleet,
+    ):
         ssh = Ssh(Path(folder), config=str(fleet.config), environment=dict(os.environ))
         rounds = [_run_round(Path(folder) / str(number), fleet, ssh, given.parallel) for number in range(given.rounds + 1)][1:]
         for name in names:
@@ -94,7 +100,7 @@ def _time_floor(folder: Path, names: tuple[str, ...], ssh: Ssh, parallel: int) -
 
 def _time_push(folder: Path, names: tuple[str, ...], ssh: Ssh, parallel: int) -> float:
     graphs = Graphs("", {name: HostGraph(name, "", (), _files(folder, name)) for name in names})
-    push = Push(graphs, {name: Destination(name) for name in names}, ssh, {})
+    push = Push(graphs, {name: Destination(name) for name in names}, ssh, {}, kept=KeptSessions())
 
     def run() -> None:
         planned = visit_hosts(names, partial(plan_there, push), Pace(parallel))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ from gitops.pipeline.push import Ended, Pace, Push, apply_there, plan_there, res
 from gitops.plan.fleet import join_plans
 from gitops.render.text import render_fleet_plan
 from gitops.render.words import name_hosts
+from gitops.transport.kept import KeptSessions
 from gitops.transport.ssh import Destination, Ssh
 
 CHANGES, HELD, FAILED, REVERTED, REMOTE = 2, 3, 4, 5, 7
@@ -133,7 +135,12 @@ def plan_hosts(opened: Opened, push: Push, wanted: Wanted) -> Planned:
 
 def apply_over_ssh(opened: Opened, wanted: Wanted, *, confirm: str) -> int:
     """Plan, show, ask, apply, sum up; give the exit status."""
-    push = open_push(opened, wanted)
+    kept = KeptSessions()
+    with contextlib.closing(kept):
+        return _apply_kept(opened, replace(open_push(opened, wanted), kept=None if wanted.is_dry else kept), wanted, confirm)
+
+
+def _apply_kept(opened: Opened, push: Push, wanted: Wanted, confirm: str) -> int:
     planned = plan_hosts(opened, push, wanted)
     if wanted.format_name == "text" or wanted.is_dry:
         print_plan(planned.fleet, wanted.format_name)

@@ -6,6 +6,7 @@ as a noun and nothing else: it can lie about itself, and about nobody else.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -24,7 +25,8 @@ from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
-from gitops.transport.ssh import Destination, Payload, Ssh, run_ssh
+from gitops.transport.kept import KeptSessions
+from gitops.transport.ssh import Destination, Payload, Session, Ssh
 from gitops.trust.contents import find_blobs
 
 Found = TypeVar("Found", HostPlan, Report)
@@ -33,7 +35,9 @@ TellHost = Callable[[str, Event], None]
 
 @dataclass(frozen=True)
 class Push:
-    """What is pushed, and how. `root` and `state` are folders on the hosts (empty: the machine itself, its own state)."""
+    """What is pushed, and how. `root` and `state` are folders on the hosts (empty: the machine itself, its own state); `kept` keeps
+    sessions from planning for applying.
+    """
 
     graphs: Graphs
     destinations: Mapping[str, Destination]
@@ -45,6 +49,7 @@ class Push:
     guards: bool = False
     lock_timeout: int = DEFAULTS.lock_seconds
     payload: Payload = field(default_factory=Payload.make)
+    kept: KeptSessions | None = None
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,13 @@ class Pace:
 def plan_there(push: Push, host: str) -> HostPlan:
     """Plan one host as it is now; changes nothing there but the executor's cache. Contents do not travel for this."""
     request = replace(make_push_request("plan", push, host), guards=push.guards)
-    executed = run_ssh(request, push.destinations[host], push.ssh, payload=push.payload, blobs={})
-    plan = HostPlan.from_json(cast("Json", executed.body("plan")))
-    _check_speaker(host, plan.host)
+    with contextlib.ExitStack() as stack:
+        session = stack.enter_context(Session(push.destinations[host], push.ssh, push.payload))
+        plan = HostPlan.from_json(cast("Json", session.ask(request, {}).body("plan")))
+        _check_speaker(host, plan.host)
+        if push.kept is not None and not plan.scope.is_empty:
+            stack.pop_all()
+            push.kept.put(host, session)
     created = {change.address for change in plan.changes if change.action == "create"}
     after = {resource.address: resource for resource in push.graphs.resources_of(host) if resource.address in created}
     return add_diffs(plan, {}, after, push.graphs.blobs.get)
@@ -92,8 +101,9 @@ def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHo
         if tell is not None:
             tell(host, event)
 
-    executed = run_ssh(request, push.destinations[host], push.ssh, payload=push.payload, blobs=blobs, tell=tell_of_host)
-    report = Report.from_json(cast("Json", executed.body("report")))
+    kept = None if push.kept is None else push.kept.take(host)
+    with kept or Session(push.destinations[host], push.ssh, push.payload) as session:
+        report = Report.from_json(cast("Json", session.ask(request, blobs, tell_of_host).body("report")))
     _check_speaker(host, report.host)
     return report
 

@@ -1,8 +1,9 @@
 """What runs first on a host that is reached over SSH; its source is sent ahead of everything else and started by `python3 -c`.
 
 Takes from stdin, after this text: one line that says which executor is wanted, then (once it has answered whether it has that one) the
-executor's files when it has not, contents, and the request. Nothing starts before all of that is there.
-The executor then runs in a session of its own and finishes whether or not anybody still listens. Standard library only, Python 3.9;
+executor's files when it has not, contents, and the request. Nothing starts before all of that is there. Another request may follow in the
+same way (somebody looked at a plan and wants it applied); the end of stdin, or WAIT_SECONDS without one, is the end.
+The executor runs in a session of its own and finishes whether or not anybody still listens. Standard library only, Python 3.9;
 what only the first run needs is imported there, since every import costs a millisecond on every host.
 """
 
@@ -23,6 +24,7 @@ from typing import IO, Any, BinaryIO, Generator, List, Sequence, Tuple
 UNFINISHED = "new-"
 OLD_SECONDS = 3600
 PATIENCE_SECONDS = 60
+WAIT_SECONDS = 900
 TRIES = 8
 CHUNK = 1 << 16
 BUG = 70
@@ -64,18 +66,28 @@ def main(source: BinaryIO) -> None:
     folder = os.path.join(parent, asked["tree"])
     has_it = digest_tree(folder) == asked["tree"]
     output.write(f"\ngitops {asked['nonce']} {'have' if has_it else 'need'}\n".encode())
-    sizes = json.loads(source.readline() or sys.exit(LOST))
-    if not has_it:
-        members = [(name, read_exactly(source, size)) for name, size in sizes["members"]]
-        install(members, parent, folder, asked["tree"])
-    with contents_folder(own_folder(base, "contents")) as contents:
-        for digest, size in sizes["blobs"]:
-            place = os.path.join(contents, digest[:2])
-            os.makedirs(place, mode=0o700, exist_ok=True)
-            with open(os.path.join(place, digest), "xb") as stream:
-                copy_exactly(source, stream, size)
-        ended = run_apart(folder, read_exactly(source, sizes["request"]), contents)
-    output.write(f"\ngitops {asked['nonce']} end {ended}\n".encode())
+    line = source.readline() or sys.exit(LOST)
+    while line:
+        sizes = json.loads(line)
+        if sizes["members"]:
+            install([(name, read_exactly(source, size)) for name, size in sizes["members"]], parent, folder, asked["tree"])
+        with contents_folder(own_folder(base, "contents")) as contents:
+            for digest, size in sizes["blobs"]:
+                place = os.path.join(contents, digest[:2])
+                os.makedirs(place, mode=0o700, exist_ok=True)
+                with open(os.path.join(place, digest), "xb") as stream:
+                    copy_exactly(source, stream, size)
+            ended = run_apart(load(folder), read_exactly(source, sizes["request"]), contents)
+        output.write(f"\ngitops {asked['nonce']} end {ended}\n".encode())
+        # Nothing more was sent before that word was read, so nothing is in the buffer.
+        line = source.readline() if select.select([source], [], [], WAIT_SECONDS)[0] else b""
+
+
+def load(folder: str) -> Any:
+    """Give the executor, imported once however many requests come: what is forked has it already."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return import_module("gitops.executor.__main__")
 
 
 def find_cache() -> str:
@@ -222,7 +234,7 @@ def copy_exactly(source: BinaryIO, stream: IO[bytes], size: int) -> None:
         size -= len(part)
 
 
-def run_apart(folder: str, request: bytes, contents: str) -> int:
+def run_apart(executor: Any, request: bytes, contents: str) -> int:
     """Run the executor in a process and session of its own, and give its exit status; it outlives this process if it must."""
     parent = os.getpid()
     child = os.fork()
@@ -234,8 +246,6 @@ def run_apart(folder: str, request: bytes, contents: str) -> int:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         replaced: Any = Output()
         sys.stdout = replaced
-        sys.path.insert(0, folder)
-        executor: Any = import_module("gitops.executor.__main__")
         status = executor.serve(request, state=find_state(), blobs=contents)
     finally:
         if os.getppid() != parent:

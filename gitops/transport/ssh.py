@@ -135,19 +135,53 @@ def run_ssh(
 
     `blobs`: the contents that the host needs, by digest. When the connection is lost after the request was sent, the run goes on there.
     """
-    program = bootstrap_source()
-    process = _start(ssh_command(destination, ssh, len(program)), ssh)
-    with _Talk(process, destination, ssh) as talk:
-        nonce = secrets.token_hex(16)
-        talk.send([program, _line({"nonce": nonce, "tree": payload.tree})])
-        members: Mapping[str, bytes] = {} if talk.await_hello(nonce) else payload.members
+    with Session(destination, ssh, payload) as session:
+        return session.ask(request, blobs, tell)
+
+
+class Session:
+    """One connection, at whose end a program waits for requests; it is opened, and the host's word awaited, when it is made.
+
+    A request that was sent goes on there to its end whatever becomes of the session.
+    """
+
+    def __init__(self, destination: Destination, ssh: Ssh, payload: Payload) -> None:
+        program = bootstrap_source()
+        self._nonce = secrets.token_hex(16)
+        self._process = _start(ssh_command(destination, ssh, len(program)), ssh)
+        self._talk = _Talk(self._process, destination, ssh)
+        try:
+            self._talk.send([program, _line({"nonce": self._nonce, "tree": payload.tree})])
+            self._members: Mapping[str, bytes] = {} if self._talk.await_hello(self._nonce) else payload.members
+        except BaseException:
+            self._talk.close(is_wanted=False)
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._talk.close(is_wanted=kind is None)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the connection is still there, as far as can be known without using it."""
+        return self._process.poll() is None
+
+    def ask(self, request: Request, blobs: Mapping[str, bytes], tell: Tell | None = None) -> Executed:
+        """Send a request with the contents that it needs, and give what the executor said; raise as `run_ssh` does."""
         body = encode_canonical(request.to_json())
-        sizes = {"members": _sizes(members), "blobs": _sizes(blobs), "request": len(body)}
-        talk.send([_line(sizes), *members.values(), *blobs.values(), body])
+        sizes = {"members": _sizes(self._members), "blobs": _sizes(blobs), "request": len(body)}
+        self._talk.send([_line(sizes), *self._members.values(), *blobs.values(), body])
         events: list[Event] = []
-        status = talk.read_events(nonce, events, tell)
-    raise_error(events, status)
-    return Executed(status, tuple(events))
+        status = self._talk.read_events(self._nonce, events, tell)
+        self._members = {}
+        raise_error(events, status)
+        return Executed(status, tuple(events))
+
+    def close(self) -> None:
+        """Let the host go."""
+        self._talk.close(is_wanted=True)
 
 
 def ssh_command(destination: Destination, ssh: Ssh, size: int) -> list[str]:
@@ -188,20 +222,22 @@ class _Talk:
         self._is_late = False
         self._timer = self._set_timer(ssh.limits.hello_seconds)
 
-    def __enter__(self) -> _Talk:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
+    def close(self, *, is_wanted: bool) -> None:
+        """End it: by saying that nothing more comes, or at once when it is not wanted any more."""
         self._timer.cancel()
-        if kind is None:
+        self._close_stream(self._process.stdin)
+        if is_wanted:
             with contextlib.suppress(subprocess.TimeoutExpired):  # it has said its last word; give it the time to leave by itself
                 self._process.wait(LEAVE_SECONDS)
         self._process.kill()
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
+        self._close_stream(self._process.stdout)
+
+    @staticmethod
+    def _close_stream(stream: IO[bytes] | None) -> None:
+        with contextlib.suppress(OSError):
+            if stream is not None:
+                stream.close()
 
     def send(self, parts: Iterable[bytes]) -> None:
         """Send; a host that hangs up is noticed when its answer is read."""
@@ -238,6 +274,7 @@ class _Talk:
             if left < 0:
                 raise RemoteError(f"{self._where} said more than {self._limits.push_bytes} bytes", code="R043")
             if line.startswith(ending):
+                self._timer.cancel()
                 return self._ended(line[len(ending) :].strip())
             if line.strip():
                 events.append(_read_event(line, self._where))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import UTC, datetime
 from queue import SimpleQueue
@@ -78,10 +79,17 @@ def test_an_interruption_is_not_swallowed() -> None:
 def test_a_host_that_speaks_for_another_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     plan, report = HostPlan("other", NOW), Report("20261124T150000Z-1a2b3c", "other", "changed", NOW, NOW)
 
-    def answer(*_: object, **__: object) -> Executed:
-        return Executed(0, (Event("plan", plan.to_json()), Event("report", report.to_json())))
+    class Liar(contextlib.nullcontext[None]):
+        def __init__(self, *_: object) -> None:
+            super().__init__()
 
-    monkeypatch.setattr(room, "run_ssh", answer)
+        def __enter__(self) -> Liar:  # type: ignore[override]  pyright: ignore[reportIncompatibleMethodOverride]  as a Session does
+            return self
+
+        def ask(self, *_: object) -> Executed:
+            return Executed(0, (Event("plan", plan.to_json()), Event("report", report.to_json())))
+
+    monkeypatch.setattr(room, "Session", Liar)
     graphs = Graphs("", {"web-1": HostGraph("web-1", "")})
     push = Push(graphs, {"web-1": Destination("web-1")}, Ssh(), {}, payload=Payload({}, ""))
     with pytest.raises(RemoteError, match="speaks for another"):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,10 +20,12 @@ from gitops.model.codec import digest_bytes, encode_canonical
 from gitops.model.limits import Limits
 from gitops.model.resource import Resource
 from gitops.model.wire import Request
+from gitops.transport.kept import KeptSessions
 from gitops.transport.local import Executed
 from gitops.transport.ssh import (
     Destination,
     Payload,
+    Session,
     Ssh,
     bootstrap_source,
     explain_silence,
@@ -382,3 +385,46 @@ def test_one_connection_is_shared_and_stays_for_the_next_run(fleet: Fleet, tmp_p
         leave = ["ssh", "-F", str(fleet.config), "-S", f"{sockets}/%C", "-O", "exit", "web-1"]
         subprocess.run(leave, check=True, capture_output=True, timeout=30)
         sockets.rmdir()
+
+
+def test_one_session_answers_one_request_after_the_other_and_contents_travel_with_each(fleet: Fleet, tmp_path: Path) -> None:
+    machine = Rooted(tmp_path)
+    data = os.urandom(100_000)
+    digest = digest_bytes(data)
+    resources = (file("/etc/x", "hello"), Resource("file", "/bin/tool", {"content": {"blob": digest, "size": len(data)}}))
+    with Session(WEB, fleet.ssh(), PAYLOAD) as session:
+        planned = session.ask(replace(machine.request("plan", resources), blobs=""), {})
+        applied = session.ask(replace(machine.request("apply", resources), blobs=""), {digest: data})
+        with pytest.raises(UsageError):
+            session.ask(replace(machine.request("rollback"), run="never"), {})
+        runs = session.ask(machine.request("runs"), {})
+    assert [event.event for event in (*planned.events, *applied.events)][-1] == "report"
+    found = runs.body("runs")
+    assert isinstance(found, dict)
+    assert len(cast("list[object]", found["runs"])) == 1
+    assert (machine.root / "bin/tool").read_bytes() == data
+    assert fleet.contents("web-1") == []
+
+
+def test_a_session_that_nobody_uses_any_more_leaves_nothing_running(fleet: Fleet, tmp_path: Path) -> None:
+    kept = KeptSessions(most=1)
+    first, second = (Session(Destination(name), fleet.ssh(), PAYLOAD) for name in ("web-1", "web-2"))
+    kept.put("web-1", first)
+    kept.put("web-2", second)  # one too many
+    assert (first.is_alive, second.is_alive) == (True, False)
+    assert kept.take("web-2") is None
+    taken = kept.take("web-1")
+    assert taken is first
+    assert [event.event for event in taken.ask(Rooted(tmp_path).request("runs"), {}).events] == ["runs"]
+    kept.put("web-1", taken)
+    kept.close()
+    assert not first.is_alive
+
+
+def test_a_kept_session_whose_connection_is_gone_is_not_given(fleet: Fleet) -> None:
+    kept = KeptSessions()
+    session = Session(WEB, fleet.ssh(), PAYLOAD)
+    kept.put("web-1", session)
+    session._process.kill()
+    session._process.wait(10)
+    assert kept.take("web-1") is None

@@ -2,12 +2,14 @@
 
 Run it as `python benchmarks/push.py` (Debian package openssh-server). All hosts are ports of sshd on loopback, so one machine does
 both ends and the ratios are what counts. First: the files are made (the executor is there already, as after any earlier run); again:
-nothing has to be done. Both sides use as many connections at a time, and shared ones that are open already.
+nothing has to be done. Both sides use as many connections at a time, and shared ones that are open already. `--pyinfra PROGRAM` (a
+`pyinfra` of a venv of its own) lets pyinfra put the same files, once, with as many hosts at a time.
 """
 
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import statistics
@@ -48,6 +50,13 @@ for path, text in json.load(sys.stdin.buffer):
         os.fsync(stream.fileno())
     os.rename(path + ".new", path)
 """
+PYINFRA = """\
+from io import StringIO
+from pyinfra import host
+from pyinfra.operations import files
+for number in range({files}):
+    files.put(src=StringIO(f"file {{number}} of {{host.name}}\\n"), dest=f"{folder}/{{host.name}}/f{{number}}")
+"""
 
 
 def main() -> None:
@@ -56,6 +65,7 @@ def main() -> None:
     options.add_argument("--hosts", type=int, default=50)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--parallel", type=int, default=20)
+    options.add_argument("--pyinfra", type=Path, help="a pyinfra program to time beside")
     given = options.parse_args()
     names = tuple(f"h{number:03}" for number in range(given.hosts))
     with (
@@ -64,6 +74,7 @@ def main() -> None:
     ):
         ssh = Ssh(Path(folder), config=str(fleet.config), environment=dict(os.environ))
         rounds = [_run_round(Path(folder) / str(number), fleet, ssh, given.parallel) for number in range(given.rounds + 1)][1:]
+        pyinfra = None if given.pyinfra is None else _time_pyinfra(Path(folder) / "pyinfra", fleet, given.pyinfra, given.parallel)
         for name in names:
             leave = ["ssh", "-F", str(fleet.config), "-S", f"{folder}/%C", "-O", "exit", name]
             subprocess.run(leave, check=False, capture_output=True, timeout=30)
@@ -72,6 +83,8 @@ def main() -> None:
     for index, word in ((0, "first"), (1, "again")):
         floor, push = (statistics.median(item[side + index] for item in rounds) for side in (0, 2))
         print(f"{word:8}{floor:8.2f}{push:8.2f}{push / floor:8.2f}")
+        if pyinfra is not None:
+            print(f"  pyinfra {pyinfra[index]:.1f} s: {pyinfra[index] / push:.1f} times push")
 
 
 def _run_round(folder: Path, fleet: Fleet, ssh: Ssh, parallel: int) -> tuple[float, float, float, float]:
@@ -111,6 +124,37 @@ def _time_push(folder: Path, names: tuple[str, ...], ssh: Ssh, parallel: int) ->
             sys.exit(f"push failed: {[item.error for item in (*planned, *ended) if item.error][:3]}")
 
     return _clock(run)
+
+
+def _time_pyinfra(folder: Path, fleet: Fleet, program: Path, parallel: int) -> tuple[float, float]:
+    """Let pyinfra put the same files, then again."""
+    folder.mkdir()
+    hosts = [
+        (
+            name,
+            {
+                "ssh_hostname": "127.0.0.1",
+                "ssh_port": port,
+                "ssh_user": getpass.getuser(),
+                "ssh_key": f"{fleet.folder}/user_key",
+                "ssh_strict_host_key_checking": "no",
+                "ssh_known_hosts_file": f"{folder}/known_hosts",
+            },
+        )
+        for name, port in fleet.ports.items()
+    ]
+    (folder / "inventory.py").write_text(f"hosts = {hosts!r}\n")
+    (folder / "deploy.py").write_text(PYINFRA.format(folder=folder, files=FILES))
+    command = [str(program), "-y", "--parallel", str(parallel), "inventory.py", "deploy.py"]
+
+    def run() -> None:
+        subprocess.run(command, cwd=folder, check=True, timeout=1800, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    times = _clock(run), _clock(run)
+    made = [path for path in folder.rglob("f*") if path.is_file()]
+    if len(made) != len(hosts) * FILES:
+        sys.exit(f"pyinfra made {len(made)} files")
+    return times
 
 
 def _files(folder: Path, name: str) -> tuple[Resource, ...]:

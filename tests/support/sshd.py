@@ -27,6 +27,7 @@ PermitRootLogin yes
 MaxStartups 200
 MaxSessions 200
 LogLevel ERROR
+Subsystem sftp internal-sftp
 """
 CLIENT = """\
 Host *

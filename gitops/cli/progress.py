@@ -33,7 +33,7 @@ class Progress:
             self._print(f"  {host}  {text}")
         self._show(f"{host} {text}")
 
-    def done(self, item: Ended[HostPlan] | Ended[Report]) -> None:
+    def done(self, item: Ended[object]) -> None:
         """Note that a host has ended, and how."""
         self._ended += 1
         self._failed += item.has_failed
@@ -58,13 +58,12 @@ class Progress:
             print(CLEAR + escape_terminal(line)[:WIDTH], end="", file=sys.stderr, flush=True)  # noqa: T201  the line is written over
 
 
-def describe_end(item: Ended[HostPlan] | Ended[Report]) -> str:
+def describe_end(item: Ended[object]) -> str:
     """Say in a few words what became of a host."""
     if item.error is not None:
         return f"error[{item.error.code}]: {item.error.message}" + (f" ({item.error.hint})" if item.error.hint else "")
     if isinstance(item.found, HostPlan):
         return "planned"
-    if item.found is None:
-        return "nothing"
-    reason = f": {item.found.reason}" if item.found.reason else ""
-    return f"{item.found.result}{reason}"
+    if isinstance(item.found, Report):
+        return item.found.result + (f": {item.found.reason}" if item.found.reason else "")
+    return "nothing" if item.found is None else "asked"

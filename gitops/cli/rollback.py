@@ -1,70 +1,80 @@
-"""`gitops rollback RUN`: show what would be undone and what cannot be, ask, undo."""
+"""`gitops rollback RUN`: show what would be undone and what cannot be, ask, undo. Here, or on hosts that are reached over SSH."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
-from gitops.cli.apply import confirm, lock_option, tell_waiting
+from gitops.cli.apply import confirm, lock_option, no_terminal, tell_waiting
 from gitops.cli.output import format_option, print_json, print_message
-from gitops.cli.project import cache_folder, root_option, state_folder
+from gitops.cli.project import cache_folder, open_project, remote_root_text, root_option, ssh_options, state_folder
+from gitops.cli.push import Wanted
+from gitops.cli.undo import print_items, undo_over_ssh
+from gitops.errors import UsageError
 from gitops.model.codec import Json
-from gitops.model.fields import Fields
 from gitops.model.report import Report
 from gitops.model.wire import Request
 from gitops.pipeline.local import read_report
+from gitops.pipeline.undo import LAST, read_undo
 from gitops.render.escape import escape_terminal
 from gitops.transport.local import run_local
 
 CHANGES, FAILED = 2, 4
+QUESTION = "Undo this?"
 
 
 @click.command()
 @click.argument("run")
+@click.option("--host", "hosts", multiple=True, metavar="SEL", help="On these hosts, over SSH; RUN may then be `last`.")
 @click.option("--yes", "is_confirmed", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", "is_dry", is_flag=True, help="Show what would be undone and stop.")
+@click.option(
+    "--max-failures", default="0", show_default=True, metavar="N|N%", help="How many hosts may fail before no other begins."
+)
 @lock_option
+@ssh_options
 @root_option
 @format_option
+@click.pass_obj
 def command(
-    run: str,
-    is_confirmed: bool,
-    is_dry: bool,
-    lock_timeout: int,
-    root: Path | None,  # noqa: ARG001  taken so that it does no harm: the run's own record knows its root
-    state: Path | None,
-    format_name: str,
+    directory: Path, run: str, hosts: tuple[str, ...], root: Path | None, state: Path | None, lock_timeout: int, **options: Any
 ) -> int:
     """Undo a run, on the root that it was for. Exit 0: undone, 2: something to undo (dry run), 3: another run, 4: something stays."""
+    if hosts:
+        where = (remote_root_text(root), remote_root_text(state))
+        wanted = Wanted(hosts, root=where[0], state=where[1], lock_timeout=lock_timeout, **options)
+        if not (wanted.is_confirmed or wanted.is_dry or sys.stdin.isatty()):
+            raise no_terminal()
+        return undo_over_ssh(open_project(directory, ""), wanted, run, confirm=QUESTION)
+    if run == LAST:
+        raise UsageError("`last` goes with --host", code="U097", hint="`gitops runs list` shows the runs of this machine")
     folder = str(state_folder(state))
     request = Request("rollback", "", run=run, state=folder, dry_run=True, lock_timeout=lock_timeout)
+    return _undo_here(
+        request, is_confirmed=bool(options["is_confirmed"]), is_dry=bool(options["is_dry"]), name=options["format_name"]
+    )
+
+
+def _undo_here(request: Request, *, is_confirmed: bool, is_dry: bool, name: str) -> int:
     asked = run_local(request, cache=cache_folder())
     body = cast("Json", asked.body("runs"))
-    if is_dry and format_name == "json":
+    if is_dry and name == "json":
         print_json({"schema": "gitops/undo/v1", **_table(body)})
         return asked.status
-    count = _show(body, format_name)
-    if is_dry or not count:
-        return CHANGES if count else 0
+    items = read_undo(body)
+    if name == "text":
+        print_items(items)
+    if is_dry or not items:
+        return CHANGES if items else 0
     if not is_confirmed:
-        confirm("Undo this?")
+        confirm(QUESTION)
     report = read_report(run_local(replace(request, dry_run=False), cache=cache_folder(), tell=tell_waiting))
-    _print(report, format_name)
+    _print(report, name)
     return FAILED if report.result == "failed" else 0
-
-
-def _show(body: Json, format_name: str) -> int:
-    rows = Fields(body, "undo").items("undo")
-    if format_name == "text":
-        for row in rows:
-            item = Fields(row, "undo")
-            what, why = item.text("what"), item.text("reason") or item.text("warning")
-            verb = "undo" if item.flag("undoable") else "KEEP"
-            click.echo(f"  {verb}  {escape_terminal(what)}  {escape_terminal(why)}".rstrip())
-    return len(rows)
 
 
 def _table(body: Json) -> dict[str, Json]:

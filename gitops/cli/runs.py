@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from gitops.cli.output import format_option, print_json
-from gitops.cli.project import cache_folder, root_option, root_text, state_folder
+from gitops.cli.project import cache_folder, open_project, remote_root_text, root_option, root_text, ssh_options, state_folder
+from gitops.cli.push import Wanted
+from gitops.cli.undo import list_over_ssh
 from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report
@@ -23,10 +25,19 @@ def command() -> None:
 
 
 @command.command("list")
+@click.option("--host", "hosts", multiple=True, metavar="SEL", help="Of these hosts, over SSH.")
+@ssh_options
 @root_option
 @format_option
-def list_runs(root: Path | None, state: Path | None, format_name: str) -> int:
-    """List the runs, oldest first."""
+@click.pass_obj
+def list_runs(
+    directory: Path, hosts: tuple[str, ...], root: Path | None, state: Path | None, format_name: str, **options: Any
+) -> int:
+    """List the runs, oldest first: of this machine, or of hosts."""
+    if hosts:
+        where = (remote_root_text(root), remote_root_text(state))
+        wanted = Wanted(hosts, format_name, root=where[0], state=where[1], **options)
+        return list_over_ssh(open_project(directory, ""), wanted)
     request = Request("runs", "", state=str(state_folder(state)), root=root_text(root))
     body = cast("Json", run_local(request, cache=cache_folder()).body("runs"))
     if format_name == "json":

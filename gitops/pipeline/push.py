@@ -29,7 +29,8 @@ from gitops.transport.kept import KeptSessions
 from gitops.transport.ssh import Destination, Payload, Session, Ssh
 from gitops.trust.contents import find_blobs
 
-Found = TypeVar("Found", HostPlan, Report)
+Found = TypeVar("Found")
+Found_co = TypeVar("Found_co", covariant=True)
 TellHost = Callable[[str, Event], None]
 
 
@@ -53,11 +54,11 @@ class Push:
 
 
 @dataclass(frozen=True)
-class Ended(Generic[Found]):
+class Ended(Generic[Found_co]):
     """What became of one host: what was found, or why not."""
 
     host: str
-    found: Found | None = None
+    found: Found_co | None = None
     error: TrueupError | None = None
 
     @property
@@ -80,7 +81,7 @@ def plan_there(push: Push, host: str) -> HostPlan:
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(Session(push.destinations[host], push.ssh, push.payload))
         plan = HostPlan.from_json(cast("Json", session.ask(request, {}).body("plan")))
-        _check_speaker(host, plan.host)
+        check_speaker(host, plan.host)
         if push.kept is not None and not plan.scope.is_empty:
             stack.pop_all()
             push.kept.put(host, session)
@@ -104,7 +105,7 @@ def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHo
     kept = None if push.kept is None else push.kept.take(host)
     with kept or Session(push.destinations[host], push.ssh, push.payload) as session:
         report = Report.from_json(cast("Json", session.ask(request, blobs, tell_of_host).body("report")))
-    _check_speaker(host, report.host)
+    check_speaker(host, report.host)
     return report
 
 
@@ -163,6 +164,7 @@ def _visit(host: str, visit: Callable[[str], Found], answers: SimpleQueue[Ended[
         answers.put(ended)
 
 
-def _check_speaker(host: str, said: str) -> None:
+def check_speaker(host: str, said: str) -> None:
+    """Raise RemoteError when a host's answer is about another host."""
     if host != said:
         raise RemoteError(f"{host} speaks for another host: `{said[:80]}`", code="R046")

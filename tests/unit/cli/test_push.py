@@ -215,3 +215,37 @@ def test_a_plan_of_this_machine_is_applied_when_it_covers(pushed: Pushed) -> Non
 
 def test_the_worst_ending_counts() -> None:
     assert [worst_status(found) for found in ([], [0], [2, 3], [3, 7], [7, 5], [5, 4], [4, 70])] == [0, 0, 3, 7, 5, 4, 70]
+
+
+def test_the_last_run_of_each_host_is_undone_after_it_was_shown(pushed: Pushed) -> None:
+    assert pushed.apply("--host", "web-*").status == 0
+    listed = pushed.call("runs", "list", "--host", "web-*", "--format", "json").json
+    assert {host: [row["result"] for row in rows] for host, rows in listed["hosts"].items()} == dict.fromkeys(
+        ALIASES, ["changed"]
+    )
+    shown = pushed.call("rollback", "last", "--host", "role=web", "--dry-run")
+    assert (shown.status, f"undo  {pushed.base('web-1')}/motd: back to absent" in shown.out) == (2, True), shown.err
+    undone = pushed.call("rollback", "last", "--host", "role=web", "--yes")
+    assert (undone.status, "3 hosts: 3 undone" in undone.err) == (0, True)
+    assert [path.name for path in (pushed.folder / "managed").rglob("motd")] == []
+    again = pushed.call("rollback", "last", "--host", "web-1", "--yes", "--format", "json")
+    assert (again.status, "was an undoing itself" in again.err) == (1, True)
+
+
+def test_one_run_is_undone_on_its_own_host_alone(pushed: Pushed) -> None:
+    report = pushed.apply("--host", "web-1", "--host", "web-2", "--format", "json").json["reports"][0]
+    many = pushed.call("rollback", report["run"], "--host", "web-*", "--yes")
+    assert (many.status, "U097" in many.err) == (1, True)
+    other = pushed.call("rollback", report["run"], "--host", "web-3", "--yes")
+    assert other.status == 1
+    undone = pushed.call("rollback", report["run"], "--host", "web-1", "--yes", "--format", "json")
+    assert [item["result"] for item in undone.json["reports"]] == ["reverted"]
+    assert not (pushed.base("web-1") / "motd").exists()
+    assert (pushed.base("web-2") / "motd").exists()
+
+
+def test_a_host_without_runs_has_nothing_to_undo(pushed: Pushed) -> None:
+    found = pushed.call("rollback", "last", "--host", "web-1", "--dry-run", "--format", "json")
+    assert found.status == 1
+    assert [item["code"] for item in found.json["errors"]] == ["U096"]
+    assert call("rollback", "last").status == 1

@@ -19,7 +19,10 @@ LOCKOUT_PATHS = (
 )
 LOCKOUT_KINDS = frozenset(("ssh_authorized_key",))
 SERVING_KINDS = frozenset(
-    ("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module", "external")
+    (
+        *("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module", "external"),
+        *("timer", "mount", "hostname", "timezone", "locale"),
+    )
 )
 
 

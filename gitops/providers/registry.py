@@ -21,6 +21,7 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "host_entry": ("gitops.providers.host_entry", "HostEntryProvider"),
     "kernel_module": ("gitops.providers.kernel_module", "KernelModuleProvider"),
     "line": ("gitops.providers.line", "LineProvider"),
+    "mount": ("gitops.providers.mount", "MountProvider"),
     "package": ("gitops.providers.package", "PackageProvider"),
     "service": ("gitops.providers.service", "ServiceProvider"),
     "ssh_authorized_key": ("gitops.providers.ssh_authorized_key", "SshAuthorizedKeyProvider"),

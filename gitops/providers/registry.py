@@ -28,6 +28,7 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "symlink": ("gitops.providers.symlink", "SymlinkProvider"),
     "sysctl": ("gitops.providers.sysctl", "SysctlProvider"),
     "systemd_unit": ("gitops.providers.systemd_unit", "SystemdUnitProvider"),
+    "timer": ("gitops.providers.timer", "TimerProvider"),
     "user": ("gitops.providers.user", "UserProvider"),
 }
 GUARDED = ("command", "external")

@@ -11,7 +11,7 @@ from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, Supervis
 
 BOOTED = "/run/systemd/system"
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit")
-SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES), "--")
+SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES))
 RUNNING = ("active", "reloading", "activating")
 ENABLED = ("enabled", "alias")
 NO_CHOICE = ("static", "indirect", "transient")
@@ -34,7 +34,7 @@ class Systemd(Supervisor):
 
     def read_states(self, names: Sequence[str], host: Host) -> Mapping[str, Dict[str, Json]]:
         """Ask systemctl once; what an init script brought is asked again, since only its own tool knows."""
-        shown = dict(zip(names, _show([unit_of(name) for name in names], host)))
+        shown = dict(zip(names, show_units([unit_of(name) for name in names], host)))
         states: Dict[str, Dict[str, Json]] = {}
         for name in names:
             states[name] = make_state(shown[name])
@@ -64,7 +64,7 @@ class Systemd(Supervisor):
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""
         unit = unit_of(name)
-        shown = _show([unit], host)[0]
+        shown = show_units([unit], host)[0]
         if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
             raise HostError(f"{unit} was started and failed at once{_journal_of(unit, host)}", code="E132")
         if is_wanted and make_state(shown).get("oneshot"):
@@ -93,10 +93,11 @@ def make_state(shown: Mapping[str, str]) -> Dict[str, Json]:
     return state
 
 
-def _show(units: Sequence[str], host: Host) -> Sequence[Mapping[str, str]]:
+def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Sequence[Mapping[str, str]]:
+    """Ask for PROPERTIES, and `more`, of units in one go; raise HostError when systemd does not answer for each."""
     if not units:
         return ()
-    done = host.run([*SHOW, *units])
+    done = host.run([*SHOW, *(f"--property={name}" for name in more), "--", *units])
     blocks = [_read_block(block) for block in done.output.strip().split("\n\n")]
     if done.status != 0 or len(blocks) != len(units):
         raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")

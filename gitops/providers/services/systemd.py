@@ -1,7 +1,12 @@
-"""systemd: one query for all units; unit files are loaded again once before a batch of verbs and once after it is undone."""
+"""systemd: one query for all units; unit files are read again before a batch of verbs when one of them changed, and after it is undone.
+
+What could not be started says how it ended and shows the last lines of its own journal, of this start alone: bounded, and redacted by the
+host as all output is.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Dict, List, Mapping, Sequence
 
 from gitops.errors import HostError
@@ -15,8 +20,12 @@ SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PR
 RUNNING = ("active", "reloading", "activating")
 ENABLED = ("enabled", "alias")
 NO_CHOICE = ("static", "indirect", "transient")
-JOURNAL = ("journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat", "-u")
+SYNC = ("journalctl", "--sync")
+JOURNAL = ("journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat")
 JOURNAL_SHOWN = 1000
+JOURNAL_SECONDS = 20
+ENDING = ("Result", "ExecMainStatus", "InvocationID")
+INVOCATION = re.compile(r"[0-9a-f]{32}\Z")
 UNIT_TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice", "scope", "device")
 ONESHOT = "it is a oneshot service that does not remain after its work, so it is never found running; leave `state` out"
 # `restart` and not `start`: a package may have started it since, before its config was in place.
@@ -50,12 +59,17 @@ class Systemd(Supervisor):
             host.run(["systemctl", "reset-failed", "--", unit])  # else a start limit that was reached would hold
         done = host.run(["systemctl", word, "--", unit])
         if done.status != 0:
-            lines = f"{done.output.strip()[-OUTPUT_SHOWN:]}{_journal_of(unit, host)}"
+            lines = f"{done.output.strip()[-OUTPUT_SHOWN:]}{describe_end(unit, host)}"
             raise HostError(f"systemctl {word}: {lines}", code="E131")
 
-    def prepare(self, host: Host) -> None:
-        """Load unit files that changed."""
-        host.run(["systemctl", "daemon-reload"])
+    def prepare(self, names: Sequence[str], host: Host) -> None:
+        """Let systemd read its files again when one of these changed since, or is not known yet."""
+        try:
+            shown = show_units([unit_of(name) for name in names], host, ("NeedDaemonReload",))
+        except HostError:
+            shown = ({"NeedDaemonReload": "yes"},)
+        if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown):
+            host.run(["systemctl", "daemon-reload"])
 
     def finish(self, host: Host) -> None:
         """Note the newest entry, so the first to be undone: unit files may be back by then."""
@@ -66,7 +80,7 @@ class Systemd(Supervisor):
         unit = unit_of(name)
         shown = show_units([unit], host)[0]
         if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
-            raise HostError(f"{unit} was started and failed at once{_journal_of(unit, host)}", code="E132")
+            raise HostError(f"{unit} was started and failed at once{describe_end(unit, host)}", code="E132")
         if is_wanted and make_state(shown).get("oneshot"):
             raise HostError(f"{unit} did its work: {ONESHOT}", code="E133")
 
@@ -109,6 +123,24 @@ def _read_block(block: str) -> Dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def _journal_of(unit: str, host: Host) -> str:
-    lines = host.run([*JOURNAL, unit]).output.strip()
-    return f"\n{lines[-JOURNAL_SHOWN:]}" if lines else ""
+def describe_end(unit: str, host: Host) -> str:
+    """Give how a unit ended, and the last lines that its latest start left in the journal; they begin on a line of their own."""
+    try:
+        shown = show_units([unit], host, ENDING)[0]
+        host.run(list(SYNC), timeout=JOURNAL_SECONDS)  # what it said last may still be on its way
+        lines = host.run([*JOURNAL, *_matches(unit, shown)], timeout=JOURNAL_SECONDS).output.strip()
+    except HostError:
+        return ""
+    result, status = shown.get("Result", "success"), shown.get("ExecMainStatus", "0")
+    ending = "" if result == "success" else f"\n{unit}: {result}" + ("" if status == "0" else f", status {status}")
+    if len(lines) > JOURNAL_SHOWN:
+        lines = lines[-JOURNAL_SHOWN:].partition("\n")[2] or lines[-JOURNAL_SHOWN:]
+    return f"{ending}\n{lines}" if lines else ending
+
+
+def _matches(unit: str, shown: Mapping[str, str]) -> Sequence[str]:
+    """Give what journalctl looks for: all that the latest start said, and what systemd said of it."""
+    invocation = shown.get("InvocationID", "")
+    if not INVOCATION.match(invocation):
+        return ("-u", unit)
+    return (f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}")

@@ -19,8 +19,10 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "file": ("gitops.providers.file", "FileProvider"),
     "group": ("gitops.providers.group", "GroupProvider"),
     "host_entry": ("gitops.providers.host_entry", "HostEntryProvider"),
+    "hostname": ("gitops.providers.hostname", "HostnameProvider"),
     "kernel_module": ("gitops.providers.kernel_module", "KernelModuleProvider"),
     "line": ("gitops.providers.line", "LineProvider"),
+    "locale": ("gitops.providers.locale", "LocaleProvider"),
     "mount": ("gitops.providers.mount", "MountProvider"),
     "package": ("gitops.providers.package", "PackageProvider"),
     "service": ("gitops.providers.service", "ServiceProvider"),
@@ -29,6 +31,7 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "sysctl": ("gitops.providers.sysctl", "SysctlProvider"),
     "systemd_unit": ("gitops.providers.systemd_unit", "SystemdUnitProvider"),
     "timer": ("gitops.providers.timer", "TimerProvider"),
+    "timezone": ("gitops.providers.timezone", "TimezoneProvider"),
     "user": ("gitops.providers.user", "UserProvider"),
 }
 GUARDED = ("command", "external")

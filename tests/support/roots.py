@@ -21,9 +21,9 @@ from tests.support.tools import run_checked
 # Read when the module is imported: tests get a home of their own later.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueup-test-roots"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
-# The suite `many` is bookworm with other package managers, and with the packages of other inits in /srv/debs.
+# The suite `many` is bookworm with other package managers, with what generates locales, and with the packages of other inits in /srv/debs.
 MANY = "many"
-MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools")
+MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools", "locales")
 INITS = (
     *("insserv", "startpar", "initscripts", "sysv-rc", "sysvinit-core", "libeinfo1", "librc1", "openrc"),
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),

@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Dict, FrozenSet, List, Sequence
 
 from gitops.model.observation import Observation
-from gitops.model.plan import Change, HostPlan
+from gitops.model.plan import OWED, Change, HostPlan
 from gitops.model.report import Outcome
 from gitops.plan.item import Item
 from gitops.plan.risk import judge_risk
 
 REFRESHES = ("restart", "reload", "run")
-REASON = "a run before this one did what asks for it, and did not get to it"
 
 
 def list_refreshes(plan: HostPlan) -> FrozenSet[str]:
@@ -48,7 +47,7 @@ def add_owed(plan: HostPlan, owed: FrozenSet[str], items: Sequence[Item], observ
             continue
         risk = judge_risk(address, action=refresh, classification="corrective", confidence="exact")
         after = item.resource.after if refresh == "run" else ""
-        added.append(Change(address, refresh, "corrective", risk=risk, after=after, reason=REASON))
+        added.append(Change(address, refresh, "corrective", risk=risk, after=after, reason=OWED))
     if not added:
         return plan
     return replace(plan, changes=(*plan.changes, *added), unchanged=max(0, plan.unchanged - len(added)))

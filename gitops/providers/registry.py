@@ -25,6 +25,7 @@ KINDS: Mapping[str, Tuple[str, str]] = {
     "locale": ("gitops.providers.locale", "LocaleProvider"),
     "mount": ("gitops.providers.mount", "MountProvider"),
     "package": ("gitops.providers.package", "PackageProvider"),
+    "reboot": ("gitops.providers.reboot", "RebootProvider"),
     "service": ("gitops.providers.service", "ServiceProvider"),
     "ssh_authorized_key": ("gitops.providers.ssh_authorized_key", "SshAuthorizedKeyProvider"),
     "symlink": ("gitops.providers.symlink", "SymlinkProvider"),

@@ -25,6 +25,7 @@ from gitops.providers.edits import EditProvider, Place
 from gitops.providers.host import Host
 from gitops.providers.mounts.fstab import FILE, FstabEdit, FstabEntry, compare_entries, read_entry
 from gitops.providers.mounts.mountinfo import OPPOSITE, Mount, find_mount, is_wanted, read_mounts, wanted_flags
+from gitops.providers.mounts.outside import as_machine
 from gitops.providers.services.systemd import BOOTED
 from gitops.providers.steps import PARENT_MODE, bound_parents, describe_failure, imply_parents
 
@@ -303,11 +304,14 @@ def _set_mounted(step: Step[MountSpec], host: Host) -> None:
         if mount is None:
             break
         again = ["mount", "--", spec.path] if step.state.get("there") else _mount_again(mount)
-        host.note_undo(again, f"what was mounted at {spec.path} cannot be named, so it cannot be mounted again")
+        host.note_undo(
+            as_machine(again, host) if again else (),
+            f"what was mounted at {spec.path} cannot be named, so it cannot be mounted again",
+        )
         _run(["umount", "--", spec.path], host)
     if spec.state != "mounted":
         return
-    host.note_undo(["umount", "--", spec.path])
+    host.note_undo(as_machine(["umount", "--", spec.path], host))
     _run(["mount", "--", spec.path], host)
     mounts = read_mounts(host)
     mount = find_mount(mounts, spec.path)
@@ -335,7 +339,7 @@ def _remount(spec: MountSpec, host: Host) -> None:
     cleared = [OPPOSITE[flag] for flag in mount.flags if flag not in named and flag not in kept]
     words = [word for word in spec.entry.words if word not in ("bind", "rbind", "defaults")]
     before = [*mount.flags, *(OPPOSITE[flag] for flag in OPPOSITE if flag not in mount.flags)]
-    host.note_undo(["mount", "-o", ",".join(["remount", *bind, *before]), "--", spec.path])
+    host.note_undo(as_machine(["mount", "-o", ",".join(["remount", *bind, *before]), "--", spec.path], host))
     _run(["mount", "-o", ",".join(["remount", *bind, *words, *cleared]), "--", spec.path], host)
     after = find_mount(read_mounts(host), spec.path)
     missing = [flag for flag, is_set in named.items() if after is None or (flag in after.flags) is not is_set]
@@ -344,7 +348,7 @@ def _remount(spec: MountSpec, host: Host) -> None:
 
 
 def _run(argv: Sequence[str], host: Host) -> None:
-    done = host.run(argv, timeout=TIMEOUT)
+    done = host.run(as_machine(argv, host), timeout=TIMEOUT)
     if done.status != 0:
         words = done.output.strip()[-OUTPUT_SHOWN:] or "no reason given"
         raise HostError(f"{argv[0]} ended with {done.status}: {words}", code="E304")

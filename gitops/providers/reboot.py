@@ -2,8 +2,8 @@
 
 The run ends where the machine goes down, and what `needs` the reboot waits: the journal tells the next run (of the agent, which starts at
 boot, or of whoever pushes) that this one was cut off, and that goes on with the rest. Before the machine goes down a stamp is written,
-`/var/lib/trueup-reboot-NAME`, and while it is younger than `interval` this resource reboots no more: a cause that is still there after the
-boot is an error that people must look at, not a loop. A reboot cannot be undone.
+`/var/lib/trueup-reboot-NAME`, and while it is younger than `interval` this resource asks for no other: a cause that is still there after
+the boot is an error that people must look at, not a loop. A reboot cannot be undone.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from gitops.providers.steps import describe_failure
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 STAMPS = "/var/lib/trueup-reboot-"
-BOOT_ID, UPTIME, STATISTICS = "/proc/sys/kernel/random/boot_id", "/proc/uptime", "/proc/stat"
+BOOT_ID, FIRST_PROCESS = "/proc/sys/kernel/random/boot_id", "/proc/1/stat"
+UPTIME, STATISTICS = "/proc/uptime", "/proc/stat"
+START_TIME = 19  # of the fields of /proc/PID/stat that follow the name, see proc(5)
+ALTHOUGH = "although this asked for a reboot lately"
 VANISHING = ("/run/", "/var/run/")
 DAY = 86400
-DOWN_SECONDS = 900  # services may take their time to stop
+LOOKS = 30
+GOING_DOWN = ("stopping", "offline")
 OUTPUT_SHOWN = 400
 
 
@@ -77,9 +81,9 @@ class RebootProvider(Provider[RebootSpec]):
         for spec in specs:
             state: Dict[str, Json] = {}
             if not find_mistake(spec):
-                stamp, boot = _read_stamp(spec, host), _read_boot(host)
+                stamp = _read_stamp(spec, host)
                 state["cause"] = bool(spec.if_exists) and host.inspect(spec.if_exists or "").type != "absent"
-                state["lately"] = stamp is not None and stamp.boot != boot and _is_young(stamp, spec, host)
+                state["lately"] = stamp is not None and _is_young(stamp, spec, host)
             states[spec.name] = state
         return states
 
@@ -133,11 +137,12 @@ def _reboot(step: Step[RebootSpec], host: Host) -> str:
     spec, boot, stamp = step.spec, _read_boot(host), _read_stamp(step.spec, host)
     if not boot:
         raise HostError("this machine does not tell its boots apart, so a loop could not be told from a reboot", code="E311")
-    if stamp is not None and stamp.boot != boot and _is_young(stamp, spec, host):
-        if step.difference.reason == OWED and not stamp.is_spent and not step.state.get("cause"):
+    if stamp is not None and _is_young(stamp, spec, host):  # no way leads past this to a second reboot, whatever boots are called
+        is_owed = step.difference.reason == OWED and not step.state.get("cause")
+        if is_owed and stamp.boot != boot and not stamp.is_spent:
             _write_stamp(spec, Stamp(stamp.boot, stamp.at, is_spent=True), host)
             return "the machine has booted since"
-        raise HostError(f"this rebooted the machine less than {spec.interval} s ago; not again until then", code="E312")
+        raise HostError(f"this asked for a reboot less than {spec.interval} s ago; not again until then", code="E312")
     _write_stamp(spec, Stamp(boot, _read_time(host)), host)
     host.note_undo((), f"{step.address} rebooted the machine: that cannot be undone")
     argv = ["systemctl", "reboot"] if host.inspect(BOOTED).type == "directory" else ["shutdown", "-r", "now"]
@@ -146,9 +151,17 @@ def _reboot(step: Step[RebootSpec], host: Host) -> str:
         if done.status != 0:
             raise HostError(f"{' '.join(argv)} ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E313")
         with contextlib.suppress(HostError, OSError):
-            host.run(["sleep", str(DOWN_SECONDS)], timeout=DOWN_SECONDS + 1)  # nothing else is begun while the machine goes down
+            _await_end(host)
     message = "the machine reboots; what is left is done by the next run"
     raise RebootingError(message, hint="an agent goes on by itself after the boot; else apply again")
+
+
+def _await_end(host: Host) -> None:
+    """Wait until the machine has begun to go down, so that nobody begins another run before; not longer: it may be waiting for us."""
+    for _ in range(LOOKS):
+        if host.run(["systemctl", "is-system-running"]).output.strip() in GOING_DOWN:
+            return
+        host.run(["sleep", "1"])
 
 
 def _write_stamp(spec: RebootSpec, stamp: Stamp, host: Host) -> None:
@@ -176,7 +189,9 @@ def _is_young(stamp: Stamp, spec: RebootSpec, host: Host) -> bool:
 
 
 def _read_boot(host: Host) -> str:
-    return host.read_text(BOOT_ID).strip()
+    """Give what no other boot has: the kernel's name for it, and when the first process began (containers may share the former)."""
+    boot, fields = host.read_text(BOOT_ID).strip(), host.read_text(FIRST_PROCESS).rpartition(")")[2].split()
+    return f"{boot} {fields[START_TIME]}" if boot and len(fields) > START_TIME else ""
 
 
 def _read_time(host: Host) -> int:

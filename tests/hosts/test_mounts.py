@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gitops.model.report import Report
 from tests.support.managed import Managed
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
@@ -83,6 +84,18 @@ def test_a_bind_mount_shows_its_folder_read_only_and_a_reboot_keeps_it(machine: 
     assert machine.rollback(run).report.result == "reverted"
     assert shown(machine, "cat", "/srv/shown/inside") == "x"
     assert machine.plan(resources).changes == ()
+
+
+def test_a_service_with_a_view_of_its_own_mounts_for_the_machine(shared: Managed) -> None:
+    """As the agent's unit does it."""
+    resources = "- mount: /srv/seen by all\n  device: wide\n  fstype: tmpfs\n"
+    restricted = ("ProtectControlGroups=yes", "ProtectKernelLogs=yes", "RestrictNamespaces=yes", "DevicePolicy=closed")
+    events = shared.apply_as_unit(resources, *restricted)
+    assert Report.from_json(events[-1].body).result == "changed", events
+    assert mounted(shared, "/srv/seen by all")[:2] == ["wide", "tmpfs"]
+    events = shared.apply_as_unit("- mount: /srv/seen by all\n  state: absent\n", *restricted)
+    assert Report.from_json(events[-1].body).result == "changed", events
+    assert mounted(shared, "/srv/seen by all") == []
 
 
 def test_present_and_unmounted_leave_and_take_what_is_mounted(shared: Managed) -> None:

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from gitops.model.codec import decode_json, encode_canonical
 from gitops.model.report import Outcome
 from gitops.model.wire import Event
-from tests.support.managed import EXECUTOR, Managed
+from tests.support.managed import Managed
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
+KILL = "KillMode=mixed"  # as the agent's unit has it
 RESOURCES = """\
 - file: /etc/kernel.conf
   content: "CONTENT\\n"
@@ -28,15 +28,6 @@ def boot_of(machine: Managed) -> str:
     return machine.host.run(["cat", "/proc/sys/kernel/random/boot_id"]).out
 
 
-def apply_and_boot(machine: Managed, resources: str) -> list[Event]:
-    """Apply as a unit of the host, which goes down with it; give what the executor said when the host is up again."""
-    files = {name: machine.host.path / "var/lib" / name for name in ("request", "events")}
-    files["request"].write_bytes(encode_canonical(machine.request("apply", resources).to_json()))
-    streams = ("-p", "StandardInput=file:/var/lib/request", "-p", "StandardOutput=append:/var/lib/events")
-    machine.host.await_reboot(["systemd-run", "-q", "--unit=push", *streams, "/usr/bin/python3", *EXECUTOR[1:]])
-    return [Event.from_json(decode_json(line)) for line in files["events"].read_bytes().splitlines()]
-
-
 def steps_of(events: list[Event]) -> list[str]:
     return [str(Outcome.from_json(event.body).address) for event in events if event.event == "step"]
 
@@ -50,7 +41,7 @@ def test_a_notified_reboot_ends_the_run_and_the_next_one_does_the_rest(machine: 
     before, resources = boot_of(machine), RESOURCES.replace("CONTENT", "first")
     plan = machine.plan(resources)
     assert [(str(item.address), item.action, item.risk) for item in plan.changes][1] == ("reboot:kernel", "run", "high")
-    events = apply_and_boot(machine, resources)
+    events = machine.apply_as_unit(resources, KILL, is_awaited=False)
     assert boot_of(machine) != before
     assert (steps_of(events), events[-1].event) == (["file:/etc/kernel.conf"], "error")
     assert "what is left is done by the next run" in json.dumps(events[-1].body)
@@ -73,7 +64,7 @@ def test_a_file_that_requires_a_reboot_gets_one_and_one_that_comes_back_none(mac
     before = boot_of(machine)
     machine.host.run(["touch", "/run/reboot-required"])
     assert machine.plan(resources).changes[0].risk == "high"
-    assert steps_of(apply_and_boot(machine, resources)) == []
+    assert steps_of(machine.apply_as_unit(resources, KILL, is_awaited=False)) == []
     assert boot_of(machine) != before
     assert machine.apply(resources).report.result == "converged"
     machine.host.run(["touch", "/run/reboot-required"])

@@ -49,6 +49,21 @@ def test_systemd_reads_the_new_line_before_it_is_mounted_and_the_old_one_before_
     assert it.undo() == [reload, reload, ["umount", "--", "/srv/t"]]
 
 
+def test_a_service_with_a_view_of_its_own_lets_systemd_mount(tmp_path: Path) -> None:
+    outside = "systemd-run --quiet --wait --pipe --collect --"
+    it = machine(tmp_path, **{f"{outside} mount -- /srv/t": ROOT + TMP, "systemctl daemon-reload": ROOT})
+    for process, number in (("self", 1), ("1", 2)):
+        link = tmp_path / "root/proc" / process / "ns/mnt"
+        link.parent.mkdir(parents=True)
+        link.symlink_to(f"mnt:[{number}]")
+    outcome = it.apply(MOUNT)
+    assert (outcome.result, "sees mounts of its own" in outcome.message) == ("failed", True)
+    it.put("/run/systemd/system/x", "")
+    assert it.apply(MOUNT).result == "changed"
+    assert it.ran[-1] == [*outside.split(), "mount", "--", "/srv/t"]
+    assert it.undo() == [[*outside.split(), "umount", "--", "/srv/t"]]
+
+
 def test_a_missing_mount_point_is_in_the_plan_and_lawful(tmp_path: Path) -> None:
     it = machine(tmp_path)
     deep = make("mount", "/srv/a/b", device="t", fstype="tmpfs")

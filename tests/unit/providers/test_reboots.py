@@ -14,7 +14,7 @@ from gitops.plan.item import Preparer
 from gitops.plan.order import find_edges
 from gitops.plan.risk import judge_risk
 from gitops.providers.base import Step
-from gitops.providers.reboot import BOOT_ID, STATISTICS, UPTIME
+from gitops.providers.reboot import BOOT_ID, FIRST_PROCESS, STATISTICS, UPTIME
 from gitops.providers.registry import PROVIDERS
 from tests.unit.providers.test_live_parts import Machine, make, spec_of
 
@@ -26,7 +26,7 @@ HOUR = 3600
 
 
 def machine(folder: Path, *, fails: bool = False) -> Machine:
-    it = Machine(folder, {} if fails else {REBOOT: ("/asked", "")})
+    it = Machine(folder, {} if fails else {REBOOT: ("/asked", ""), "systemctl is-system-running": ("/asked", "stopping\n")})
     it.put("/run/systemd/system/x", "")
     (folder / "root/var/lib").mkdir(parents=True)
     boot(it, "first", 1_000_000)
@@ -35,6 +35,7 @@ def machine(folder: Path, *, fails: bool = False) -> Machine:
 
 def boot(it: Machine, name: str, at: int) -> None:
     it.put(BOOT_ID, f"{name}\n")
+    it.put(FIRST_PROCESS, "1 (init (odd) name) S " + " ".join(str(number) for number in range(4, 30)))
     it.put(UPTIME, "100.25 200.5\n")
     it.put(STATISTICS, f"cpu 1 2 3\nbtime {at - 100}\n")
 
@@ -59,9 +60,9 @@ def test_a_cause_is_a_run_of_high_risk_and_the_run_ends_there(tmp_path: Path) ->
     assert judge_risk(KERNEL.address, action="run", classification="initial", confidence="exact") == "high"
     with pytest.raises(RebootingError, match="what is left is done by the next run"):
         it.apply(KERNEL)
-    assert it.ran == [["systemctl", "reboot"], ["sleep", "900"]]
+    assert it.ran == [["systemctl", "reboot"], ["systemctl", "is-system-running"]]
     stamp = (tmp_path / "root/var/lib/trueup-reboot-kernel").read_text()
-    assert stamp == '{"at": 1000000, "boot": "first", "spent": false}\n'
+    assert stamp == '{"at": 1000000, "boot": "first 22", "spent": false}\n'
     boot(it, "second", 1_000_060)
     (tmp_path / "root" / REQUIRED[1:]).unlink()
     assert it.diff(KERNEL) is None
@@ -104,17 +105,47 @@ def test_what_notifies_at_every_run_reboots_once_an_interval(tmp_path: Path) -> 
     assert reboots == 2
 
 
-def test_a_reboot_that_is_under_way_is_asked_for_again(tmp_path: Path) -> None:
+def test_while_it_is_under_way_nothing_asks_again(tmp_path: Path) -> None:
     it = machine(tmp_path)
-    for _ in range(2):
-        with pytest.raises(RebootingError):
-            notify(it)
-    assert it.ran.count(["systemctl", "reboot"]) == 2
+    with pytest.raises(RebootingError):
+        notify(it)
+    assert (notify(it).result, notify(it, reason=OWED).result) == ("failed", "failed")
+    it.put(REQUIRED, "")
+    with pytest.raises(RebootingError):
+        it.apply(KERNEL)
+    assert it.diff(KERNEL).action == "refused"
+    assert it.ran.count(["systemctl", "reboot"]) == 2  # two resources, one each
+
+
+def test_boots_that_are_called_the_same_do_not_loop(tmp_path: Path) -> None:
+    it = machine(tmp_path)
+    for number in range(5):  # as in a container that shows the kernel's boot of the machine around it
+        boot(it, "shared", 1_000_000 + number * 60)
+        try:
+            assert notify(it, reason=OWED).result == "failed"
+        except RebootingError:
+            assert number == 0
+
+
+def test_a_container_that_shares_the_name_of_its_boots_is_told_by_its_first_process(tmp_path: Path) -> None:
+    it = machine(tmp_path)
+    with pytest.raises(RebootingError):
+        notify(it)
+    it.put(FIRST_PROCESS, "1 (init) S " + " ".join(str(number) for number in range(104, 130)))
+    assert notify(it, reason=OWED).message == "the machine has booted since"
 
 
 def test_a_machine_that_will_not_reboot_is_a_failure(tmp_path: Path) -> None:
     outcome = notify(machine(tmp_path, fails=True))
     assert (outcome.result, "systemctl reboot ended with 1" in outcome.message) == ("failed", True)
+
+
+def test_the_run_does_not_wait_for_ever_for_a_machine_that_stays_up(tmp_path: Path) -> None:
+    it = machine(tmp_path)
+    it.acts["systemctl is-system-running"] = ("/asked", "running\n")
+    with pytest.raises(RebootingError):
+        notify(it)
+    assert it.ran.count(["sleep", "1"]) == 30
 
 
 def test_without_systemd_it_is_shutdown(tmp_path: Path) -> None:

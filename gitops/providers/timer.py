@@ -74,13 +74,14 @@ class TimerSpec:
             ("OnBootSec", self.after_boot),
             ("Persistent", "true" if self.persistent else None),
             ("RandomizedDelaySec", self.randomized_delay),
+            ("AccuracySec", "1s"),  # systemd's own minute would let what is said to the second come up to a minute late
         )
         return tuple((key, value) for key, value in found if value is not None)
 
     @property
     def words(self) -> Mapping[str, Json]:
         """The parts in words for a plan."""
-        schedule = ", ".join(f"{key}={value}" for key, value in self.settings if key != "OnActiveSec")
+        schedule = ", ".join(f"{key}={value}" for key, value in self.settings if key not in ("OnActiveSec", "AccuracySec"))
         return {"timer": schedule, "service": " ".join(self.command or ()), "link": True}
 
     @property

@@ -17,7 +17,7 @@ from agent.documents import AgentMemory, Last, Pause
 from agent.enrolled import Enrolled
 from agent.report import Delivery, Service, make_report, open_client, send_spooled
 from agent.spool import Spool
-from gitops.errors import BugError, HeldError, HostError, RevertedError, TrueupError
+from gitops.errors import BugError, HeldError, HostError, RebootingError, RevertedError, TrueupError
 from gitops.executor.state import Lock
 from gitops.model.report import Report
 
@@ -54,7 +54,8 @@ def run_cycle(machine: Enrolled, clock: Clock) -> Cycle:
         looked = looked or Accepted(memory)
         machine = machine.trust(looked.memory.root)
         advanced, stop = (None, refusal) if refusal or not looked.memory.is_behind else _advance(machine, looked.memory, clock)
-        healed, trouble = (None, None) if _has_arrived(advanced) else _try(lambda: heal(machine, looked.memory))
+        is_at_rest = _has_arrived(advanced) or _is_rebooting(stop)
+        healed, trouble = (None, None) if is_at_rest else _try(lambda: heal(machine, looked.memory))
         cycle = _conclude(machine, (advanced, healed), stop or trouble, clock())
         return _finish(machine, clock, replace(cycle, warnings=looked.warnings), healed=healed)
     finally:
@@ -93,6 +94,11 @@ def _advance(machine: Enrolled, memory: AgentMemory, clock: Clock) -> tuple[Adva
 
 def _has_arrived(advanced: Advanced | None) -> bool:
     return advanced is not None and advanced.report.result in GOOD
+
+
+def _is_rebooting(stop: TrueupError | None) -> bool:
+    """Say whether the machine goes down: healing now would put back what the boot is for; the advance goes on after it."""
+    return stop is not None and stop.code == RebootingError.code
 
 
 def _conclude(

@@ -47,6 +47,12 @@ class HeldError(TrueupError):
     exit_status = 3
 
 
+class RebootingError(HeldError):
+    """The machine goes down to boot again; the run that asked for it ends here, and the next one goes on (exit 3)."""
+
+    code = "H310"
+
+
 class HostError(TrueupError):
     """A machine, or a resource on it, failed (exit 4)."""
 

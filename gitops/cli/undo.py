@@ -74,6 +74,7 @@ def _undo(push: Push, wanted: Wanted, run: str, question: str) -> int:
         return worst_status([*_statuses(asked), CHANGES if due else 0])
     if len(failed) > pace.max_failures:
         print_message(f"{len(failed)} of {len(selected)} hosts could not be asked; nothing was undone.")
+        _print_errors(failed)
         return worst_status(_statuses(asked))
     if due and not wanted.is_confirmed and not click.confirm(question):
         raise UsageError("nothing was changed: you said no", code="U065")

@@ -166,6 +166,7 @@ class RealHost:
         """Run a program; raise HostError when it cannot start or does not end in time (then all it started is ended)."""
         values = {name: fill_text(text_from_json(item, name), self._secrets) for name, item in (environment or {}).items()}
         account = find_account(user)
+        self.tree.walker.forget()  # a folder that is held open cannot be unmounted
         running = start(argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account)
         tail = Tail(DEFAULTS.command_output + self._redactor.longest)
         seconds = timeout or DEFAULTS.command_seconds

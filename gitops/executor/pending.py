@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Dict, FrozenSet, List, Sequence
 
 from gitops.model.observation import Observation
-from gitops.model.plan import Change, HostPlan
+from gitops.model.plan import OWED, Change, HostPlan
 from gitops.model.report import Outcome
 from gitops.plan.item import Item
 from gitops.plan.risk import judge_risk
 
+URGENT_KINDS = ("reboot",)
 REFRESHES = ("restart", "reload", "run")
-REASON = "a run before this one did what asks for it, and did not get to it"
 
 
 def list_refreshes(plan: HostPlan) -> FrozenSet[str]:
@@ -39,7 +39,9 @@ def find_owed(plan: HostPlan, outcomes: Sequence[Outcome], owed: FrozenSet[str])
 
 
 def add_owed(plan: HostPlan, owed: FrozenSet[str], items: Sequence[Item], observation: Observation) -> HostPlan:
-    """Give a plan with what is owed at its end, but for what it does anyway, cannot do, or no longer knows."""
+    """Give a plan with what is owed at its end, but for what it does anyway, cannot do, or no longer knows. A boot that is owed comes
+    first: what needs it must not go before it.
+    """
     planned = {change.address for change in plan.changes}
     added: List[Change] = []
     for item in items:
@@ -48,7 +50,9 @@ def add_owed(plan: HostPlan, owed: FrozenSet[str], items: Sequence[Item], observ
             continue
         risk = judge_risk(address, action=refresh, classification="corrective", confidence="exact")
         after = item.resource.after if refresh == "run" else ""
-        added.append(Change(address, refresh, "corrective", risk=risk, after=after, reason=REASON))
+        added.append(Change(address, refresh, "corrective", risk=risk, after=after, reason=OWED))
     if not added:
         return plan
-    return replace(plan, changes=(*plan.changes, *added), unchanged=max(0, plan.unchanged - len(added)))
+    first = [change for change in added if change.address.partition(":")[0] in URGENT_KINDS]
+    rest = [change for change in added if change not in first]
+    return replace(plan, changes=(*first, *plan.changes, *rest), unchanged=max(0, plan.unchanged - len(added)))

@@ -23,6 +23,7 @@ ACTIONS = ("create", "update", "replace", "remove", "run", "restart", "reload", 
 CLASSES = ("initial", "intentional", "corrective", "conflict")
 CONFIDENCES = ("exact", "conditional", "opaque")
 RISKS = ("low", "medium", "high")
+OWED = "a run before this one did what asks for it, and did not get to it"
 VERB_OF: Mapping[str, str] = {"create": "set", "update": "set", "refused": ""}
 
 

@@ -15,9 +15,10 @@ def check_difference(address: Address, difference: Difference, paths: Sequence[s
     """Give the difference back; raise BugError when it breaks a law.
 
     Restart and reload come only from notifications. A refusal says why and brings nothing else. An update names what it changes.
-    Implied resources are directories above the thing itself, or above the `paths` that it writes.
+    Implied resources are directories above the thing itself, or above the `paths` that it writes; or the place of a thing that writes
+    nothing there (a mount point).
     """
-    broken = _find_broken(difference, (address.partition(":")[2], *paths))
+    broken = _find_broken(difference, address.partition(":")[2], paths)
     if broken:
         raise BugError(
             f"{address}: the provider's answer {difference.action} {broken}",
@@ -26,7 +27,7 @@ def check_difference(address: Address, difference: Difference, paths: Sequence[s
     return difference
 
 
-def _find_broken(difference: Difference, paths: Sequence[str]) -> str:
+def _find_broken(difference: Difference, thing: str, paths: Sequence[str]) -> str:
     if difference.action not in OWN_ACTIONS:
         return "is not an action of a provider's own"
     if difference.confidence not in CONFIDENCES:
@@ -37,7 +38,10 @@ def _find_broken(difference: Difference, paths: Sequence[str]) -> str:
         return "brings changes"
     if difference.action == "update" and not difference.fields:
         return "names no attribute that changes"
-    above = [any(path.startswith(item.name + "/") for path in paths) for item in difference.implied]
+    places = (thing,) if paths and thing not in paths else ()
+    above = [
+        item.name in places or any(path.startswith(item.name + "/") for path in (thing, *paths)) for item in difference.implied
+    ]
     if not all(above) or any(item.kind != "directory" for item in difference.implied):
         return "implies something that is not a parent directory"
     return ""

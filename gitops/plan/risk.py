@@ -17,11 +17,12 @@ LOCKOUT_PATHS = (
     "/etc/systemd/network/",
     "/boot/",
 )
-LOCKOUT_KINDS = frozenset(("ssh_authorized_key",))
+LOCKOUT_KINDS = frozenset(("ssh_authorized_key", "reboot"))
 SERVING_KINDS = frozenset(
     (
         *("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module", "external"),
         *("apt_repository", "yum_repository", "download", "archive", "git_checkout"),
+        *("timer", "mount", "hostname", "timezone", "locale"),
     )
 )
 
@@ -30,7 +31,7 @@ def judge_risk(address: Address, *, action: str, classification: str, confidence
     """Give `low`, `medium` or `high`; `paths` are those that the thing writes, when its name is not one.
 
     High: something is lost (remove, replace), overwritten though changed by hand (conflict), runs unchecked (opaque), or could lock
-    people out. Medium: what serves or who may log in. Low: the rest.
+    people out (a reboot does, for a while). Medium: what serves or who may log in. Low: the rest.
     """
     if action == "refused":
         return "low"

@@ -1,4 +1,5 @@
-"""Services of the machine's init system: running or stopped, enabled or not; restarted or reloaded when notified.
+"""Services of the machine's init system: running or stopped, enabled or not; restarted or reloaded when notified. With systemd also its
+sockets, timers, paths, mounts and targets, by their whole names (`app.socket`, `backup.timer`).
 
 `state` and `enabled` are independent (but runit only runs what is enabled); what is not declared is left alone, so a notification never
 starts a service that was stopped. A service that does not exist yet is stopped and not enabled, and its change is conditional: a package
@@ -28,6 +29,8 @@ NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]*\Z")
 FOLDERS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 SCRIPTS = "/etc/init.d"
 SUPERVISED = "/etc/sv"
+TRIGGERS = (".socket", ".timer", ".path")
+ONLY_SYSTEMD = "sockets, timers and the like are units of systemd, which does not run this machine"
 ORDER = ("stop", "enable", "start", "disable")
 
 
@@ -61,12 +64,13 @@ class ServiceProvider(Provider[ServiceSpec]):
         supervisor = find_supervisor(host)
         if supervisor is None:
             return _tell_trouble(specs, NONE_HERE)
-        good = [spec.name for spec in specs if not find_mistake(spec)]
+        foreign = [spec for spec in specs if supervisor.name != "systemd" and not unit_of(spec.name).endswith(".service")]
+        good = [spec.name for spec in specs if not find_mistake(spec) and spec not in foreign]
         try:
             states = supervisor.read_states(good, host)
         except HostError as error:
             return _tell_trouble(specs, error.message)
-        return {spec.name: states.get(spec.name, _NOTHING) for spec in specs}
+        return {**{spec.name: states.get(spec.name, _NOTHING) for spec in specs}, **_tell_trouble(foreign, ONLY_SYSTEMD)}
 
     def diff(self, spec: ServiceSpec, state: State) -> Optional[Difference]:
         """Compare what is declared; starting also does what a notification would ask."""
@@ -93,14 +97,19 @@ class ServiceProvider(Provider[ServiceSpec]):
         if supervisor is None:
             yield from (Outcome(step.address, step.action, "failed", NONE_HERE) for step in steps)
             return
-        supervisor.prepare(host)
+        supervisor.prepare([step.spec.name for step in steps], host)
         yield from do_each(steps, lambda step: _do(step, supervisor, host))
         supervisor.finish(host)
 
     def relate(self, spec: ServiceSpec) -> Relations:
-        """A service comes after the package and the unit file, script or folder of its name (or of its template)."""
+        """A service comes after the package and the unit file, script or folder of its name (or of its template); a socket, timer or
+        path also after the unit of the service that it starts.
+        """
         base, at, _ = spec.unit.partition("@")
         files = [spec.unit, f"{base}@.{spec.unit.rpartition('.')[2]}"] if at else [spec.unit]
+        if spec.unit.endswith(TRIGGERS):
+            started = spec.unit.rpartition(".")[0]
+            files.extend((f"{started}.service", f"{base if at else started}@.service"))
         package = base if at else spec.unit.rpartition(".")[0]
         others = (f"path:{SCRIPTS}/{package}", f"path:{SUPERVISED}/{package}", f"path:{SUPERVISED}/{package}/run")
         wants = (f"package:{package}", *(f"path:{folder}/{name}" for folder in FOLDERS for name in files), *others)

@@ -67,7 +67,8 @@ class SystemdUnitProvider(GeneratedProvider[SystemdUnitSpec]):
         if is_booted:
             host.note_undo(list(RELOAD))  # the oldest entry, so the last to be undone: the files are back by then
         outcomes = list(super().apply(steps, host))
-        troubles = _find_troubles(steps, host) if is_booted else {}
+        done = {outcome.address for outcome in outcomes if outcome.result == "changed"}
+        troubles = _find_troubles([step for step in steps if step.address in done], host) if is_booted else {}
         for outcome in outcomes:
             trouble = troubles.get(outcome.address, "") if outcome.result == "changed" else ""
             yield Outcome(outcome.address, outcome.action, "failed", trouble) if trouble else outcome
@@ -80,8 +81,9 @@ class SystemdUnitProvider(GeneratedProvider[SystemdUnitSpec]):
 
 
 def _find_troubles(steps: Sequence[Step[SystemdUnitSpec]], host: Host) -> Dict[str, str]:
-    """Let systemd read its files again, and give what it then cannot load; templates are loaded by nobody."""
-    host.run(list(RELOAD))
+    """Let systemd read its files again when one is another, and give what it then cannot load; templates are loaded by nobody."""
+    if any(step.action != "update" or any(field.name == "content" for field in step.difference.fields) for step in steps):
+        host.run(list(RELOAD))
     found: Dict[str, str] = {}
     for step in steps:
         unit = step.spec.name.partition(".d/")[0]

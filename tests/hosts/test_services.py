@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +143,64 @@ def test_a_service_that_cannot_start_says_why_and_stops_what_needs_it(shared: Ma
     assert len(found["service:doomed"][1]) < 2000
     assert found["service:brief"][0] == "failed"
     assert found["file:/etc/after-doomed"] == ("skipped", "because service:doomed did not succeed")
+
+
+def test_a_failure_shows_this_starts_last_lines_bounded_and_without_secrets(shared: Managed) -> None:
+    said = shared.host.path / "etc/chatty"
+    unit(
+        shared, "chatty.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'cat /etc/chatty; exit 3'\n"
+    )
+    said.write_text("an old line\n", encoding="utf-8")
+    shared.host.run(["systemctl", "start", "chatty"], check=False)
+    said.write_text(f"{'x' * 5000}\nbefore hunter-number-two after\n", encoding="utf-8")
+    request = replace(shared.request("apply", "- service: chatty\n  state: running\n"), secrets={"key": "hunter-number-two"})
+    result, message = messages(shared.send(request).report)["service:chatty"]
+    assert result == "failed"
+    assert "chatty.service: exit-code, status 3" in message
+    assert ("an old line" in message, "hunter-number-two" in message) == (False, False)
+    assert "xxx" not in message  # a line that does not fit is left out, not cut
+    assert len(message) < 2000
+
+
+def test_systemd_reads_its_files_again_when_one_changed_and_only_then(shared: Managed) -> None:
+    resources = f"- systemd_unit: steady.service\n  content: {json.dumps(LOOP)}\n- service: steady\n  state: running\n"
+    other = "- service: steady\n  state: STATE\n"
+
+    def reloads() -> int:
+        shared.host.run(["journalctl", "--sync"])
+        return shown(shared, "journalctl", "-q", "-o", "cat", "_PID=1").count("Reloading.")
+
+    start = reloads()
+    shared.converge(resources)
+    assert reloads() == start + 1
+    shared.converge(other.replace("STATE", "stopped"))
+    shared.converge(other.replace("STATE", "running"))
+    shared.converge(resources)
+    assert reloads() == start + 1
+    shared.host.run(["sed", "-i", "s/infinity/1000d/", "/etc/systemd/system/steady.service"])  # by hand, and nobody told systemd
+    shared.converge(other.replace("STATE", "stopped"))
+    assert reloads() == start + 2
+    shared.converge(other.replace("STATE", "running"))
+    assert "1000d" in shown(shared, "systemctl", "show", "-p", "ExecStart", "steady")
+
+
+def test_a_socket_is_a_service_that_starts_another(shared: Managed) -> None:
+    resources = """\
+- systemd_unit: greet.socket
+  content: "[Socket]\\nListenStream=/run/greet\\nAccept=yes\\n[Install]\\nWantedBy=sockets.target\\n"
+- systemd_unit: greet@.service
+  content: "[Service]\\nExecStart=/bin/echo hello\\nStandardOutput=socket\\n"
+- service: greet.socket
+  state: running
+  enabled: true
+"""
+    report = shared.converge(resources)
+    assert str(report.changes[-1].address) == "service:greet.socket"
+    assert (is_active(shared, "greet.socket"), is_enabled(shared, "greet.socket")) == ("active", "enabled")
+    program = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/greet'); print(s.recv(100).decode())"
+    assert shown(shared, "python3", "-c", program) == "hello"
+    assert shared.rollback(report.run).report.result == "reverted"
+    assert is_active(shared, "greet.socket") == "inactive"
 
 
 def test_a_service_that_is_started_again_and_again_is_not_running(shared: Managed) -> None:

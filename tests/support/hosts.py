@@ -182,6 +182,14 @@ class TestHost:
         self.run(["systemctl", "reboot"], check=False)
         self._await_start(leader)
 
+    def await_reboot(self, argv: Sequence[str]) -> None:
+        """Run a program that makes the host restart some time after it has ended (one that is still there then would not end), and wait
+        for it to be up again.
+        """
+        leader = self._leader()
+        self.run(argv)
+        self._await_start(leader)
+
     def power_off(self) -> None:
         """Cut the power: every process of the host ends at once. `boot` starts it again with the same files."""
         end_all(self._group)

@@ -129,6 +129,30 @@ class Managed:
         """Apply."""
         return self.send(self.request("apply", resources))
 
+    def apply_as_unit(self, resources: str | Graphs, *properties: str, is_awaited: bool = True) -> list[Event]:
+        """Apply as a service of the host (with these properties), which is ended with it as the agent is; wait for the end of that, or
+        for the host to be up again; give what the executor said.
+        """
+        files = {name: self.host.path / "var/lib" / name for name in ("request", "events")}
+        files["request"].write_bytes(encode_canonical(self.request("apply", resources).to_json()))
+        files["events"].write_bytes(b"")
+        given = ("StandardInput=file:/var/lib/request", "StandardOutput=append:/var/lib/events", *properties)
+        settings = [word for item in given for word in ("-p", item)]
+        command = [
+            "systemd-run",
+            "-q",
+            "--collect",
+            *(["--wait"] if is_awaited else []),
+            *settings,
+            "/usr/bin/python3",
+            *EXECUTOR[1:],
+        ]
+        if is_awaited:
+            self.host.run(command, check=False)
+        else:
+            self.host.await_reboot(command)
+        return [Event.from_json(decode_json(line)) for line in files["events"].read_bytes().splitlines()]
+
     def converge(self, resources: str | Graphs) -> Report:
         """Plan, apply, and check that what happened is what was planned, and that nothing is left to do."""
         planned = self.plan(resources, guards=True)

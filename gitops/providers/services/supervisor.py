@@ -34,7 +34,7 @@ class Supervisor(ABC):
     def control(self, verb: str, name: str, host: Host) -> None:
         """Do one verb, its undo noted first."""
 
-    def prepare(self, host: Host) -> None:  # noqa: B027  only some need it
+    def prepare(self, names: Sequence[str], host: Host) -> None:  # noqa: B027  only some need it
         """Do what must come before all verbs of a batch."""
 
     def finish(self, host: Host) -> None:  # noqa: B027  same

@@ -1,7 +1,12 @@
-"""systemd: one query for all units; unit files are loaded again once before a batch of verbs and once after it is undone."""
+"""systemd: one query for all units; unit files are read again before a batch of verbs when one of them changed, and after it is undone.
+
+What could not be started says how it ended and shows the last lines of its own journal, of this start alone: bounded, and redacted by the
+host as all output is.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Dict, List, Mapping, Sequence
 
 from gitops.errors import HostError
@@ -11,12 +16,16 @@ from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, Supervis
 
 BOOTED = "/run/systemd/system"
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit")
-SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES), "--")
+SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES))
 RUNNING = ("active", "reloading", "activating")
 ENABLED = ("enabled", "alias")
 NO_CHOICE = ("static", "indirect", "transient")
-JOURNAL = ("journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat", "-u")
+SYNC = ("journalctl", "--sync")
+JOURNAL = ("journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat")
 JOURNAL_SHOWN = 1000
+JOURNAL_SECONDS = 20
+ENDING = ("Result", "ExecMainStatus", "InvocationID")
+INVOCATION = re.compile(r"[0-9a-f]{32}\Z")
 UNIT_TYPES = ("service", "socket", "timer", "path", "mount", "automount", "swap", "target", "slice", "scope", "device")
 ONESHOT = "it is a oneshot service that does not remain after its work, so it is never found running; leave `state` out"
 # `restart` and not `start`: a package may have started it since, before its config was in place.
@@ -34,7 +43,7 @@ class Systemd(Supervisor):
 
     def read_states(self, names: Sequence[str], host: Host) -> Mapping[str, Dict[str, Json]]:
         """Ask systemctl once; what an init script brought is asked again, since only its own tool knows."""
-        shown = dict(zip(names, _show([unit_of(name) for name in names], host)))
+        shown = dict(zip(names, show_units([unit_of(name) for name in names], host)))
         states: Dict[str, Dict[str, Json]] = {}
         for name in names:
             states[name] = make_state(shown[name])
@@ -50,12 +59,17 @@ class Systemd(Supervisor):
             host.run(["systemctl", "reset-failed", "--", unit])  # else a start limit that was reached would hold
         done = host.run(["systemctl", word, "--", unit])
         if done.status != 0:
-            lines = f"{done.output.strip()[-OUTPUT_SHOWN:]}{_journal_of(unit, host)}"
+            lines = f"{done.output.strip()[-OUTPUT_SHOWN:]}{describe_end(unit, host)}"
             raise HostError(f"systemctl {word}: {lines}", code="E131")
 
-    def prepare(self, host: Host) -> None:
-        """Load unit files that changed."""
-        host.run(["systemctl", "daemon-reload"])
+    def prepare(self, names: Sequence[str], host: Host) -> None:
+        """Let systemd read its files again when one of these changed since, or is not known yet."""
+        try:
+            shown = show_units([unit_of(name) for name in names], host, ("NeedDaemonReload",))
+        except HostError:
+            shown = ({"NeedDaemonReload": "yes"},)
+        if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown):
+            host.run(["systemctl", "daemon-reload"])
 
     def finish(self, host: Host) -> None:
         """Note the newest entry, so the first to be undone: unit files may be back by then."""
@@ -64,9 +78,9 @@ class Systemd(Supervisor):
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""
         unit = unit_of(name)
-        shown = _show([unit], host)[0]
+        shown = show_units([unit], host)[0]
         if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
-            raise HostError(f"{unit} was started and failed at once{_journal_of(unit, host)}", code="E132")
+            raise HostError(f"{unit} was started and failed at once{describe_end(unit, host)}", code="E132")
         if is_wanted and make_state(shown).get("oneshot"):
             raise HostError(f"{unit} did its work: {ONESHOT}", code="E133")
 
@@ -93,10 +107,11 @@ def make_state(shown: Mapping[str, str]) -> Dict[str, Json]:
     return state
 
 
-def _show(units: Sequence[str], host: Host) -> Sequence[Mapping[str, str]]:
+def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Sequence[Mapping[str, str]]:
+    """Ask for PROPERTIES, and `more`, of units in one go; raise HostError when systemd does not answer for each."""
     if not units:
         return ()
-    done = host.run([*SHOW, *units])
+    done = host.run([*SHOW, *(f"--property={name}" for name in more), "--", *units])
     blocks = [_read_block(block) for block in done.output.strip().split("\n\n")]
     if done.status != 0 or len(blocks) != len(units):
         raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")
@@ -108,6 +123,24 @@ def _read_block(block: str) -> Dict[str, str]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def _journal_of(unit: str, host: Host) -> str:
-    lines = host.run([*JOURNAL, unit]).output.strip()
-    return f"\n{lines[-JOURNAL_SHOWN:]}" if lines else ""
+def describe_end(unit: str, host: Host) -> str:
+    """Give how a unit ended, and the last lines that its latest start left in the journal; they begin on a line of their own."""
+    try:
+        shown = show_units([unit], host, ENDING)[0]
+        host.run(list(SYNC), timeout=JOURNAL_SECONDS)  # what it said last may still be on its way
+        lines = host.run([*JOURNAL, *_matches(unit, shown)], timeout=JOURNAL_SECONDS).output.strip()
+    except HostError:
+        return ""
+    result, status = shown.get("Result", "success"), shown.get("ExecMainStatus", "0")
+    ending = "" if result == "success" else f"\n{unit}: {result}" + ("" if status == "0" else f", status {status}")
+    if len(lines) > JOURNAL_SHOWN:
+        lines = lines[-JOURNAL_SHOWN:].partition("\n")[2] or lines[-JOURNAL_SHOWN:]
+    return f"{ending}\n{lines}" if lines else ending
+
+
+def _matches(unit: str, shown: Mapping[str, str]) -> Sequence[str]:
+    """Give what journalctl looks for: all that the latest start said, and what systemd said of it."""
+    invocation = shown.get("InvocationID", "")
+    if not INVOCATION.match(invocation):
+        return ("-u", unit)
+    return (f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}")

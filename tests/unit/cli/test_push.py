@@ -220,9 +220,9 @@ def test_the_worst_ending_counts() -> None:
 def test_the_last_run_of_each_host_is_undone_after_it_was_shown(pushed: Pushed) -> None:
     assert pushed.apply("--host", "web-*").status == 0
     listed = pushed.call("runs", "list", "--host", "web-*", "--format", "json").json
-    assert {host: [row["result"] for row in rows] for host, rows in listed["hosts"].items()} == dict.fromkeys(
-        ALIASES, ["changed"]
-    )
+    assert {host: [row["result"] for row in rows] for host, rows in listed["hosts"].items()} == {
+        alias: ["changed"] for alias in ALIASES
+    }
     shown = pushed.call("rollback", "last", "--host", "role=web", "--dry-run")
     assert (shown.status, f"undo  {pushed.base('web-1')}/motd: back to absent" in shown.out) == (2, True), shown.err
     undone = pushed.call("rollback", "last", "--host", "role=web", "--yes")

@@ -217,12 +217,16 @@ class RealHost:
         before = self.tree.describe(path)
         if before["type"] == "file" and not has_content:
             before["image"] = None  # the content stays: no copy of it is needed
+        if before["type"] == "directory":
+            extended = read_extended(self.tree.walker.directory(path))
+            if extended:
+                before["xattrs"] = extended
         if before["type"] != "file" or not has_content:
             return Entry(path, before, is_sensitive=secret)
         descriptor = self.tree.open_file(path)
         try:
             before["image"] = self._writable().keep_image(descriptor, is_sensitive=secret)
-            extended = read_extended(descriptor)
+            extended = read_extended(descriptor, is_same_content=True)
         finally:
             os.close(descriptor)
         if extended:

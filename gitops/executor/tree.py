@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from hashlib import sha256
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from gitops.errors import HostError
 from gitops.executor.accounts import Accounts
@@ -21,7 +21,9 @@ CHUNK = 1 << 18
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NOT_THEIRS = "it belongs to another user than its folder, which that user can change"
 HARD_LINKED = "it has more than one hard link in a folder that others can write"
-LOST_ATTRIBUTES = ("security.capability", "security.ima", "security.evm")
+OF_CONTENT = ("security.capability", "security.ima")  # granted to, or measured from, these very bytes
+OF_INODE = ("security.evm",)
+INHERITED = ("system.posix_acl_access", "system.posix_acl_default")  # from the default ACL of the folder
 
 
 class Tree:
@@ -185,23 +187,47 @@ def read_parts(descriptor: int) -> Iterator[bytes]:
         yield part
 
 
-def read_extended(descriptor: int) -> Dict[str, Json]:
-    """Give the extended attributes (ACLs and labels too) that a new content should keep, as hex."""
+def read_extended(descriptor: int, *, is_same_content: bool = False) -> Dict[str, Json]:
+    """Give the extended attributes (ACLs and labels too), as hex: those that a new content should keep, or all that the same content may
+    have again. A capability was granted to a program, not to whatever takes its place.
+    """
+    lost = OF_INODE if is_same_content else (*OF_INODE, *OF_CONTENT)
     try:
-        names = [name for name in os.listxattr(descriptor) if name not in LOST_ATTRIBUTES]
+        names = [name for name in os.listxattr(descriptor) if name not in lost]
         return {name: os.getxattr(descriptor, name).hex() for name in names}
     except OSError:
         return {}
 
 
-def set_extended(descriptor: int, values: Dict[str, Json]) -> None:
-    """Set extended attributes; labels that only the system may set are left to it."""
+def set_extended(descriptor: int, values: Mapping[str, Json]) -> None:
+    """Give something new the extended attributes of what was there: an ACL that it got from its folder and that was not there goes, or
+    who could not read the old could read the new. Labels that only the system may set are left to it.
+    """
+    try:
+        given = os.listxattr(descriptor)
+    except OSError:
+        given = []
+    for name in given:
+        if name in INHERITED and name not in values:
+            os.removexattr(descriptor, name)
     for name, value in values.items():
-        try:
-            os.setxattr(descriptor, name, bytes.fromhex(str(value)))
-        except PermissionError:
-            if not name.startswith(("security.", "trusted.")):
-                raise
+        if name not in OF_CONTENT:
+            _set_attribute(descriptor, name, value)
+
+
+def set_of_content(descriptor: int, values: Mapping[str, Json]) -> None:
+    """Set what belongs to a content, after its owner: a file that changes hands loses it."""
+    for name, value in values.items():
+        if name in OF_CONTENT:
+            _set_attribute(descriptor, name, value)
+
+
+def _set_attribute(descriptor: int, name: str, value: Json) -> None:
+    try:
+        os.setxattr(descriptor, name, bytes.fromhex(str(value)))
+    except PermissionError:
+        if not name.startswith(("security.", "trusted.")):
+            raise
 
 
 def type_of(mode: int) -> str:
@@ -213,4 +239,4 @@ def type_of(mode: int) -> str:
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-__all__ = ["READ_FLAGS", "Tree", "read_extended", "read_parts", "set_extended", "type_of"]
+__all__ = ["READ_FLAGS", "Tree", "read_extended", "read_parts", "set_extended", "set_of_content", "type_of"]

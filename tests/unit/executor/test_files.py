@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,70 @@ def test_extended_attributes_survive_a_new_content(machine: Rooted) -> None:
     assert os.getxattr(path, "user.note") == b"mine"
     machine.rollback(run)
     assert os.getxattr(path, "user.note") == b"mine"
+
+
+ACL_VERSION = 2
+NOBODY_READS = ((1, 6, -1), (2, 4, 65534), (4, 0, -1), (16, 4, -1), (32, 0, -1))  # u::rw u:65534:r g::- m::r o::-
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """Give an ACL as the kernel keeps it, from (tag, permissions, id)."""
+    return struct.pack("<I", ACL_VERSION) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+def give(path: Path, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value)
+    except OSError:
+        pytest.skip("this file system has no ACLs, or this sandbox sets no capabilities")
+
+
+def test_an_acl_survives_a_new_content_a_rollback_and_a_removal(machine: Rooted) -> None:
+    path = machine.write("/etc/x", "old", 0o640)
+    give(path, "system.posix_acl_access", acl(*NOBODY_READS))
+    run = machine.apply(file("/etc/x", "new")).run
+    assert (machine.read("/etc/x"), os.getxattr(path, "system.posix_acl_access")) == ("new", acl(*NOBODY_READS))
+    machine.rollback(run)
+    assert (machine.read("/etc/x"), os.getxattr(path, "system.posix_acl_access")) == ("old", acl(*NOBODY_READS))
+    removed = machine.apply(file("/etc/x", state="absent")).run
+    machine.rollback(removed)
+    assert (machine.read("/etc/x"), os.getxattr(path, "system.posix_acl_access")) == ("old", acl(*NOBODY_READS))
+
+
+def test_the_folders_default_acl_opens_no_file_that_was_closed(machine: Rooted) -> None:
+    path = machine.write("/etc/x", "old", 0o640)
+    give(path.parent, "system.posix_acl_default", acl((1, 7, -1), (2, 7, 65534), (4, 5, -1), (16, 7, -1), (32, 5, -1)))
+    run = machine.apply(file("/etc/x", "new"), file("/etc/fresh", "new")).run
+    assert "system.posix_acl_access" not in os.listxattr(path)
+    assert "system.posix_acl_access" in os.listxattr(path.parent / "fresh")  # as for every new file there
+    assert machine.mode("/etc/x") == "0640"
+    machine.rollback(run)
+    assert (machine.read("/etc/x"), os.listxattr(path)) == ("old", [])
+
+
+def test_a_removed_directory_comes_back_with_its_acls(machine: Rooted) -> None:
+    folder = machine.write("/srv/in/deep/x", "mine").parent
+    default = acl((1, 7, -1), (2, 5, 65534), (4, 5, -1), (16, 5, -1), (32, 0, -1))
+    give(folder, "system.posix_acl_default", default)
+    give(machine.root / "srv", "system.posix_acl_default", acl((1, 7, -1), (2, 7, 4242), (4, 5, -1), (16, 7, -1), (32, 5, -1)))
+    run = machine.apply(directory("/srv", purge=True)).run
+    assert list((machine.root / "srv").iterdir()) == []
+    machine.rollback(run)
+    assert (os.getxattr(folder, "system.posix_acl_default"), os.listxattr(folder)) == (default, ["system.posix_acl_default"])
+    assert os.listxattr(folder.parent) == []
+    assert (machine.read("/srv/in/deep/x"), os.listxattr(folder / "x")) == ("mine", [])
+
+
+@only_root
+def test_a_capability_does_not_pass_to_another_content_but_comes_back_with_its_own(machine: Rooted) -> None:
+    path = machine.write("/bin/tool", "granted", 0o755)
+    os.chown(path, 4242, 4242)
+    give(path, "security.capability", CAPABILITY)
+    run = machine.apply(file("/bin/tool", "other")).run
+    assert "security.capability" not in os.listxattr(path)
+    machine.rollback(run)
+    assert (machine.read("/bin/tool"), os.getxattr(path, "security.capability")) == ("granted", CAPABILITY)
 
 
 def test_a_link_in_a_files_place_is_replaced_and_never_followed(machine: Rooted) -> None:

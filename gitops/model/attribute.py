@@ -19,7 +19,7 @@ from gitops.model.secret import text_from_json
 
 S = TypeVar("S")
 
-TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "argv", "texts", "environment", "content", "values")
+TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "argv", "texts", "environment", "content", "values", "secret")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ _WORDS = {
     "texts": "a list of strings",
     "environment": "a map of names to strings",
     "content": "a string",
+    "secret": "a reference to a secret like ${secret.name}",
     "values": "a map of names to strings, integers, booleans or lists of strings",
 }
 _MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
@@ -259,6 +260,13 @@ def _decode_plain(value: Json) -> Any:
     return _decode_integer(_PLAIN, value) if isinstance(value, int) else _decode_text(_PLAIN, value)
 
 
+def _decode_secret(_: Attribute, value: Json) -> Any:
+    found = _decode_parts(value)
+    if isinstance(value, str):
+        raise ValueError("got a plain string, which everybody who reads the project would see; expected ${secret.name}")
+    return found
+
+
 def _decode_parts(value: Json) -> Any:
     if not isinstance(value, (str, dict)):
         raise ValueError(f"got {_type_name(value)}, expected a string (quote it)")
@@ -291,5 +299,6 @@ _DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
     "texts": _decode_texts,
     "environment": _decode_environment,
     "content": _decode_content,
+    "secret": _decode_secret,
     "values": _decode_values,
 }

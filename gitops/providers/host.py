@@ -161,6 +161,14 @@ class Host(Protocol):
         """Journal, in one flush, what that program is to be asked to undo what follows; the program is kept with the run."""
         ...
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:
-        """Journal the command that undoes what follows, or why nothing can."""
+    def feed(self, argv: Sequence[str], record: Sequence[Json]) -> Finished:
+        """Run a command that reads one line from its standard input: fields with a colon between, secrets filled in. Raise HostError
+        when a field would break the line.
+        """
+        ...
+
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+        """Journal the command that undoes what follows, or why nothing can; a `record` that it is fed is kept in memory only, as a
+        secret's before-image is.
+        """
         ...

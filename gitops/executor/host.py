@@ -99,6 +99,10 @@ class RealHost:
         """List a directory, sorted."""
         return self.tree.list_names(path)
 
+    def list_below(self, path: str) -> Sequence[str]:
+        """List all below a directory on its own file system, links not followed."""
+        return [below for below, _ in self.tree.list_below(path, is_emptied=False)]
+
     def read_text(self, path: str) -> str:
         """Read a small text file, empty when it is not there."""
         return self.tree.read_text(path, DEFAULTS.document_bytes)

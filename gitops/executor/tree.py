@@ -18,6 +18,7 @@ from gitops.providers.host import PathState
 from gitops.providers.steps import show_name
 
 CHUNK = 1 << 18
+MOST_BELOW = 1_000_000
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NOT_THEIRS = "it belongs to another user than its folder, which that user can change"
 HARD_LINKED = "it has more than one hard link in a folder that others can write"
@@ -120,26 +121,31 @@ class Tree:
         """List a directory, sorted; names that are not UTF-8 come with surrogates, as Python has them."""
         return sorted(os.listdir(self.walker.directory(path)))
 
-    def list_below(self, path: str) -> List[Tuple[str, bool]]:
-        """List all below a directory, what is inside before what holds it, and whether each is a directory; raise HostError at a
-        mount point, since nobody means to empty another file system.
+    def list_below(self, path: str, *, is_emptied: bool = True) -> List[Tuple[str, bool]]:
+        """List all below a directory, what is inside before what holds it, and whether each is a directory; links are not followed.
+        Another file system is not entered: raise HostError at a mount point that would be emptied with it, else leave it out.
         """
-        top = os.fstat(self.walker.parent_of(path)[0]).st_dev
-        if os.fstat(self.walker.directory(path)).st_dev != top:
+        folder = os.fstat(self.walker.directory(path))
+        top = os.fstat(self.walker.parent_of(path)[0]).st_dev if is_emptied else folder.st_dev
+        if folder.st_dev != top:
             raise HostError(f"{show_name(path)} is a mount point; it is not emptied", code="E236")
         found: List[Tuple[str, bool]] = []
         waiting = [path]
         while waiting:
-            folder = waiting.pop()
-            for name in self.list_names(folder):
-                below = f"{folder}/{name}"
-                info = os.lstat(name, dir_fd=self.walker.directory(folder))
-                if info.st_dev != top:
+            above = waiting.pop()
+            for name in self.list_names(above):
+                below = f"{above}/{name}"
+                info = os.lstat(name, dir_fd=self.walker.directory(above))
+                if info.st_dev != top and is_emptied:
                     raise HostError(f"{show_name(below)} is a mount point; it is not emptied", code="E236")
+                if info.st_dev != top:
+                    continue
                 is_directory = stat.S_ISDIR(info.st_mode)
                 found.append((below, is_directory))
                 if is_directory:
                     waiting.append(below)
+            if len(found) > MOST_BELOW:
+                raise HostError(f"{show_name(path)} holds more than {MOST_BELOW} things", code="E345")
         return found[::-1]
 
     def describe(self, path: str) -> Dict[str, Json]:

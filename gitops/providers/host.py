@@ -110,6 +110,10 @@ class Host(Protocol):
         """List a directory, sorted; names that are not UTF-8 hold surrogates (see `steps.show_name`)."""
         ...
 
+    def list_below(self, path: str) -> Sequence[str]:
+        """List the paths of all below a directory, what is inside before what holds it; never another file system, never behind a link."""
+        ...
+
     def read_text(self, path: str) -> str:
         """Read a small text file of the machine, empty when it is not there."""
         ...

@@ -67,6 +67,9 @@ class CaseHost:
     def list_names(self, path: str) -> Sequence[str]:
         return self.case.get("lists", {}).get(path, ())
 
+    def list_below(self, path: str) -> Sequence[str]:
+        raise AssertionError("these kinds look into no folder")
+
     def run(
         self,
         argv: Sequence[str],

@@ -6,12 +6,14 @@ import os
 import socket
 import stat
 import struct
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gitops.errors import UsageError
+from gitops.executor.tree import Tree
 from gitops.executor.writes import OPEN_AT_ONCE
 from gitops.model.report import Report
 from gitops.providers.directory import MAX_LISTED
@@ -517,3 +519,71 @@ def test_what_lies_behind_a_link_of_the_same_run_comes_in_one_run(machine: Roote
     assert machine.apply(*resources).result == "changed"
     assert (machine.read("/data/x"), machine.read("/data/sub/y")) == ("1", "2")
     assert machine.apply(*resources).result == "converged"
+
+
+def test_recurse_mends_what_is_below_and_nothing_else_and_is_undone(machine: Rooted) -> None:
+    outside = machine.write("/precious", "mine", 0o600)
+    inside = machine.write("/srv/a/x", "1", 0o600)
+    own = machine.write("/srv/a/own", "2", 0o600)
+    (machine.root / "srv/a").chmod(0o700)
+    (machine.root / "srv/link").symlink_to("../precious")
+    (machine.root / "srv/way").symlink_to("..")
+    resources = (directory("/srv", recurse=True, mode="0750", file_mode="0640"), file("/srv/a/own", "2", mode="0600"))
+    change = machine.plan(*resources).changes[0]
+    assert [item.before for item in change.fields if item.name == "recurse"] == [["/srv/a/x", "/srv/a"]]
+    run = machine.apply(*resources).run
+    assert [machine.mode(path) for path in ("/srv", "/srv/a", "/srv/a/x", "/srv/a/own")] == ["0750", "0750", "0640", "0600"]
+    assert (stat.S_IMODE(outside.stat().st_mode), stat.S_IMODE(inside.stat().st_mode), own.read_text()) == (0o600, 0o640, "2")
+    assert machine.plan(*resources).changes == ()
+    machine.rollback(run)
+    assert [machine.mode(path) for path in ("/srv/a", "/srv/a/x")] == ["0700", "0600"]
+
+
+@only_root
+def test_recurse_gives_away_no_file_that_a_user_linked_into_it(machine: Rooted) -> None:
+    """A hard link to somebody else's file in one's own folder is the old trick against `chown -R`."""
+    shadow = machine.write("/etc/shadow", "secret", 0o600)
+    home = machine.root / "home/ann"
+    home.mkdir(parents=True)
+    os.link(shadow, home / "x")
+    os.chown(home, 4242, 4242)
+    report = machine.apply(directory("/home/ann", recurse=True, owner="4242", group="4242"))
+    assert results(report) == [("directory:/home/ann", "refused", "refused")]
+    assert (shadow.stat().st_uid, shadow.stat().st_gid) == (0, 0)
+
+
+@only_root
+def test_purge_and_recurse_leave_another_file_system_alone(machine: Rooted) -> None:
+    (machine.root / "srv/disk").mkdir(parents=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", machine.root / "srv/disk"], check=False, capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("this sandbox may not mount")
+    try:
+        kept = machine.write("/srv/disk/x", "mine", 0o600)
+        report = machine.apply(directory("/srv", purge=True))
+        assert (report.result, "is a mount point" in message(report, "directory:/srv")) == ("failed", True)
+        machine.apply(directory("/srv", recurse=True, owner="4242", file_mode="0644"))
+        assert (kept.read_text(), kept.stat().st_uid, stat.S_IMODE(kept.stat().st_mode)) == ("mine", 0, 0o600)
+    finally:
+        subprocess.run(["umount", machine.root / "srv/disk"], check=True)
+
+
+@only_root
+def test_a_folder_swapped_for_a_link_under_purge_empties_nothing_else(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    precious = machine.write("/precious/x", "mine")
+    machine.write("/srv/in/x", "theirs")
+    listing = Tree.list_below
+
+    def list_and_swap(tree: Tree, path: str, *, is_emptied: bool = True) -> list[tuple[str, bool]]:
+        found = listing(tree, path, is_emptied=is_emptied)
+        if (machine.root / "srv/in").is_dir():
+            (machine.root / "srv/in").rename(machine.root / "aside")
+            (machine.root / "srv/in").symlink_to("../precious")
+            os.chown(machine.root / "srv/in", 4242, 4242, follow_symlinks=False)
+            tree.walker.forget()
+        return found
+
+    monkeypatch.setattr(Tree, "list_below", list_and_swap)
+    report = machine.apply(directory("/srv", purge=True))
+    assert (report.result, precious.read_text()) == ("failed", "mine")
+    assert (machine.root / "aside/x").read_text() == "theirs"

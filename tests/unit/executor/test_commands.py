@@ -13,8 +13,10 @@ import pytest
 from gitops.errors import HostError
 from gitops.executor.host import RealHost
 from gitops.executor.redact import MARK
+from gitops.model.attribute import check_attributes
 from gitops.model.limits import DEFAULTS
 from gitops.model.resource import Resource
+from gitops.providers.user import UserSpec
 from tests.support.rooted import Rooted, command, file
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may run things as others")
@@ -217,3 +219,9 @@ def test_a_command_that_changes_the_folders_is_seen_by_what_comes_after(tmp_path
     report = machine.apply(file(f"{place}/a", "1"), swap, file(f"{place}/b", "2", needs=["command:swap"]), root="")
     assert report.result == "changed"
     assert (place / "b").exists()
+
+
+def test_a_hash_written_into_the_project_is_refused() -> None:
+    problems = check_attributes(UserSpec, {"password_hash": "$6$salt$hash"})
+    assert [(item.code, item.key) for item in problems] == [("C105", "password_hash")]
+    assert "$6$" not in problems[0].message

@@ -31,7 +31,7 @@ from gitops.providers.registry import PROVIDERS
 INLINE_BYTES = 4096
 EVERYTHING = "*"
 PATH = Attribute("path", "the managed path")
-SECRET_TYPES = ("content", "environment")
+SECRET_TYPES = ("content", "environment", "secret")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class UnitCompiler:
             if key in known and known[key].type in SECRET_TYPES:
                 self._check_texts(key, node, what, is_table=known[key].type == "environment")
             elif holds_secret(node):
-                hint = "secrets may stand in a file's content and a command's environment"
+                hint = "secrets may stand in a file's content, a command's environment and a user's password_hash"
                 raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
 
     @staticmethod

@@ -104,6 +104,7 @@ def _plain_type(described: Attribute) -> Schema:
         "path": {"type": "string", "pattern": "^/"},
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "texts": TEXTS,
+        "integers": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 1},
         "environment": {"type": "object", "additionalProperties": TEXT},
         "values": {"type": "object", "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,62}$"}},
     }

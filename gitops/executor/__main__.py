@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import resource
 import signal
 import sys
 from dataclasses import replace
@@ -15,6 +17,8 @@ from gitops.model.codec import decode_json
 from gitops.model.limits import DEFAULTS
 from gitops.model.wire import Event, Request
 from gitops.providers.steps import describe_failure
+
+UMASK = 0o022
 
 OPERATIONS = {
     "observe": run_observe,
@@ -34,6 +38,7 @@ def serve(data: Optional[bytes], *, state: str = "", blobs: str = "") -> int:
     """Do one request (None: read it from standard input); every ending is an event. `state` and `blobs` are this machine's own
     folders, for who asks from afar and does not know them: a request that names a state keeps it.
     """
+    contain()
     signal.signal(signal.SIGTERM, _interrupt)
     gc.disable()  # one request, then the end: collecting costs a tenth of the time and frees nothing
     try:
@@ -57,6 +62,12 @@ def serve(data: Optional[bytes], *, state: str = "", blobs: str = "") -> int:
     except Exception as error:
         emit_error(BugError(f"{type(error).__name__}: {_where(error)}", code="B020"))
         return 70
+
+
+def contain() -> None:
+    """Leave no memory with secrets behind in a core file, and let what is inherited decide no mode of what is made."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    os.umask(UMASK)
 
 
 def emit(event: Event) -> None:

@@ -15,7 +15,7 @@ from gitops.errors import HostError
 from gitops.executor.contents import Contents
 from gitops.executor.durable import write_all
 from gitops.executor.journal import Entry, Journal, has_memory
-from gitops.executor.process import find_account, follow, start
+from gitops.executor.process import NO_INPUT, find_account, follow, join_record, keep_in_memory, start
 from gitops.executor.redact import Redactor, Tail
 from gitops.executor.session import ProgramSession, load_program, start_program
 from gitops.executor.tree import Tree, read_extended, read_parts
@@ -102,6 +102,10 @@ class RealHost:
         """List a directory, sorted."""
         return self.tree.list_names(path)
 
+    def list_below(self, path: str) -> Sequence[str]:
+        """List all below a directory on its own file system, links not followed."""
+        return [below for below, _ in self.tree.list_below(path, is_emptied=False)]
+
     def read_text(self, path: str) -> str:
         """Read a small text file, empty when it is not there."""
         return self.tree.read_text(path, DEFAULTS.document_bytes)
@@ -164,12 +168,39 @@ class RealHost:
         timeout: int = 0,
     ) -> Finished:
         """Run a program; raise HostError when it cannot start or does not end in time (then all it started is ended)."""
-        values = {name: fill_text(text_from_json(item, name), self._secrets) for name, item in (environment or {}).items()}
+        return self._run(argv, environment or {}, directory=directory, user=user, seconds=timeout)
+
+    def feed(self, argv: Sequence[str], record: Sequence[Json]) -> Finished:
+        """Run a program with one line of fields on its standard input, secrets filled in."""
+        line = join_record([fill_text(text_from_json(item, "record"), self._secrets) for item in record])
+        return self.feed_line(argv, line)
+
+    def feed_line(self, argv: Sequence[str], line: bytes) -> Finished:
+        """Run a program with a line on its standard input, which never was on a disk or in an argument list."""
+        source = keep_in_memory(line)
+        try:
+            return self._run(argv, {}, source=source)
+        finally:
+            os.close(source)
+
+    def _run(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, Json],
+        *,
+        directory: str = "",
+        user: str = "",
+        seconds: int = 0,
+        source: int = NO_INPUT,
+    ) -> Finished:
+        values = {name: fill_text(text_from_json(item, name), self._secrets) for name, item in environment.items()}
         account = find_account(user)
         self.tree.walker.forget()  # a folder that is held open cannot be unmounted
-        running = start(argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account)
+        running = start(
+            argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account, source=source
+        )
         tail = Tail(DEFAULTS.command_output + self._redactor.longest)
-        seconds = timeout or DEFAULTS.command_seconds
+        seconds = seconds or DEFAULTS.command_seconds
         try:
             is_ended = follow(running, tail, seconds)
         finally:
@@ -230,10 +261,18 @@ class RealHost:
         """Take every secret value out, as a whole and line by line."""
         return self._redactor.redact(text)
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:
-        """Journal the command that undoes what follows, or why nothing can."""
-        journal = self._writable()
-        journal.add(Entry(undo=tuple(argv), why_not=why_not))
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+        """Journal the command that undoes what follows, or why nothing can; a record is kept in memory, or not at all."""
+        journal, image = self._writable(), ""
+        if record:
+            source = keep_in_memory(join_record(record))
+            try:
+                image = journal.keep_image(source, is_sensitive=True)
+            finally:
+                os.close(source)
+            if not image:
+                argv, why_not = (), f"`{' '.join(argv)}` would need a secret that is not kept on disk"
+        journal.add(Entry(undo=tuple(argv), why_not=why_not, record=image))
         journal.flush()
 
     def _take_image(self, path: str, *, is_sensitive: bool, has_content: bool) -> Entry:
@@ -241,12 +280,16 @@ class RealHost:
         before = self.tree.describe(path)
         if before["type"] == "file" and not has_content:
             before["image"] = None  # the content stays: no copy of it is needed
+        if before["type"] == "directory":
+            extended = read_extended(self.tree.walker.directory(path))
+            if extended:
+                before["xattrs"] = extended
         if before["type"] != "file" or not has_content:
             return Entry(path, before, is_sensitive=secret)
         descriptor = self.tree.open_file(path)
         try:
             before["image"] = self._writable().keep_image(descriptor, is_sensitive=secret)
-            extended = read_extended(descriptor)
+            extended = read_extended(descriptor, is_same_content=True)
         finally:
             os.close(descriptor)
         if extended:

@@ -30,7 +30,8 @@ class Entry:
     """One line. `before` is {type, mode, uid, gid, image | target …} (image null: only owner
     and mode change); for commands `undo` or `why_not`; `is_sensitive` says that the
     path holds a secret before or after, so that no later image of it goes to disk either.
-    `program` is the image of an external provider's program that undoes it when asked `request`.
+    `program` is the image of an external provider's program that undoes it when asked `request`;
+    `record` the image, in memory, of the line that the `undo` command is fed.
     """
 
     path: str = ""
@@ -40,6 +41,7 @@ class Entry:
     is_sensitive: bool = False
     program: str = ""
     request: Optional[Mapping[str, Json]] = None
+    record: str = ""
 
     def to_json(self) -> Dict[str, Json]:
         """Give the line's object."""
@@ -49,6 +51,8 @@ class Entry:
             table["sensitive"] = True
         if self.request is not None:
             table["program"], table["request"] = self.program, dict(self.request)
+        if self.record:
+            table["record"] = self.record
         return table
 
 
@@ -218,6 +222,7 @@ def _read_entry(line: bytes, folder: str) -> Entry:
         undo=tuple(cast(Sequence[str], table["undo"])),
         why_not=str(table["why_not"]),
         is_sensitive=bool(table.get("sensitive")),
+        record=str(table.get("record") or ""),
     )
 
 

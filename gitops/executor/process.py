@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import selectors
 import signal
 import subprocess
@@ -15,9 +16,12 @@ from dataclasses import dataclass
 from typing import Mapping, Sequence
 
 from gitops.errors import HostError
+from gitops.executor.durable import write_all
 from gitops.executor.redact import Tail
 
 CHUNK = 1 << 16
+NO_INPUT = subprocess.DEVNULL
+BREAKING = re.compile(r"[:\x00-\x1f\x7f]")
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
 
@@ -45,15 +49,33 @@ def find_account(user: str) -> Account:
     return Account(found.pw_dir, user, found.pw_uid, found.pw_gid)
 
 
-def start(argv: Sequence[str], environment: Mapping[str, str], directory: str, account: Account) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, as another user when one is named."""
+def join_record(fields: Sequence[str]) -> bytes:
+    """Make a line of fields for a tool such as chpasswd; raise HostError when one holds what would end the field or the line."""
+    for field in fields:
+        if BREAKING.search(field):
+            raise HostError("a field for a file of accounts holds a colon or a control character (a line's end?)", code="E343")
+    return (":".join(fields) + "\n").encode("utf-8")
+
+
+def keep_in_memory(data: bytes) -> int:
+    """Give an open file with these bytes that is on no disk."""
+    descriptor = os.memfd_create("record", os.MFD_CLOEXEC)
+    write_all(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def start(
+    argv: Sequence[str], environment: Mapping[str, str], directory: str, account: Account, *, source: int = NO_INPUT
+) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, as another user when one is named, reading an open file or nothing."""
     is_other = bool(account.name) and account.uid != os.geteuid()
     try:
         return subprocess.Popen(
             list(argv),
             cwd=directory,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=source,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import Dict, Mapping, cast
+from typing import Mapping, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
 from gitops.executor.host import RealHost
-from gitops.executor.tree import read_parts, set_extended
+from gitops.executor.tree import read_parts, set_extended, set_of_content
 from gitops.executor.writes import apply_metadata
 from gitops.model.codec import Json
 from gitops.providers.host import Metadata
@@ -31,6 +31,7 @@ def restore_path(host: RealHost, path: str, before: Before) -> None:
     elif kind == "directory":
         if found.type == "absent":
             host.make_directory(path, Metadata())
+            set_extended(host.tree.walker.directory(path), _extended(before))
         host.writer.set_numbers(path, _number(before["uid"]), _number(before["gid"]), _mode(before))
     elif before.get("image") is None:
         host.writer.set_numbers(path, _number(before["uid"]), _number(before["gid"]), _mode(before))
@@ -58,11 +59,16 @@ def _fill(descriptor: int, before: Before) -> None:
         os.close(source)
     if digest.hexdigest() != image.rpartition("/")[2]:
         raise HostError("the copy that was kept of it is damaged", code="E254")
-    set_extended(descriptor, cast("Dict[str, Json]", before.get("xattrs") or {}))
+    set_extended(descriptor, _extended(before))
     apply_metadata(descriptor, _number(before["uid"]), _number(before["gid"]), _mode(before))
+    set_of_content(descriptor, _extended(before))
     if before.get("mtime"):
         moment = int(str(before["mtime"]))
         os.utime(descriptor, ns=(moment, moment))
+
+
+def _extended(before: Before) -> Mapping[str, Json]:
+    return cast("Mapping[str, Json]", before.get("xattrs") or {})
 
 
 def _mode(before: Before) -> int:

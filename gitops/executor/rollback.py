@@ -23,6 +23,7 @@ Tell = Callable[[Outcome], None]
 Left = Mapping[str, str]
 SHOWN_COMMAND = 200
 SHOWN_OUTPUT = 400
+RECORD_BYTES = 1 << 16
 
 
 def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
@@ -52,7 +53,8 @@ def describe_undo(entry: Entry, left: Left, host: RealHost) -> Dict[str, Json]:
     if entry.request is not None:
         return {"what": f"{_address_of(entry)}: back to what it was", "undoable": True, "reason": "", "warning": ""}
     if not entry.path:
-        return {"what": " ".join(entry.undo), "undoable": bool(entry.undo), "reason": entry.why_not, "warning": ""}
+        reason = _why_not(entry) if entry.undo else entry.why_not
+        return {"what": " ".join(entry.undo), "undoable": bool(entry.undo) and not reason, "reason": reason, "warning": ""}
     before = entry.before or {}
     reason = _why_not(entry)
     is_touched = entry.path in left and host.tree.fingerprint(entry.path) != left[entry.path]
@@ -104,12 +106,17 @@ def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:
             ask_undo({"blob": os.path.basename(entry.program), "path": entry.program}, entry.request, host)
         else:
             host.note_undo((), f"`{' '.join(entry.undo)}` undid something; that cannot be undone again")
-            done = host.run(entry.undo)
+            done = host.feed_line(entry.undo, _read_record(entry.record)) if entry.record else host.run(entry.undo)
             if done.status != 0:
                 return Outcome(address, "run", "failed", f"status {done.status}: {done.output.strip()[-SHOWN_OUTPUT:]}")
     except (TrueupError, OSError) as error:
         return Outcome(address, "update", "failed", describe_failure(error))
     return Outcome(address, "run" if not entry.path and entry.request is None else "update", "reverted")
+
+
+def _read_record(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read(RECORD_BYTES)
 
 
 def _address_of(entry: Entry) -> Address:
@@ -127,6 +134,8 @@ def _why_not(entry: Entry) -> str:
     """Say why an entry cannot be undone; empty when it can."""
     if entry.request is not None:
         return ""
+    if entry.record and not os.path.exists(entry.record):
+        return "the secret that it needs was kept in memory, and is gone"
     if not entry.path:
         return "" if entry.undo else entry.why_not or "nothing undoes it"
     before = entry.before or {}

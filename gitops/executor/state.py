@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import time
 from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
@@ -18,6 +19,7 @@ from gitops.errors import ConfigError, HeldError, HostError, MalformedError, Usa
 from gitops.executor.durable import write_durably, write_plainly, write_together
 from gitops.executor.journal import MEMORY_FOLDER, has_entries
 from gitops.executor.ledger import LEDGER, LEDGER_CHANGE, Ledger, encode_change, encode_ledger, read_object
+from gitops.executor.walk import WRITABLE_BY_OTHERS
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
 
@@ -41,6 +43,8 @@ class StateFolder:
         try:
             for folder in (base, os.path.dirname(self.base), self.base, os.path.join(self.base, "runs")):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
+                if folder in (base, self.base):
+                    _check_private(folder)
         except OSError as error:
             raise HostError(
                 f"cannot make the state folder {self.base}: {error.strerror}", code="E240", hint="use --state DIR"
@@ -194,6 +198,20 @@ def find_state(base: str, run: str) -> StateFolder:
         if os.path.exists(os.path.join(part.run_folder(run), "meta.json")):
             return part
     raise UsageError(f"there is no run {run}", code="U031", hint="`gitops runs list` shows the runs")
+
+
+def _check_private(folder: str) -> None:
+    """Raise HostError for a state folder that others may change: what is undone from it is written as the running user."""
+    info = os.stat(folder)
+    hint = "use --state DIR with a folder of your own, of mode 0700"
+    if info.st_uid != os.geteuid():
+        raise HostError(
+            f"the state folder {folder} belongs to user {info.st_uid}, this run is user {os.geteuid()}", code="E340", hint=hint
+        )
+    if info.st_mode & WRITABLE_BY_OTHERS:
+        raise HostError(
+            f"the state folder {folder} can be written by others (mode {stat.S_IMODE(info.st_mode):04o})", code="E341", hint=hint
+        )
 
 
 def _count_bytes(folder: str) -> int:

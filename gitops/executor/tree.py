@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from hashlib import sha256
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 from gitops.errors import HostError
 from gitops.executor.accounts import Accounts
@@ -18,10 +18,13 @@ from gitops.providers.host import PathState
 from gitops.providers.steps import show_name
 
 CHUNK = 1 << 18
+MOST_BELOW = 1_000_000
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NOT_THEIRS = "it belongs to another user than its folder, which that user can change"
 HARD_LINKED = "it has more than one hard link in a folder that others can write"
-LOST_ATTRIBUTES = ("security.capability", "security.ima", "security.evm")
+OF_CONTENT = ("security.capability", "security.ima")  # granted to, or measured from, these very bytes
+OF_INODE = ("security.evm",)
+INHERITED = ("system.posix_acl_access", "system.posix_acl_default")  # from the default ACL of the folder
 
 
 class Tree:
@@ -118,26 +121,31 @@ class Tree:
         """List a directory, sorted; names that are not UTF-8 come with surrogates, as Python has them."""
         return sorted(os.listdir(self.walker.directory(path)))
 
-    def list_below(self, path: str) -> List[Tuple[str, bool]]:
-        """List all below a directory, what is inside before what holds it, and whether each is a directory; raise HostError at a
-        mount point, since nobody means to empty another file system.
+    def list_below(self, path: str, *, is_emptied: bool = True) -> List[Tuple[str, bool]]:
+        """List all below a directory, what is inside before what holds it, and whether each is a directory; links are not followed.
+        Another file system is not entered: raise HostError at a mount point that would be emptied with it, else leave it out.
         """
-        top = os.fstat(self.walker.parent_of(path)[0]).st_dev
-        if os.fstat(self.walker.directory(path)).st_dev != top:
+        folder = os.fstat(self.walker.directory(path))
+        top = os.fstat(self.walker.parent_of(path)[0]).st_dev if is_emptied else folder.st_dev
+        if folder.st_dev != top:
             raise HostError(f"{show_name(path)} is a mount point; it is not emptied", code="E236")
         found: List[Tuple[str, bool]] = []
         waiting = [path]
         while waiting:
-            folder = waiting.pop()
-            for name in self.list_names(folder):
-                below = f"{folder}/{name}"
-                info = os.lstat(name, dir_fd=self.walker.directory(folder))
-                if info.st_dev != top:
+            above = waiting.pop()
+            for name in self.list_names(above):
+                below = f"{above}/{name}"
+                info = os.lstat(name, dir_fd=self.walker.directory(above))
+                if info.st_dev != top and is_emptied:
                     raise HostError(f"{show_name(below)} is a mount point; it is not emptied", code="E236")
+                if info.st_dev != top:
+                    continue
                 is_directory = stat.S_ISDIR(info.st_mode)
                 found.append((below, is_directory))
                 if is_directory:
                     waiting.append(below)
+            if len(found) > MOST_BELOW:
+                raise HostError(f"{show_name(path)} holds more than {MOST_BELOW} things", code="E345")
         return found[::-1]
 
     def describe(self, path: str) -> Dict[str, Json]:
@@ -185,23 +193,47 @@ def read_parts(descriptor: int) -> Iterator[bytes]:
         yield part
 
 
-def read_extended(descriptor: int) -> Dict[str, Json]:
-    """Give the extended attributes (ACLs and labels too) that a new content should keep, as hex."""
+def read_extended(descriptor: int, *, is_same_content: bool = False) -> Dict[str, Json]:
+    """Give the extended attributes (ACLs and labels too), as hex: those that a new content should keep, or all that the same content may
+    have again. A capability was granted to a program, not to whatever takes its place.
+    """
+    lost = OF_INODE if is_same_content else (*OF_INODE, *OF_CONTENT)
     try:
-        names = [name for name in os.listxattr(descriptor) if name not in LOST_ATTRIBUTES]
+        names = [name for name in os.listxattr(descriptor) if name not in lost]
         return {name: os.getxattr(descriptor, name).hex() for name in names}
     except OSError:
         return {}
 
 
-def set_extended(descriptor: int, values: Dict[str, Json]) -> None:
-    """Set extended attributes; labels that only the system may set are left to it."""
+def set_extended(descriptor: int, values: Mapping[str, Json]) -> None:
+    """Give something new the extended attributes of what was there: an ACL that it got from its folder and that was not there goes, or
+    who could not read the old could read the new. Labels that only the system may set are left to it.
+    """
+    try:
+        given = os.listxattr(descriptor)
+    except OSError:
+        given = []
+    for name in given:
+        if name in INHERITED and name not in values:
+            os.removexattr(descriptor, name)
     for name, value in values.items():
-        try:
-            os.setxattr(descriptor, name, bytes.fromhex(str(value)))
-        except PermissionError:
-            if not name.startswith(("security.", "trusted.")):
-                raise
+        if name not in OF_CONTENT:
+            _set_attribute(descriptor, name, value)
+
+
+def set_of_content(descriptor: int, values: Mapping[str, Json]) -> None:
+    """Set what belongs to a content, after its owner: a file that changes hands loses it."""
+    for name, value in values.items():
+        if name in OF_CONTENT:
+            _set_attribute(descriptor, name, value)
+
+
+def _set_attribute(descriptor: int, name: str, value: Json) -> None:
+    try:
+        os.setxattr(descriptor, name, bytes.fromhex(str(value)))
+    except PermissionError:
+        if not name.startswith(("security.", "trusted.")):
+            raise
 
 
 def type_of(mode: int) -> str:
@@ -213,4 +245,4 @@ def type_of(mode: int) -> str:
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-__all__ = ["READ_FLAGS", "Tree", "read_extended", "read_parts", "set_extended", "type_of"]
+__all__ = ["READ_FLAGS", "Tree", "read_extended", "read_parts", "set_extended", "set_of_content", "type_of"]

@@ -19,7 +19,21 @@ from gitops.model.secret import text_from_json
 
 S = TypeVar("S")
 
-TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "argv", "texts", "environment", "content", "values")
+TYPES = (
+    "text",
+    "integer",
+    "boolean",
+    "choice",
+    "mode",
+    "path",
+    "argv",
+    "texts",
+    "environment",
+    "content",
+    "values",
+    "secret",
+    "integers",
+)
 
 
 @dataclass(frozen=True)
@@ -132,10 +146,13 @@ _WORDS = {
     "texts": "a list of strings",
     "environment": "a map of names to strings",
     "content": "a string",
+    "integers": "a list of integers from 0 to 255",
+    "secret": "a reference to a secret like ${secret.name}",
     "values": "a map of names to strings, integers, booleans or lists of strings",
 }
 _MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
 _PLAIN = Attribute("text", "a value")
+_BYTE = Attribute("integer", "an exit status", minimum=0, maximum=255)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 VALUE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -210,6 +227,12 @@ def _decode_texts(_: Attribute, value: Json) -> Tuple[str, ...]:
     return tuple(str(item) for item in value)
 
 
+def _decode_integers(_: Attribute, value: Json) -> Tuple[int, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"got {_type_name(value)}, expected {_WORDS['integers']}")
+    return tuple(_decode_integer(_BYTE, item) for item in value)
+
+
 def _decode_argv(described: Attribute, value: Json) -> Tuple[str, ...]:
     found = _decode_texts(described, value)
     if not found or not found[0]:
@@ -259,6 +282,13 @@ def _decode_plain(value: Json) -> Any:
     return _decode_integer(_PLAIN, value) if isinstance(value, int) else _decode_text(_PLAIN, value)
 
 
+def _decode_secret(_: Attribute, value: Json) -> Any:
+    found = _decode_parts(value)
+    if isinstance(value, str):
+        raise ValueError("got a plain string, which everybody who reads the project would see; expected ${secret.name}")
+    return found
+
+
 def _decode_parts(value: Json) -> Any:
     if not isinstance(value, (str, dict)):
         raise ValueError(f"got {_type_name(value)}, expected a string (quote it)")
@@ -291,5 +321,7 @@ _DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
     "texts": _decode_texts,
     "environment": _decode_environment,
     "content": _decode_content,
+    "secret": _decode_secret,
+    "integers": _decode_integers,
     "values": _decode_values,
 }

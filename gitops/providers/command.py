@@ -1,7 +1,9 @@
 """Commands: an argument list that runs when its guard says so, when it is notified, or (unguarded, opaque) every time.
 
 `creates` is looked at while planning; `unless` and `onlyif` are run only in apply and where guards are asked for, else the item is
-conditional. Never a shell.
+conditional. `probe` is a guard that also judges afterwards: it succeeds, or prints `{"in_sync": true}`, when all is as it should be;
+a command that ran and leaves its probe unsatisfied has failed. Never a shell, unless `shell: true` says so: then the first of `argv` is
+a script for /bin/sh, the rest its arguments, and the plan calls it opaque whatever its guards.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, cast
 
-from gitops.errors import HostError
+from gitops.errors import HostError, MalformedError
 from gitops.model.attribute import attribute
-from gitops.model.codec import Json
+from gitops.model.codec import Json, decode_json
 from gitops.model.limits import DEFAULTS
 from gitops.model.observation import State
 from gitops.model.plan import Difference
@@ -19,7 +21,10 @@ from gitops.model.report import Outcome
 from gitops.model.secret import Text, text_to_json
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Finished, Host
-from gitops.providers.steps import do_each
+from gitops.providers.steps import do_each, show_name
+
+SHELL = "/bin/sh"
+SAID = 200
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,10 @@ class CommandSpec:
 
     name: str
     argv: Tuple[str, ...] = attribute("argv", "program and arguments; no shell", is_required=True)
+    shell: bool = attribute(
+        "boolean", "the first of `argv` is a script for /bin/sh, the rest its arguments ($1 …)", default=False
+    )
+    exit_codes: Tuple[int, ...] = attribute("integers", "exit statuses that are a success", default=(0,))
     cwd: Optional[str] = attribute("path", "directory to run in")
     user: Optional[str] = attribute("text", "user to run as")
     env: Any = attribute("environment", "environment variables; values may hold secrets")
@@ -35,6 +44,9 @@ class CommandSpec:
     creates: Optional[str] = attribute("path", "do not run when this exists")
     unless: Optional[Tuple[str, ...]] = attribute("argv", "do not run when this succeeds")
     onlyif: Optional[Tuple[str, ...]] = attribute("argv", "run only when this succeeds")
+    probe: Optional[Tuple[str, ...]] = attribute(
+        "argv", 'succeeds, or prints `{"in_sync": true}`, when nothing is to be done; asked again after a run'
+    )
     refresh_only: bool = attribute("boolean", "run only when notified", default=False)
 
     @property
@@ -42,6 +54,16 @@ class CommandSpec:
         """The environment with references, not values."""
         table = cast("Dict[str, Text]", self.env or {})
         return {name: text_to_json(text) for name, text in table.items()}
+
+    @property
+    def has_guard(self) -> bool:
+        """Whether a program decides if it runs."""
+        return self.unless is not None or self.onlyif is not None or self.probe is not None
+
+    @property
+    def program(self) -> Tuple[str, ...]:
+        """The argument list that is started."""
+        return (SHELL, "-c", self.argv[0], "sh", *self.argv[1:]) if self.shell else self.argv
 
 
 class CommandProvider(Provider[CommandSpec]):
@@ -55,18 +77,20 @@ class CommandProvider(Provider[CommandSpec]):
         self._runs_guards = runs_guards
 
     def observe(self, specs: Sequence[CommandSpec], host: Host) -> Mapping[str, State]:
-        """State: `creates` (present, absent or empty), `guard` (run, skip or unknown)."""
+        """State: `creates` (present, absent or empty), `guard` (run, skip or unknown), `said` (by the probe)."""
         return {spec.name: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: CommandSpec, state: State) -> Optional[Difference]:
         """Say whether it would run, and how sure that is."""
         if spec.refresh_only or state.get("creates") == "present" or state.get("guard") == "skip":
             return None
-        has_guard = spec.unless is not None or spec.onlyif is not None
-        if has_guard and state.get("guard", "unknown") == "unknown":
+        if spec.shell:
+            often = "" if spec.has_guard or spec.creates else ", which runs every time"
+            return Difference("run", reason=f"a script for a shell{often}", confidence="opaque")
+        if spec.has_guard and state.get("guard", "unknown") == "unknown":
             return Difference("run", reason="its guard is not run while planning", confidence="conditional")
-        if has_guard or spec.creates:
-            return Difference("run")
+        if spec.has_guard or spec.creates:
+            return Difference("run", reason=str(state.get("said") or ""))
         return Difference("run", confidence="opaque")
 
     def apply(self, steps: Sequence[Step[CommandSpec]], host: Host) -> Iterator[Outcome]:
@@ -77,7 +101,7 @@ class CommandProvider(Provider[CommandSpec]):
         """A command comes after its directory and its user."""
         wants = [f"path:{path}" for path in (spec.cwd,) if path]
         wants.extend(f"user:{name}" for name in (spec.user,) if name)
-        if spec.argv[0].startswith("/"):
+        if spec.argv[0].startswith("/") and not spec.shell:
             wants.append(f"path:{spec.argv[0]}")
         return Relations((), tuple(wants), refresh="run")
 
@@ -89,8 +113,15 @@ class CommandProvider(Provider[CommandSpec]):
         state: Dict[str, Json] = {}
         if spec.creates:
             state["creates"] = "absent" if host.inspect(spec.creates).type == "absent" else "present"
-        if spec.unless is not None or spec.onlyif is not None:
-            state["guard"] = self._ask_guard(spec, host) if self._runs_guards and state.get("creates") != "present" else "unknown"
+        if spec.has_guard:
+            state["guard"] = "unknown"
+            if self._runs_guards and state.get("creates") != "present":
+                state["guard"] = self._ask_guard(spec, host)
+        if state.get("guard") == "run" and spec.probe is not None:
+            is_right, said = self._ask_probe(spec, spec.probe, host)
+            state["guard"] = "skip" if is_right else "run"
+            if said:
+                state["said"] = said
         return state
 
     def _ask_guard(self, spec: CommandSpec, host: Host) -> str:
@@ -99,6 +130,21 @@ class CommandProvider(Provider[CommandSpec]):
         if spec.onlyif is not None and not self._succeeds(spec, spec.onlyif, host):
             return "skip"
         return "run"
+
+    def _ask_probe(self, spec: CommandSpec, probe: Sequence[str], host: Host) -> Tuple[bool, str]:
+        """Say whether all is as it should be, and why not as the probe puts it (short and redacted)."""
+        try:
+            done = self._run(spec, probe, host)
+        except HostError:
+            return False, ""
+        try:
+            answer = decode_json(done.output.strip().encode("utf-8", "backslashreplace"))
+        except MalformedError:
+            return done.status == 0, ""
+        if not isinstance(answer, dict) or not isinstance(answer.get("in_sync"), bool):
+            return done.status == 0, ""
+        reason = answer.get("reason")
+        return done.status == 0 and answer["in_sync"] is True, show_name(reason[:SAID]) if isinstance(reason, str) else ""
 
     def _succeeds(self, spec: CommandSpec, argv: Sequence[str], host: Host) -> bool:
         """Run a guard; one that cannot start (its program comes with a package of this run) or does not end has not succeeded."""
@@ -109,9 +155,15 @@ class CommandProvider(Provider[CommandSpec]):
 
     def _do(self, step: Step[CommandSpec], host: Host) -> None:
         host.note_undo((), f"{step.address} ran: what a command did cannot be undone")
-        done = self._run(step.spec, step.spec.argv, host)
-        if done.status != 0:
+        spec = step.spec
+        done = self._run(spec, spec.program, host)
+        if done.status not in spec.exit_codes:
             raise HostError(f"exit status {done.status}: {done.output.strip()[-2000:]}", code="E110")
+        if spec.probe is not None:
+            is_right, said = self._ask_probe(spec, spec.probe, host)
+            if not is_right:
+                words = f": {said}" if said else ""
+                raise HostError(f"it ran, and its probe still says that not all is as it should be{words}", code="E344")
 
     @staticmethod
     def _run(spec: CommandSpec, argv: Sequence[str], host: Host) -> Finished:

@@ -1,5 +1,8 @@
 """Directories: existence, mode, owner, group; `purge` removes what is not managed in it; `absent` on a full one needs `recurse`.
 
+With `recurse` a present directory gives owner and group to all below it, `mode` to the directories, `file_mode` to the files: not to
+what is managed by itself, not behind links (nor to links), not on another file system.
+
 A link or a file in a directory's place is refused. What purge and recurse delete is listed under the directory's address, at most
 MAX_LISTED names at once: what is not listed is not deleted, the next run goes on. Names are shown by `steps.show_name`.
 """
@@ -7,7 +10,7 @@ MAX_LISTED names at once: what is not listed is not deleted, the next run goes o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Iterator, Mapping, Optional, Sequence
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
 from gitops.errors import HostError
 from gitops.model.attribute import attribute
@@ -32,13 +35,26 @@ class DirectorySpec:
     group: Optional[str] = attribute("text", "group name")
     mode: Optional[str] = attribute("mode", "permissions; a new directory gets 0755")
     purge: bool = attribute("boolean", "remove everything in it that is not managed", default=False)
-    recurse: bool = attribute("boolean", "with `state: absent`: remove it with all that is in it", default=False)
+    recurse: bool = attribute(
+        "boolean", "owner, group and mode go for all below; with `state: absent`: remove it with all that is in it", default=False
+    )
+    file_mode: Optional[str] = attribute("mode", "with `recurse`: permissions of the files below")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
 
     @property
     def metadata(self) -> Metadata:
         """Owner, group and mode as declared."""
         return Metadata(self.owner or "", self.group or "", self.mode or "")
+
+    @property
+    def file_metadata(self) -> Metadata:
+        """What the files below get."""
+        return Metadata(self.owner or "", self.group or "", self.file_mode or "")
+
+    @property
+    def goes_below(self) -> bool:
+        """Whether what is below it must be looked at."""
+        return self.state == "present" and self.recurse
 
 
 class DirectoryProvider(Provider[DirectorySpec]):
@@ -51,7 +67,7 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `extra` (with purge) or `entries` (with absent): sorted names, and `more`, the
-        number of those beyond the list.
+        number of those beyond the list; with recurse `strays`: what is below and has not the owner, group or mode, and `more_strays`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
@@ -71,12 +87,15 @@ class DirectoryProvider(Provider[DirectorySpec]):
         if spec.state == "absent":
             return self._diff_absent(spec, state)
         changes = [*compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state)]
+        if spec.goes_below and state.get("strays") != []:
+            changes.append(FieldChange("recurse", state.get("strays", "not looked at yet"), None))
         if spec.purge and "extra" not in state:  # observed before anybody asked for it
             changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
             return Difference("update", tuple(changes), confidence="conditional")
         if spec.purge and state.get("extra"):
             changes.append(FieldChange("purge", state["extra"], None))
-        return Difference("update", tuple(changes), _describe_more(state)) if changes else None
+        confidence = "conditional" if spec.goes_below and "strays" not in state else "exact"
+        return Difference("update", tuple(changes), _describe_more(state), confidence) if changes else None
 
     def apply(self, steps: Sequence[Step[DirectorySpec]], host: Host) -> Iterator[Outcome]:
         """Make, mend, purge or remove, in order."""
@@ -99,9 +118,16 @@ class DirectoryProvider(Provider[DirectorySpec]):
     def _observe_one(self, spec: DirectorySpec, host: Host) -> State:
         found = host.inspect(spec.path)
         state = describe_path(found, spec.owner, spec.group)
-        if found.type != "directory" or (spec.state == "present" and not spec.purge):
+        if found.type != "directory" or (spec.state == "present" and not spec.purge and not spec.recurse):
             return state
         try:
+            if spec.goes_below:
+                strays = _find_strays(spec, host)
+                state["strays"] = [show_name(path) for path in strays[:MAX_LISTED]]
+                if len(strays) > MAX_LISTED:
+                    state["more_strays"] = len(strays) - MAX_LISTED
+                if not spec.purge:
+                    return state
             names = host.list_names(spec.path) if spec.state == "absent" else _find_extra(spec.path, host)
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be listed: {describe_failure(error)}"}
@@ -132,6 +158,8 @@ class DirectoryProvider(Provider[DirectorySpec]):
         # There already: mended, or (planned as new) made since by a package or with its user; what is not declared stays as they made it.
         if names & {"mode", "owner", "group"}:
             host.set_metadata(spec.path, spec.metadata)
+        if "recurse" in names:
+            _mend_listed(spec, step.state.get("strays"), host)
         if "purge" in names:
             _delete_listed(spec.path, step.state.get("extra"), _find_extra(spec.path, host), host)
 
@@ -140,6 +168,39 @@ def _find_extra(path: str, host: Host) -> Sequence[str]:
     prefix = f"{path}/"
     kept = {managed[len(prefix) :].partition("/")[0] for managed in host.managed if managed.startswith(prefix)}
     return [name for name in host.list_names(path) if name not in kept]
+
+
+def _find_strays(spec: DirectorySpec, host: Host) -> Sequence[str]:
+    """Give what is below and is not as declared; raise HostError when one of it may not be touched."""
+    found: List[str] = []
+    for path in host.list_below(spec.path):
+        if path in host.managed:
+            continue
+        there = host.inspect(path)
+        if there.type == "unsafe":
+            raise HostError(f"{show_name(path)}: {there.reason}", code="E346")
+        mode = {"directory": spec.mode, "file": spec.file_mode}.get(there.type)
+        wanted = (("mode", mode), ("owner", spec.owner), ("group", spec.group))
+        if there.type in ("directory", "file") and compare(wanted, describe_path(there, spec.owner, spec.group)):
+            found.append(path)
+    return found
+
+
+def _mend_listed(spec: DirectorySpec, listed: Json, host: Host) -> None:
+    """Mend what was listed and still needs it; raise HostError with the first that cannot be, after the rest."""
+    planned = frozenset(str(name) for name in (listed if isinstance(listed, (list, tuple)) else ()))
+    due = [path for path in _find_strays(spec, host) if show_name(path) in planned]
+    failures: Dict[str, str] = dict(host.prepare(due, has_content=False))
+    for path in due:
+        try:
+            if path not in failures:
+                is_file = host.inspect(path).type == "file"
+                host.set_metadata(path, spec.file_metadata if is_file else spec.metadata)
+        except (HostError, OSError) as error:
+            failures[path] = describe_failure(error)
+    if failures:
+        path, reason = sorted(failures.items())[0]
+        raise HostError(f"{show_name(path)} cannot be mended: {reason}", code="E347")
 
 
 def _delete_listed(path: str, listed: Json, names: Sequence[str], host: Host) -> None:
@@ -167,5 +228,5 @@ def _remove_empty(path: str, host: Host) -> None:
 
 
 def _describe_more(state: State) -> str:
-    more = state.get("more")
+    more = state.get("more") or state.get("more_strays")
     return f"{more} more names are not listed; the next run goes on with them" if more else ""

@@ -122,6 +122,10 @@ class Host(Protocol):
         """List a directory, sorted; names that are not UTF-8 hold surrogates (see `steps.show_name`)."""
         ...
 
+    def list_below(self, path: str) -> Sequence[str]:
+        """List the paths of all below a directory, what is inside before what holds it; never another file system, never behind a link."""
+        ...
+
     def read_text(self, path: str) -> str:
         """Read a small text file of the machine, empty when it is not there."""
         ...
@@ -191,6 +195,14 @@ class Host(Protocol):
         """Journal, in one flush, what that program is to be asked to undo what follows; the program is kept with the run."""
         ...
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:
-        """Journal the command that undoes what follows, or why nothing can."""
+    def feed(self, argv: Sequence[str], record: Sequence[Json]) -> Finished:
+        """Run a command that reads one line from its standard input: fields with a colon between, secrets filled in. Raise HostError
+        when a field would break the line.
+        """
+        ...
+
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+        """Journal the command that undoes what follows, or why nothing can; a `record` that it is fed is kept in memory only, as a
+        secret's before-image is.
+        """
         ...

@@ -47,7 +47,7 @@ def why_of(change: Change) -> str:
     if change.action in ("restart", "reload") and change.reason.startswith("because"):
         return f"{change.reason}, to heal" if change.classification == "corrective" else change.reason
     if change.confidence == "opaque":
-        words = "opaque: no check, runs every time"
+        words = "opaque" if change.reason else "opaque: no check, runs every time"
     return f"{words}; {change.reason}" if change.reason else words
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.support.managed import Managed
+from tests.support.managed import Answer, Managed
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
@@ -90,3 +92,69 @@ def test_names_and_texts_that_would_break_the_files_are_refused(shared: Managed)
     assert {item.action for item in answer.plan.changes} == {"refused"}
     assert len(answer.plan.changes) == 5
     assert shown(shared, "cat", "/etc/passwd") == before
+
+
+HASH = "$6$salt$" + "a" * 86
+SPY = """#!/bin/sh
+echo "chpasswd $*" >> /run/spied
+exec /usr/sbin/chpasswd "$@"
+"""
+
+
+def with_secret(machine: Managed, operation: str, resources: str, value: str) -> Answer:
+    return machine.send(replace(machine.request(operation, resources), secrets={"env:ANN_HASH": value}))
+
+
+def test_a_hash_is_set_kept_out_of_sight_and_undone(shared: Managed) -> None:
+    """The program that takes the hash is one that tells what it was started with: nothing of the hash is in it."""
+    shared.converge("- user: ivy\n")
+    shared.host.run(["sh", "-c", "echo 'ivy:!$6$old$1' | chpasswd -e; chage -d 19000 ivy"])
+    spy = shared.host.path / "usr/local/sbin/chpasswd"
+    spy.write_text(SPY)
+    spy.chmod(0o755)
+    resources = "- user: ivy\n  password_hash: ${secret.ann_hash}\n  locked: false\n  max_days: 90\n  expires: '2030-01-02'\n"
+    answer = with_secret(shared, "apply", resources, HASH)
+    assert answer.report.result == "changed", answer.report
+    assert HASH not in str([event.to_json() for event in answer.events])
+    assert shown(shared, "cat", "/run/spied") == "chpasswd -e"
+    entry = shown(shared, "getent", "shadow", "ivy").split(":")
+    assert (entry[1], entry[4], entry[7]) == (HASH, "90", "21916")
+    assert with_secret(shared, "apply", resources, HASH).report.result == "converged"
+    assert shown(shared, "grep", "-rlF", "-e", HASH, "-e", "$6$old$1", "/var/lib/gitops") == ""
+    assert shown(shared, "stat", "-c", "%a", f"/run/gitops/{answer.report.run}") == "700"
+    assert shared.rollback(answer.report.run).report.result == "reverted"
+    assert shown(shared, "getent", "shadow", "ivy") == "ivy:!$6$old$1:19000:0:99999:7:::"
+    assert shown(shared, "sort", "-u", "/run/spied") == "chpasswd -e"
+    shared.host.run(["rm", "/usr/local/sbin/chpasswd", "/run/spied"])
+
+
+def test_a_secret_of_two_lines_sets_nobody_elses_password(shared: Managed) -> None:
+    shared.converge("- user: joe\n")
+    before = shown(shared, "cat", "/etc/shadow")
+    answer = with_secret(shared, "apply", "- user: joe\n  password_hash: ${secret.ann_hash}\n", f"x\nroot:{HASH}")
+    assert answer.report.result == "failed"
+    assert "control character" in answer.report.changes[0].message
+    assert HASH not in str([event.to_json() for event in answer.events])
+    assert shown(shared, "cat", "/etc/shadow") == before
+
+
+def test_locks_and_ages_come_and_go(shared: Managed) -> None:
+    shared.converge("- user: kim\n")
+    shared.host.run(["sh", "-c", "echo 'kim:$6$old$1' | chpasswd -e"])
+    before = shown(shared, "getent", "shadow", "kim")
+    run = shared.converge(
+        "- user: kim\n  locked: true\n  last_change: 0\n  min_days: 1\n  warn_days: 3\n  inactive_days: 5\n"
+    ).run
+    assert shown(shared, "getent", "shadow", "kim") == "kim:!$6$old$1:0:1:99999:3:5::"
+    shared.rollback(run)
+    assert shown(shared, "getent", "shadow", "kim") == before
+
+
+def test_a_home_moves_and_goes_only_when_asked(shared: Managed) -> None:
+    shared.converge("- user: lea\n")
+    run = shared.converge("- user: lea\n  home: /srv/lea\n  move_home: true\n").run
+    assert shown(shared, "ls", "/srv/lea/.profile") == "/srv/lea/.profile"
+    shared.rollback(run)
+    assert shown(shared, "ls", "/home/lea/.profile") == "/home/lea/.profile"
+    shared.converge("- user: lea\n  state: absent\n  remove_home: true\n")
+    assert shown(shared, "sh", "-c", "ls -d /home/lea 2>/dev/null") == ""

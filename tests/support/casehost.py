@@ -17,8 +17,9 @@ from typing import Any
 
 from gitops.model.address import make_address
 from gitops.model.attribute import decode_spec
-from gitops.model.codec import Json
+from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
+from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
 from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session
 from gitops.providers.registry import make_registry
@@ -66,6 +67,9 @@ class CaseHost:
     def list_names(self, path: str) -> Sequence[str]:
         return self.case.get("lists", {}).get(path, ())
 
+    def list_below(self, path: str) -> Sequence[str]:
+        raise AssertionError("these kinds look into no folder")
+
     def run(
         self,
         argv: Sequence[str],
@@ -85,14 +89,20 @@ class CaseHost:
                 return Finished(statuses[min(used, len(statuses) - 1)], outputs[min(used, len(outputs) - 1)])
         raise AssertionError(f"the case has no answer for {list(argv)}")
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "") -> None:
-        self.undo.append(shorten(argv) if argv else [why_not])
+    def feed(self, argv: Sequence[str], record: Sequence[Json]) -> Finished:
+        fields = [fill_text(text_from_json(item, "record"), self.case.get("secrets", {})) for item in record]
+        done = self.run(argv)
+        self.ran[-1].append(f"< {':'.join(fields)}")
+        return done
+
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+        self.undo.append([*shorten(argv), *([f"< {':'.join(record)}"] if record else [])] if argv else [why_not])
 
     def digest(self, path: str) -> str:
         raise AssertionError("these kinds read no content")
 
     def digest_content(self, content: Json) -> str:
-        raise AssertionError("these kinds read no content")
+        return digest_bytes(fill_text(text_from_json(content, "content"), self.case["secrets"]).encode())
 
     def prepare(self, paths: Sequence[str], *, is_sensitive: bool = False, has_content: bool = True) -> Mapping[str, str]:
         raise AssertionError("these kinds write no files")

@@ -34,6 +34,7 @@ from tests.support.project import PROJECT, write_files
 from tests.support.tools import run_there
 
 FOLDER, BLOBS, STATE = "/opt/trueup/executor", "/opt/trueup/blobs", "/var/lib/gitops"
+SECRETS = "  secrets:\n    ann_hash: {from: env, key: ANN_HASH}\n    token: {from: env, key: TOKEN}\n"
 EXECUTOR = ("python3", "-I", "-S", "-B", FOLDER)
 SYSTEMD_WRITES = ("/var/log/", "/var/tmp/", "/var/lib/systemd/", "/tmp/")  # goes on doing so
 # rpm's SQLite, dnf and PostgreSQL keep books of their readers, and dnf links packages of a local source.
@@ -75,7 +76,7 @@ def compile_resources(folder: Path, resources: str, host: str) -> Graphs:
     """Compile a project with one host that lists these resources (YAML)."""
     indented = "".join(f"    {line}\n" for line in resources.splitlines())
     text = f"apiVersion: gitops/v1\nkind: Host\nmetadata: {{name: {host}, labels: {{env: production}}}}\nspec:\n  resources:\n"
-    write_files(folder, {"gitops.yaml": PROJECT, "inventory/host.yaml": text + indented})
+    write_files(folder, {"gitops.yaml": PROJECT + SECRETS, "inventory/host.yaml": text + indented})
     return build_tree(snapshot_folder(folder)).compiled.graphs["production"]
 
 

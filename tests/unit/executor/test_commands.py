@@ -13,7 +13,10 @@ import pytest
 from gitops.errors import HostError
 from gitops.executor.host import RealHost
 from gitops.executor.redact import MARK
+from gitops.model.attribute import check_attributes
 from gitops.model.limits import DEFAULTS
+from gitops.model.resource import Resource
+from gitops.providers.user import UserSpec
 from tests.support.rooted import Rooted, command, file
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may run things as others")
@@ -139,6 +142,51 @@ def test_a_failing_command_tells_its_output_and_fails_the_run(tmp_path: Path) ->
     assert (machine.status, report.changes[0].message) == (4, "exit status 3: it broke")
 
 
+def test_other_exit_statuses_may_be_a_success(tmp_path: Path) -> None:
+    machine = Rooted(tmp_path)
+    assert machine.apply(command("a", "sh", "-c", "exit 3", exit_codes=[0, 3]), root="").result == "changed"
+    assert machine.apply(command("a", "true", exit_codes=[3]), root="").changes[0].message == "exit status 0: "
+
+
+def test_a_shell_is_used_only_when_asked_and_the_plan_says_so(tmp_path: Path) -> None:
+    machine, made = Rooted(tmp_path), tmp_path / "made; x"
+    assert machine.apply(command("a", "echo $((1)) > /dev/null; false"), root="").result == "failed"
+    script = ['printf %s "$1" | tr a b > "$2"', "aa; $(id)", str(made)]
+    resource = Resource("command", "a", {"argv": script, "shell": True, "creates": str(made)})
+    change = machine.plan(resource, root="").changes[0]
+    assert (change.confidence, change.risk, change.reason) == ("opaque", "high", "a script for a shell")
+    assert machine.apply(resource, root="").result == "changed"
+    assert made.read_text() == "bb; $(id)"
+    assert machine.apply(resource, root="").result == "converged"
+
+
+def test_a_probe_decides_before_and_judges_after(tmp_path: Path) -> None:
+    machine, made = Rooted(tmp_path), tmp_path / "made"
+    probe = ["test", "-e", str(made)]
+    report = machine.apply(command("a", "true", probe=probe), root="")
+    assert (report.result, "its probe still says" in report.changes[0].message) == ("failed", True)
+    assert machine.apply(command("a", "touch", str(made), probe=probe), root="").result == "changed"
+    assert machine.apply(command("a", "touch", str(made), probe=probe), root="").result == "converged"
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "is_right", "reason"),
+    [
+        ('{"in_sync": true}', 0, True, ""),
+        ('{"in_sync": true}', 1, False, ""),
+        ('{"in_sync": false, "reason": "two\\nlines"}', 0, False, "two\\x0alines"),
+        ('{"in_sync": "yes"}', 1, False, ""),
+        ("no json", 0, True, ""),
+        ("[1]", 2, False, ""),
+    ],
+)
+def test_what_a_probe_may_say(tmp_path: Path, output: str, status: int, is_right: bool, reason: str) -> None:
+    machine = Rooted(tmp_path)
+    probe = ["sh", "-c", 'printf "%s" "$1"; exit $2', "sh", output, str(status)]
+    changes = machine.plan(command("a", "true", probe=probe), root="", guards=True).changes
+    assert [change.reason for change in changes] == ([] if is_right else [reason])
+
+
 def test_planning_runs_no_guard_unless_asked(tmp_path: Path) -> None:
     machine, made = Rooted(tmp_path), tmp_path / "made"
     resource = command("a", "true", unless=["touch", str(made)])
@@ -171,3 +219,9 @@ def test_a_command_that_changes_the_folders_is_seen_by_what_comes_after(tmp_path
     report = machine.apply(file(f"{place}/a", "1"), swap, file(f"{place}/b", "2", needs=["command:swap"]), root="")
     assert report.result == "changed"
     assert (place / "b").exists()
+
+
+def test_a_hash_written_into_the_project_is_refused() -> None:
+    problems = check_attributes(UserSpec, {"password_hash": "$6$salt$hash"})
+    assert [(item.code, item.key) for item in problems] == [("C105", "password_hash")]
+    assert "$6$" not in problems[0].message

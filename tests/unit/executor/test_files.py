@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import struct
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gitops.errors import UsageError
+from gitops.executor.tree import Tree
 from gitops.executor.writes import OPEN_AT_ONCE
 from gitops.model.report import Report
 from gitops.providers.directory import MAX_LISTED
@@ -95,6 +98,70 @@ def test_extended_attributes_survive_a_new_content(machine: Rooted) -> None:
     assert os.getxattr(path, "user.note") == b"mine"
     machine.rollback(run)
     assert os.getxattr(path, "user.note") == b"mine"
+
+
+ACL_VERSION = 2
+NOBODY_READS = ((1, 6, -1), (2, 4, 65534), (4, 0, -1), (16, 4, -1), (32, 0, -1))  # u::rw u:65534:r g::- m::r o::-
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")  # cap_net_bind_service=ep
+
+
+def acl(*entries: tuple[int, int, int]) -> bytes:
+    """Give an ACL as the kernel keeps it, from (tag, permissions, id)."""
+    return struct.pack("<I", ACL_VERSION) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+def give(path: Path, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value)
+    except OSError:
+        pytest.skip("this file system has no ACLs, or this sandbox sets no capabilities")
+
+
+def test_an_acl_survives_a_new_content_a_rollback_and_a_removal(machine: Rooted) -> None:
+    path = machine.write("/etc/x", "old", 0o640)
+    give(path, "system.posix_acl_access", acl(*NOBODY_READS))
+    run = machine.apply(file("/etc/x", "new")).run
+    assert (machine.read("/etc/x"), os.getxattr(path, "system.posix_acl_access")) == ("new", acl(*NOBODY_READS))
+    machine.rollback(run)
+    assert (machine.read("/etc/x"), os.getxattr(path, "system.posix_acl_access")) == ("old", acl(*NOBODY_READS))
+    removed = machine.apply(file("/etc/x", state="absent")).run
+    machine.rollback(removed)
+    assert (machine.read("/etc/x"), os.getxattr(path, "system.posix_acl_access")) == ("old", acl(*NOBODY_READS))
+
+
+def test_the_folders_default_acl_opens_no_file_that_was_closed(machine: Rooted) -> None:
+    path = machine.write("/etc/x", "old", 0o640)
+    give(path.parent, "system.posix_acl_default", acl((1, 7, -1), (2, 7, 65534), (4, 5, -1), (16, 7, -1), (32, 5, -1)))
+    run = machine.apply(file("/etc/x", "new"), file("/etc/fresh", "new")).run
+    assert "system.posix_acl_access" not in os.listxattr(path)
+    assert "system.posix_acl_access" in os.listxattr(path.parent / "fresh")  # as for every new file there
+    assert machine.mode("/etc/x") == "0640"
+    machine.rollback(run)
+    assert (machine.read("/etc/x"), os.listxattr(path)) == ("old", [])
+
+
+def test_a_removed_directory_comes_back_with_its_acls(machine: Rooted) -> None:
+    folder = machine.write("/srv/in/deep/x", "mine").parent
+    default = acl((1, 7, -1), (2, 5, 65534), (4, 5, -1), (16, 5, -1), (32, 0, -1))
+    give(folder, "system.posix_acl_default", default)
+    give(machine.root / "srv", "system.posix_acl_default", acl((1, 7, -1), (2, 7, 4242), (4, 5, -1), (16, 7, -1), (32, 5, -1)))
+    run = machine.apply(directory("/srv", purge=True)).run
+    assert list((machine.root / "srv").iterdir()) == []
+    machine.rollback(run)
+    assert (os.getxattr(folder, "system.posix_acl_default"), os.listxattr(folder)) == (default, ["system.posix_acl_default"])
+    assert os.listxattr(folder.parent) == []
+    assert (machine.read("/srv/in/deep/x"), os.listxattr(folder / "x")) == ("mine", [])
+
+
+@only_root
+def test_a_capability_does_not_pass_to_another_content_but_comes_back_with_its_own(machine: Rooted) -> None:
+    path = machine.write("/bin/tool", "granted", 0o755)
+    os.chown(path, 4242, 4242)
+    give(path, "security.capability", CAPABILITY)
+    run = machine.apply(file("/bin/tool", "other")).run
+    assert "security.capability" not in os.listxattr(path)
+    machine.rollback(run)
+    assert (machine.read("/bin/tool"), os.getxattr(path, "security.capability")) == ("granted", CAPABILITY)
 
 
 def test_a_link_in_a_files_place_is_replaced_and_never_followed(machine: Rooted) -> None:
@@ -452,3 +519,71 @@ def test_what_lies_behind_a_link_of_the_same_run_comes_in_one_run(machine: Roote
     assert machine.apply(*resources).result == "changed"
     assert (machine.read("/data/x"), machine.read("/data/sub/y")) == ("1", "2")
     assert machine.apply(*resources).result == "converged"
+
+
+def test_recurse_mends_what_is_below_and_nothing_else_and_is_undone(machine: Rooted) -> None:
+    outside = machine.write("/precious", "mine", 0o600)
+    inside = machine.write("/srv/a/x", "1", 0o600)
+    own = machine.write("/srv/a/own", "2", 0o600)
+    (machine.root / "srv/a").chmod(0o700)
+    (machine.root / "srv/link").symlink_to("../precious")
+    (machine.root / "srv/way").symlink_to("..")
+    resources = (directory("/srv", recurse=True, mode="0750", file_mode="0640"), file("/srv/a/own", "2", mode="0600"))
+    change = machine.plan(*resources).changes[0]
+    assert [item.before for item in change.fields if item.name == "recurse"] == [["/srv/a/x", "/srv/a"]]
+    run = machine.apply(*resources).run
+    assert [machine.mode(path) for path in ("/srv", "/srv/a", "/srv/a/x", "/srv/a/own")] == ["0750", "0750", "0640", "0600"]
+    assert (stat.S_IMODE(outside.stat().st_mode), stat.S_IMODE(inside.stat().st_mode), own.read_text()) == (0o600, 0o640, "2")
+    assert machine.plan(*resources).changes == ()
+    machine.rollback(run)
+    assert [machine.mode(path) for path in ("/srv/a", "/srv/a/x")] == ["0700", "0600"]
+
+
+@only_root
+def test_recurse_gives_away_no_file_that_a_user_linked_into_it(machine: Rooted) -> None:
+    """A hard link to somebody else's file in one's own folder is the old trick against `chown -R`."""
+    shadow = machine.write("/etc/shadow", "secret", 0o600)
+    home = machine.root / "home/ann"
+    home.mkdir(parents=True)
+    os.link(shadow, home / "x")
+    os.chown(home, 4242, 4242)
+    report = machine.apply(directory("/home/ann", recurse=True, owner="4242", group="4242"))
+    assert results(report) == [("directory:/home/ann", "refused", "refused")]
+    assert (shadow.stat().st_uid, shadow.stat().st_gid) == (0, 0)
+
+
+@only_root
+def test_purge_and_recurse_leave_another_file_system_alone(machine: Rooted) -> None:
+    (machine.root / "srv/disk").mkdir(parents=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", machine.root / "srv/disk"], check=False, capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("this sandbox may not mount")
+    try:
+        kept = machine.write("/srv/disk/x", "mine", 0o600)
+        report = machine.apply(directory("/srv", purge=True))
+        assert (report.result, "is a mount point" in message(report, "directory:/srv")) == ("failed", True)
+        machine.apply(directory("/srv", recurse=True, owner="4242", file_mode="0644"))
+        assert (kept.read_text(), kept.stat().st_uid, stat.S_IMODE(kept.stat().st_mode)) == ("mine", 0, 0o600)
+    finally:
+        subprocess.run(["umount", machine.root / "srv/disk"], check=True)
+
+
+@only_root
+def test_a_folder_swapped_for_a_link_under_purge_empties_nothing_else(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    precious = machine.write("/precious/x", "mine")
+    machine.write("/srv/in/x", "theirs")
+    listing = Tree.list_below
+
+    def list_and_swap(tree: Tree, path: str, *, is_emptied: bool = True) -> list[tuple[str, bool]]:
+        found = listing(tree, path, is_emptied=is_emptied)
+        if (machine.root / "srv/in").is_dir():
+            (machine.root / "srv/in").rename(machine.root / "aside")
+            (machine.root / "srv/in").symlink_to("../precious")
+            os.chown(machine.root / "srv/in", 4242, 4242, follow_symlinks=False)
+            tree.walker.forget()
+        return found
+
+    monkeypatch.setattr(Tree, "list_below", list_and_swap)
+    report = machine.apply(directory("/srv", purge=True))
+    assert (report.result, precious.read_text()) == ("failed", "mine")
+    assert (machine.root / "aside/x").read_text() == "theirs"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,6 +18,7 @@ import pytest
 from gitops.executor import __main__ as door
 from gitops.model.codec import encode_canonical
 from gitops.model.limits import DEFAULTS
+from gitops.model.resource import Resource
 from gitops.model.wire import Event, Request
 from tests.support.rooted import Rooted, file
 
@@ -26,9 +30,12 @@ class _Stream:
 
 @pytest.fixture(autouse=True)
 def own_signals() -> Generator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+    before, umask, core = signal.getsignal(signal.SIGTERM), os.umask(0o022), resource.getrlimit(resource.RLIMIT_CORE)
+    os.umask(umask)
     yield
     signal.signal(signal.SIGTERM, before)
+    os.umask(umask)
+    resource.setrlimit(resource.RLIMIT_CORE, core)
 
 
 def run(data: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[dict[str, Any]]]:
@@ -87,3 +94,35 @@ def test_names_that_are_not_utf_8_make_readable_lines(monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stdout", out)
     door.emit(Event("runs", {"path": "a\udcffb"}))
     assert json.loads(out.buffer.getvalue())["body"] == {"path": "a\udcffb"}
+
+
+@pytest.mark.parametrize("inherited", ["000", "077"])
+def test_what_it_inherits_decides_neither_modes_nor_core_files(tmp_path: Path, inherited: str) -> None:
+    machine = Rooted(tmp_path)
+    asked = Resource("command", "ask", {"argv": ["/bin/sh", "-c", "umask; ulimit -Sc; exit 9"]})
+    data = encode_canonical(machine.request("apply", (asked,), root="").to_json())
+    argv = ["/bin/sh", "-c", f'umask {inherited}; ulimit -Sc hard; exec "$@"', "sh", sys.executable, "-m", "gitops.executor"]
+    done = subprocess.run(argv, input=data, capture_output=True, timeout=60, check=False)
+    assert b"exit status 9: 0022\\n0" in done.stdout, done
+
+
+def test_a_state_folder_that_others_may_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Rooted(tmp_path)
+    machine.state.mkdir()
+    for mode in (0o770, 0o702):
+        machine.state.chmod(mode)
+        status, events = run(encode_canonical(machine.request("apply", (file("/x", "a"),)).to_json()), monkeypatch)
+        body = events[-1]["body"]
+        assert (status, body["code"], f"mode {mode:04o}" in body["message"], "--state" in body["hint"]) == (4, "E341", True, True)
+    assert (list(machine.state.iterdir()), list(machine.root.iterdir())) == ([], [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_state_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Rooted(tmp_path)
+    machine.state.mkdir(mode=0o700)
+    os.chown(machine.state, 4242, 4242)
+    status, events = run(encode_canonical(machine.request("apply", (file("/x", "a"),)).to_json()), monkeypatch)
+    assert (status, events[-1]["body"]["code"]) == (4, "E340")
+    assert "belongs to user 4242, this run is user 0" in events[-1]["body"]["message"]
+    assert list(machine.root.iterdir()) == []

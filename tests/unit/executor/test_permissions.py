@@ -101,12 +101,14 @@ def test_a_file_that_changes_hands_does_not_run_as_its_new_owner(machine: Rooted
     for item in (path.parent, path):
         os.chown(item, NOBODY, NOBODY)
     path.chmod(0o6755)
+    os.chown(machine.state, 0, 0)
     machine.apply(file("/home/them/x", content, owner="0", group="0"))
     assert (path.stat().st_uid, machine.mode("/home/them/x")) == (0, "0755")
 
 
 def test_a_mode_alone_copies_no_content(machine: Rooted) -> None:
     machine.write("/large", "x" * 1_000_000)
+    os.chown(machine.state, 0, 0)
     report = machine.apply(file("/large", mode="0600"))
     assert list(machine.state.rglob("images/*")) == []
     assert machine.rollback(report.run).result == "reverted"
@@ -115,6 +117,7 @@ def test_a_mode_alone_copies_no_content(machine: Rooted) -> None:
 
 @pytest.fixture
 def small_disk(machine: Rooted) -> Generator[Rooted]:
+    os.chown(machine.state, 0, 0)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", machine.root], check=False, capture_output=True)
     if done.returncode != 0:
         pytest.skip("this sandbox may not mount")

@@ -134,7 +134,7 @@ def make_platforms() -> str:
     rows = [_platform_row("package", name, MANAGER_TESTS[name]) for name in MANAGERS]
     rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS[item.name]) for item in SUPERVISORS)
     others = sorted(kind for kind in PROVIDERS if kind not in ("package", "service"))
-    rows.extend(f"| `{kind}` | Debian 11 and 12 | {_how_checked(kind)} |" for kind in others)
+    rows.extend(f"| `{kind}` | Debian 11, 12 and 13 | {_how_checked(kind)} |" for kind in others)
     return f"{NOTE}\n# Platforms\n\n{head}\n| kind | platform | how checked | by |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 

@@ -129,12 +129,14 @@ def make_platforms() -> str:
         "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back.\n\n"
         "dnf and pacman are Debian's builds of them, on a host that calls itself Fedora or Arch; no real Fedora, RHEL or Arch is booted. "
         "OpenRC and runit are Debian's packages too; Debian's OpenRC does not notice a daemon that died, so that is recorded only. "
-        "zypper, apk, brew, launchd and macOS are not there.\n"
+        "zypper, apk, brew, launchd and macOS are not there.\n\n"
+        "Packages by apt, services by systemd, users and whole machines are tested on booted Debian 11, 12 and 13; "
+        "`test_agents.py` and `test_agent_unit.py` on the test machine's own release, `test_old_python.py` on Debian 11.\n"
     )
     rows = [_platform_row("package", name, MANAGER_TESTS[name]) for name in MANAGERS]
     rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS[item.name]) for item in SUPERVISORS)
     others = sorted(kind for kind in PROVIDERS if kind not in ("package", "service"))
-    rows.extend(f"| `{kind}` | Debian 11 and 12 | {_how_checked(kind)} |" for kind in others)
+    rows.extend(f"| `{kind}` | Debian 11, 12 and 13 | {_how_checked(kind)} |" for kind in others)
     return f"{NOTE}\n# Platforms\n\n{head}\n| kind | platform | how checked | by |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
 
 

@@ -58,9 +58,9 @@ class PackageProvider(Provider[PackageSpec]):
         good = [spec for spec in specs if not find_mistake(spec, manager)]
         try:
             states = _look(manager, specs, good, host)
+            _foresee(manager, [spec for spec in good if _is_foreseeable(spec, states[spec.name])], states, host)
         except HostError as error:
             return _tell_trouble(specs, error.message)
-        _foresee(manager, [spec for spec in good if _is_foreseeable(spec, states[spec.name])], states, host)
         return states
 
     def diff(self, spec: PackageSpec, state: State) -> Optional[Difference]:
@@ -86,7 +86,10 @@ class PackageProvider(Provider[PackageSpec]):
             yield from (Outcome(step.address, step.action, "failed", NONE_HERE) for step in steps)
             return
         moving = [step for step in steps if _is_moving(step)]
-        lacking = _find_lacking(manager, moving, host)
+        try:
+            lacking = _find_lacking(manager, moving, host)
+        except HostError as error:
+            lacking = {step.address: error.message for step in moving}
         for step in steps:
             if step.address in lacking:
                 yield Outcome(step.address, step.action, "failed", lacking[step.address])
@@ -308,7 +311,11 @@ def _note_undo(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host
 
 
 def _transact(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
-    problem = _try_all(manager, steps, host)
+    try:
+        problem = _try_all(manager, steps, host)
+    except HostError as error:  # a lock that is not given free: to try each alone would only wait as often
+        yield from (Outcome(step.address, step.action, "failed", error.message) for step in steps)
+        return
     if not problem:
         yield from (Outcome(step.address, step.action, "changed") for step in steps)
         return

@@ -17,13 +17,13 @@ from tests.support.packages import build_repository
 from tests.support.roots import get_root
 from tests.support.tiny import PACKAGES
 
-SUITES = ("bookworm", "bullseye")  # Python 3.11 and 3.9
+SUITES = ("bookworm", "bullseye", "trixie")  # Python 3.11, 3.9 and 3.13
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def rig() -> Iterator[Rig]:
-    """Give the rig; both roots are made at the same time."""
+    """Give the rig; all roots are made at the same time."""
     with open_rig() as opened:
         opened.prepare(SUITES)
         yield opened

@@ -106,6 +106,23 @@ def test_rollback_takes_new_packages_away(other: Managed) -> None:
     assert version_of(other, "tool-b") == ""
 
 
+# Do as dnf (a file with the number of a living process) and pacman (a file that must not be there) do to each other.
+LOCKERS = {
+    "dnf": "import os, sys, time; f = open('/var/lib/dnf/rpmdb_lock.pid', 'w'); f.write(str(os.getpid())); f.flush(); print('held', flush=True); time.sleep(2)",
+    "pacman": "import os, time; f = open('/var/lib/pacman/db.lck', 'x'); print('held', flush=True); time.sleep(2); os.unlink(f.name)",
+}
+
+
+def test_another_run_of_the_manager_is_waited_for(other: Managed) -> None:
+    holder = other.host.start(["python3", "-c", LOCKERS[other.host.name.partition("-")[2]]])
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    assert results(other.apply("- package: tool-b\n").report) == {"package:tool-b": ("changed", "")}
+    assert holder.wait(10) == 0
+    holder.communicate()
+    other.converge("- package: tool-b\n  state: absent\n")
+
+
 def test_names_that_would_be_options_or_patterns_are_refused(other: Managed) -> None:
     names = ("tool-*", "tool=1")
     answer = other.apply("".join(f'- package: "{name}"\n' for name in names) + "- package: tool-a\n  hold: true\n")

@@ -200,11 +200,19 @@ def test_when_only_the_executor_is_killed_the_next_run_waits_for_apt_and_goes_on
     machine.converge(wanted + "- package: tool-b\n")
 
 
-def test_another_run_of_apt_is_waited_for(shared: Managed) -> None:
-    hold = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(2)"
-    other = shared.host.start(["python3", "-c", hold])
+# Takes a lock, says so, and lets it go a second later.
+HOLD = "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(1)"
+
+
+@pytest.mark.parametrize("lock", ["/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"])
+def test_another_run_of_apt_is_waited_for(shared: Managed, lock: str) -> None:
+    if "lists" in lock:  # they are fetched only when one is missing
+        for path in (shared.host.path / "var/lib/apt/lists").glob("*Packages*"):
+            path.unlink()
+    other = shared.host.start(["python3", "-c", HOLD, lock])
     assert other.stdout is not None
     assert other.stdout.readline() == b"held\n"
     assert shared.apply("- package: tool-c\n").report.result == "changed"
     assert other.wait(10) == 0
     other.communicate()
+    shared.converge("- package: tool-c\n  state: absent\n")

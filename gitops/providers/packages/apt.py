@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import HostError
 from gitops.model.codec import Json
 from gitops.providers.host import Finished, Host
+from gitops.providers.packages.locks import LOCK_SECONDS, TRANSACTION_SECONDS, Holder, name_process, run_when_free
 from gitops.providers.packages.packager import (
-    TRANSACTION_SECONDS,
     Foreseen,
     Installed,
     Offer,
@@ -33,7 +33,16 @@ IN_MEMORY = (
     *("-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="),
     *("-o", "Dir::Log::Planner=/dev/null", "-o", "Dir::Log::Solver=/dev/null"),
 )
-APT = ("apt-get", "-y", "-q", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", "-o", "DPkg::Lock::Timeout=60")
+APT = (
+    "apt-get",
+    "-y",
+    "-q",
+    "--no-install-recommends",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    f"DPkg::Lock::Timeout={LOCK_SECONDS}",
+)
 QUIET: Mapping[str, Json] = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 INSTALLED = ("installed", "triggers-awaited", "triggers-pending")
 BROKEN = ("half-installed", "unpacked", "half-configured")
@@ -42,6 +51,8 @@ VERSION = re.compile(r"[0-9][A-Za-z0-9.+~:-]*\Z")
 CANDIDATE = "  Candidate: "
 LISTED_VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) -?\d+\Z")
 REMOVAL = re.compile(r"(?:Remv|Purg) (\S+)")
+LOCK = re.compile(r"Could not get lock (\S+)\. It is held by process (\d+)")
+DPKG = "/var/lib/dpkg/"  # apt waits for these locks by itself, for others it does not
 INSTALL = re.compile(r"Inst (\S+) (?:\[\S*\] )?\((\S+)")
 
 
@@ -100,7 +111,7 @@ class Apt(Packager):
 
     def refresh(self, host: Host) -> Finished:
         """Fetch the lists."""
-        return host.run([*APT, "update"], environment=QUIET, timeout=TRANSACTION_SECONDS)
+        return run_when_free([*APT, "update"], host, find_holder, environment=QUIET, timeout=TRANSACTION_SECONDS)
 
     def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:
         """Let apt say what it would do."""
@@ -177,9 +188,17 @@ def read_offers(output: str) -> Dict[str, Offer]:
     return found
 
 
+def find_holder(output: str, host: Host) -> Optional[Holder]:
+    """Read who holds a lock from what apt says of it; None when it says nothing of a lock."""
+    match = LOCK.search(output)
+    if match is None:
+        return None
+    return Holder(match.group(1), name_process(match.group(2), host), match.group(1).startswith(DPKG))
+
+
 def _install(arguments: Sequence[str], host: Host) -> Finished:
     argv = [*APT, "install", "--allow-downgrades", "--", *arguments]
-    return host.run(argv, environment=QUIET, timeout=TRANSACTION_SECONDS)
+    return run_when_free(argv, host, find_holder, environment=QUIET, timeout=TRANSACTION_SECONDS)
 
 
 def _argument(target: Target) -> str:

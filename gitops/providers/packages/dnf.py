@@ -8,15 +8,23 @@ memory; without lists the offer is unknown until apply fetches them.
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Mapping, Sequence, Set, Tuple
+from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gitops.errors import HostError
 from gitops.providers.host import Finished, Host
-from gitops.providers.packages.packager import TRANSACTION_SECONDS, Foreseen, Installed, Offer, Packager, Target, show_end
+from gitops.providers.packages.locks import TRANSACTION_SECONDS, Holder, name_process, run_when_free
+from gitops.providers.packages.packager import Foreseen, Installed, Offer, Packager, Target, show_end
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
 VERSION = re.compile(r"([0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+\Z")
-OPTIONS = ("--setopt=install_weak_deps=False", "--setopt=clean_requirements_on_remove=False", "--setopt=best=True")
+# It gives up at once when another holds a lock, since it would wait without end.
+OPTIONS = (
+    "--setopt=install_weak_deps=False",
+    "--setopt=clean_requirements_on_remove=False",
+    "--setopt=best=True",
+    "--setopt=exit_on_lock=True",
+)
+LOCK = re.compile(r"(\w+) already locked by (\d+)")
 DNF = ("dnf", "-y", "-q", *OPTIONS)
 READING = ("dnf", "-C", "-q", *OPTIONS)
 QUERY = ("rpm", "-q", "--queryformat", "%{NAME}\\t%{EVR}\\n", "--")
@@ -56,7 +64,7 @@ class Dnf(Packager):
 
     def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:
         """Ask the sources once; the newest comes last."""
-        done = host.run([*(READING if is_reading else DNF), *REPOQUERY, *names])
+        done = run_when_free([*(READING if is_reading else DNF), *REPOQUERY, *names], host, find_holder)
         found: Dict[str, List[str]] = {}
         for line in done.output.splitlines():
             name, tab, version = line.partition("\t")
@@ -70,7 +78,7 @@ class Dnf(Packager):
 
     def refresh(self, host: Host) -> Finished:
         """Fetch the lists again."""
-        return host.run([*DNF, "makecache", "--refresh"], timeout=TRANSACTION_SECONDS)
+        return run_when_free([*DNF, "makecache", "--refresh"], host, find_holder, timeout=TRANSACTION_SECONDS)
 
     def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:
         """Let dnf print its table and answer no."""
@@ -81,7 +89,7 @@ class Dnf(Packager):
         problem = ""
         for verb, names in (("remove", leaving), ("install", arriving)):
             if names:
-                done = host.run([*argv, verb, "--", *names])
+                done = run_when_free([*argv, verb, "--", *names], host, find_holder)
                 coming, going = read_table(done.output)
                 installs.update(coming)
                 removes.update(going)
@@ -94,7 +102,7 @@ class Dnf(Packager):
         arriving, leaving = _split(targets)
         for verb, names in (("remove", leaving), ("install", arriving)):
             if names:
-                done = host.run([*DNF, verb, "--", *names], timeout=TRANSACTION_SECONDS)
+                done = run_when_free([*DNF, verb, "--", *names], host, find_holder, timeout=TRANSACTION_SECONDS)
                 if done.status != 0:
                     return show_end(done, f"dnf {verb}")
         return ""
@@ -107,6 +115,12 @@ class Dnf(Packager):
             host.note_undo(["rpm", "--erase", "--", *new])
         if old:
             host.note_undo([*DNF, "install", "--", *old])
+
+
+def find_holder(output: str, host: Host) -> Optional[Holder]:
+    """Read who holds a lock from what dnf says of it; None when it says nothing of a lock."""
+    match = LOCK.search(output)
+    return None if match is None else Holder(f"dnf's lock of its {match.group(1)}", name_process(match.group(2), host))
 
 
 def read_table(output: str) -> Tuple[Dict[str, str], Set[str]]:

@@ -12,7 +12,6 @@ from typing import ClassVar, FrozenSet, Mapping, Sequence, Tuple
 
 from gitops.providers.host import Finished, Host
 
-TRANSACTION_SECONDS = 1800
 OUTPUT_SHOWN = 1000
 SOURCES = "repository:any"  # the token of all sources of packages: every package comes after them
 

@@ -7,17 +7,19 @@ without being asked, so such a transaction fails. Config files that an administr
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 from gitops.errors import HostError
 from gitops.providers.host import Finished, Host
-from gitops.providers.packages.packager import TRANSACTION_SECONDS, Foreseen, Installed, Offer, Packager, Target, show_end
+from gitops.providers.packages.locks import TRANSACTION_SECONDS, Holder, find_processes, name_process, run_when_free
+from gitops.providers.packages.packager import Foreseen, Installed, Offer, Packager, Target, show_end
 
 NAME = re.compile(r"[a-z0-9@_+][a-z0-9@._+-]*\Z")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~:]*-[0-9.]+\Z")
 LINE = re.compile(r"(\S+) (\S+)\Z")
 PRINT = ("--print", "--print-format", "%n %v")
 DATABASE, SYNC, CONFIG = "/var/lib/pacman/local", "/var/lib/pacman/sync", "/etc/pacman.conf"
+LOCK, UNLOCKABLE = "/var/lib/pacman/db.lck", "unable to lock database"
 SECTION = re.compile(r"\[([^\]]+)\]\Z")
 
 
@@ -62,7 +64,7 @@ class Pacman(Packager):
 
     def refresh(self, host: Host) -> Finished:
         """Fetch the lists."""
-        return host.run(["pacman", "-Sy", "--noconfirm"], timeout=TRANSACTION_SECONDS)
+        return run_when_free(["pacman", "-Sy", "--noconfirm"], host, find_holder, timeout=TRANSACTION_SECONDS)
 
     def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:  # noqa: ARG002  it never writes
         """Let pacman print what it would do; what needs a leaving package is found by asking for the cascade."""
@@ -83,7 +85,8 @@ class Pacman(Packager):
         arriving, leaving = _split(targets)
         for verb, names in (("-R", leaving), ("-S", arriving)):
             if names:
-                done = host.run(["pacman", verb, "--noconfirm", "--", *names], timeout=TRANSACTION_SECONDS)
+                argv = ["pacman", verb, "--noconfirm", "--", *names]
+                done = run_when_free(argv, host, find_holder, timeout=TRANSACTION_SECONDS)
                 if done.status != 0:
                     return show_end(done, f"pacman {verb}")
         return ""
@@ -96,6 +99,14 @@ class Pacman(Packager):
             host.note_undo(["pacman", "-R", "--noconfirm", "--", *new])
         if old:
             host.note_undo(["pacman", "-S", "--noconfirm", "--", *old])
+
+
+def find_holder(output: str, host: Host) -> Optional[Holder]:
+    """Find who may hold the lock; pacman's lock is a file without a name in it, which stays when its maker is cut off."""
+    if UNLOCKABLE not in output and "could not lock database" not in output:
+        return None
+    found = [name_process(number, host) for number in find_processes("pacman", host)]
+    return Holder(LOCK, " and ".join(found) or "no pacman that runs (remove the file if nothing else uses libalpm)")
 
 
 def _split(targets: Sequence[Target]) -> List[List[str]]:

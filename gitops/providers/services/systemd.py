@@ -15,11 +15,14 @@ from gitops.providers.host import Host
 from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, Supervisor
 
 BOOTED = "/run/systemd/system"
-PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit")
+PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit", "MainPID")
 SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES))
 RUNNING = ("active", "reloading", "activating")
 ENABLED = ("enabled", "alias")
 NO_CHOICE = ("static", "indirect", "transient")
+# A process between fork and its program: what systemd names it, and its helper (from 255 on).
+BECOMING = ("(", "systemd-executo")
+LOOKS, PAUSE_SECONDS = 30, "0.1"
 SYNC = ("journalctl", "--sync")
 JOURNAL = ("journalctl", "--no-pager", "-q", "-n", "10", "-o", "cat")
 JOURNAL_SHOWN = 1000
@@ -78,7 +81,7 @@ class Systemd(Supervisor):
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""
         unit = unit_of(name)
-        shown = show_units([unit], host)[0]
+        shown = _show_settled(unit, host)
         if shown.get("ActiveState") == "failed" or shown.get("SubState") == "auto-restart":
             raise HostError(f"{unit} was started and failed at once{describe_end(unit, host)}", code="E132")
         if is_wanted and make_state(shown).get("oneshot"):
@@ -116,6 +119,25 @@ def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Se
     if done.status != 0 or len(blocks) != len(units):
         raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")
     return blocks
+
+
+def _show_settled(unit: str, host: Host) -> Mapping[str, str]:
+    """Show a unit once its process has become its program: later systemd says "started" before that, even when there is no program."""
+    shown = show_units([unit], host)[0]
+    for _ in range(LOOKS):
+        if not _is_becoming(shown, host):
+            break
+        host.run(["sleep", PAUSE_SECONDS])
+        shown = show_units([unit], host)[0]
+    return shown
+
+
+def _is_becoming(shown: Mapping[str, str], host: Host) -> bool:
+    number = shown.get("MainPID", "0")
+    if shown.get("Type") != "simple" or shown.get("ActiveState") != "active" or number == "0":
+        return False
+    done = host.run(["cat", f"/proc/{number}/comm"])  # it may belong to anybody, so a program reads it
+    return done.status != 0 or done.output.startswith(BECOMING)
 
 
 def _read_block(block: str) -> Dict[str, str]:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from gitops.config.codes import CODES
 from gitops.config.resources import COMMON, known_attributes
 from gitops.model.attribute import Attribute, describe_type
 from gitops.model.facts import FACTS, OBSERVED
+from gitops.pipeline.laws import IDEMPOTENCY, LAWS, PREDICTION
 from gitops.providers.packages.choose import MANAGERS
 from gitops.providers.registry import PROVIDERS
 from gitops.providers.services.choose import SUPERVISORS
@@ -52,6 +54,42 @@ SUPERVISOR_TESTS: Mapping[str, str] = {
 }
 
 
+RESULTS = ROOT / "tests" / "conformance" / "results.json"
+SIMULATED = "simulated"
+PREDICTIONS = "predictions"
+KILLED = "killed at any step of applying, the next run recovers and an undo restores"
+TROUBLED = "a disk that is full, read-only or somebody else's is a clear failure, nothing half done"
+ALL_LAWS = (*LAWS, KILLED, TROUBLED)
+HOST_LAWS = ("observing changes nothing", PREDICTION, IDEMPOTENCY, "undo restores, or says that it cannot")
+NOT_RUN: Mapping[str, str] = {
+    "live kernel modules": "simulated, not run (the hosts are containers that do not see the kernel's modules)",
+    "real Fedora, RHEL, Arch": "recorded cases, not run (the programs run as Debian's packages, above)",
+    "zypper, apk, brew, launchd, macOS": "not supported, so not run",
+}
+CONFORMANCE = """\
+# Conformance
+
+What the laws gave when they were last tried. The numbers are recorded by the tests in `tests/conformance/results.json`, and a run that
+gives others fails: with `--update-golden` it writes what it found, and `make docs` this page. A run of a part compares that part.
+
+## Every kind, on a simulated machine
+
+Held of tried scenarios (of each killed at every step; for the disks, of scenarios times three troubles). The programs of accounts, packages
+(pacman), services (sysvinit) and the kernel are stand-ins here. `gitops provider test KIND` tries the first of these laws on your machine.
+*Idempotency*: second runs that changed nothing at all. *Prediction*: of all changes that were planned or happened, those that were both.
+
+The laws:
+"""
+REAL = """\
+## On real hosts
+
+The real programs, on hosts booted for it; held of tried runs.
+"""
+ELSEWHERE = """\
+## Elsewhere
+"""
+
+
 def make_pages() -> dict[str, str]:
     """Give every page by file name."""
     return {
@@ -60,6 +98,7 @@ def make_pages() -> dict[str, str]:
         "diagnostics.md": make_diagnostics(),
         "exit-statuses.md": make_exits(),
         "platforms.md": make_platforms(),
+        "conformance.md": make_conformance(),
     }
 
 
@@ -152,6 +191,55 @@ def _platform_row(kind: str, name: str, file: str) -> str:
     if not (ROOT / file).is_file():
         raise SystemExit(f"{file} is not there")
     return f"| `{kind}` | {name} | real, recorded | `{file}`, `tests/providers/{kind}/` |"
+
+
+def make_conformance() -> str:
+    """Give the page of laws, from what the last runs gave."""
+    recorded = json.loads(RESULTS.read_text(encoding="utf-8"))
+    simulated, hosts = recorded[SIMULATED], {name: rows for name, rows in recorded.items() if name != SIMULATED}
+    laws = sorted({law for row in simulated.values() for law in row if law != PREDICTIONS}, key=list(ALL_LAWS).index)
+    head = [f"{number}. {law}" for number, law in enumerate(laws, 1)]
+    columns = [str(number) for number in range(1, len(laws) + 1)]
+    table = [f"| kind | {' | '.join(columns)} | idempotency | prediction |", f"|---|{'---|' * (len(laws) + 2)}"]
+    for kind, row in sorted(simulated.items()):
+        cells = [_cell(row.get(law)) for law in laws]
+        rates = [_rate(row[IDEMPOTENCY]), _rate(row[PREDICTIONS])]
+        table.append(f"| `{kind}` | {' | '.join([*cells, *rates])} |")
+    real = [
+        f"| kind | platform | {' | '.join(HOST_LAWS)} | idempotency | prediction |",
+        f"|---|---|{'---|' * (len(HOST_LAWS) + 2)}",
+    ]
+    for platform, rows in sorted(hosts.items()):
+        for kind, row in sorted(rows.items()):
+            cells = [_cell(row.get(law)) for law in HOST_LAWS]
+            real.append(f"| `{kind}` | {platform} | {' | '.join([*cells, _rate(row[IDEMPOTENCY]), _rate(row[PREDICTIONS])])} |")
+    rest = [f"| {platform} | {words} |" for platform, words in NOT_RUN.items()]
+    return "\n".join(
+        [
+            NOTE,
+            CONFORMANCE,
+            *head,
+            "",
+            *table,
+            "",
+            REAL,
+            *real,
+            "",
+            ELSEWHERE,
+            "| platform | what is known |",
+            "|---|---|",
+            *rest,
+            "",
+        ]
+    )
+
+
+def _cell(counts: Sequence[int] | None) -> str:
+    return "–" if counts is None else f"{counts[0]}/{counts[1]}"
+
+
+def _rate(counts: Sequence[int]) -> str:
+    return f"{100 * counts[0] / counts[1]:.0f} % of {counts[1]}" if counts[1] else "nothing to do"
 
 
 def make_exits() -> str:

@@ -1,8 +1,9 @@
-"""`gitops provider`: make an external provider (Python or POSIX shell), and test one by the laws that every provider obeys."""
+"""`gitops provider`: make an external provider (Python or POSIX shell), and test one, or a built-in kind, by the laws of all providers."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from gitops.errors import UsageError
 from gitops.model.address import is_object_name
 from gitops.model.codec import Json
 from gitops.pipeline.conformance import CASES, Verdict, judge_provider, open_subject
+from gitops.pipeline.laws import judge_kind
+from gitops.pipeline.scenarios import SCENARIOS
 from gitops.render.escape import escape_terminal
 
 BROKEN = 4
@@ -44,7 +47,7 @@ CASES_TEXT = f"""\
 
 @click.group()
 def command() -> None:
-    """External providers: programs of a project that manage things of their own."""
+    """Providers: what manages a kind of thing. Make an external one; test one, or a built-in kind."""
 
 
 @command.command()
@@ -77,24 +80,34 @@ def new(directory: Path, name: str, language: str) -> int:
 
 
 @command.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("subject")
 @format_option
-def test(folder: Path, format_name: str) -> int:
-    """Run the laws of external providers on this machine, with the things that FOLDER/cases.json names. Exit 4: one is broken."""
-    subject = open_subject(folder)
+def test(subject: str, format_name: str) -> int:
+    """Run the laws of providers. SUBJECT is a kind, which is tried on a simulated machine below a throw-away folder, or the folder of
+    an external provider, which is tried on this machine with the things that its cases.json names. Exit 4: one is broken.
+    """
     verdicts: list[Verdict] = []
     with tempfile.TemporaryDirectory(prefix="gitops-provider-") as scratch:
-        for verdict in judge_provider(subject, Path(scratch)):
+        name, found = _open(subject, Path(scratch))
+        for verdict in found:
             verdicts.append(verdict)
             if format_name == "text":
                 click.echo(_render(verdict))
     broken = sum(1 for verdict in verdicts if verdict.reason)
     if format_name == "json":
         rows: list[Json] = [verdict.to_json() for verdict in verdicts]
-        print_json({"schema": "gitops/provider-test/v1", "provider": subject.declared.name, "verdicts": rows})
+        print_json({"schema": "gitops/provider-test/v1", "provider": name, "verdicts": rows})
     else:
-        print_message(f"{subject.declared.name}: {len(verdicts) - broken} of {len(verdicts)} laws hold.")
+        print_message(f"{name}: {len(verdicts) - broken} of {len(verdicts)} laws hold.")
     return BROKEN if broken else 0
+
+
+def _open(subject: str, scratch: Path) -> tuple[str, Iterator[Verdict]]:
+    """Give the name and the verdicts to come; a folder of a kind's name is meant when it is written as a path (`./file`)."""
+    if subject in SCENARIOS or not Path(subject).is_dir():
+        return subject, judge_kind(subject, scratch)
+    opened = open_subject(Path(subject))
+    return opened.declared.name, judge_provider(opened, scratch)
 
 
 def _render(verdict: Verdict) -> str:

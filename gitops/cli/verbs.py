@@ -31,7 +31,7 @@ VERBS: Mapping[str, Verb] = {
     "agent": Verb("gitops.cli.agent", "The pull side: enroll, run, status, pause, resume."),
     "token": Verb("gitops.cli.token", "Make a one-time enrolment token for a host."),
     "serve": Verb("gitops.cli.serve", "Run the service: webhooks, API and pages."),
-    "provider": Verb("gitops.cli.provider", "External providers: make one, test one."),
+    "provider": Verb("gitops.cli.provider", "Providers: make an external one, test it or a built-in kind."),
     "schema": Verb("gitops.cli.schema", "Print a JSON Schema."),
     "demo": Verb("gitops.cli.demo.command", "Run the whole loop in a temporary directory."),
 }

@@ -25,7 +25,6 @@ from gitops.executor.pending import add_owed, find_owed, list_refreshes
 from gitops.executor.prune import add_pruned, drop_pruned, mark_pruned
 from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, undo
 from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
-from gitops.executor.tree import Tree
 from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
 from gitops.model.codec import Json, format_time, parse_time
@@ -41,6 +40,7 @@ from gitops.plan.item import Item, Preparer
 from gitops.providers.registry import make_registry
 
 Emit = Callable[[Event], None]
+MakeHost = Callable[..., RealHost]
 CHANGES, HELD, FAILED, REVERTED = 2, 3, 4, 5
 
 
@@ -53,11 +53,12 @@ class Machine:
     items: Tuple[Item, ...]
     baseline: Mapping[Address, Resource]
     owed: FrozenSet[str]
+    make_host: MakeHost = RealHost
 
     def open_host(self, journal: Optional[Journal] = None, run: str = "") -> RealHost:
         """Give the real host; read-only without a journal."""
         known = (*self.request.resources, *self.baseline.values())
-        return RealHost(
+        return self.make_host(
             root=self.request.root,
             blobs=self.request.blobs,
             secrets=self.request.secrets,
@@ -90,34 +91,42 @@ class _RunIdentity:
     started: datetime
 
 
-def run_observe(request: Request, emit: Emit) -> int:
-    """Observe and say so."""
-    emit(Event("observation", _prepare(request, {}, frozenset()).observe().to_json()))
+@dataclass(frozen=True)
+class _Place:
+    host: str
+    root: str
+    make_host: MakeHost
+
+
+def run_observe(request: Request, emit: Emit, *, make_host: MakeHost = RealHost) -> int:
+    """Observe and say so; `make_host` opens the machine (laws are tried on one that is simulated)."""
+    emit(Event("observation", _prepare(request, {}, frozenset(), make_host).observe().to_json()))
     return 0
 
 
-def run_plan(request: Request, emit: Emit) -> int:
+def run_plan(request: Request, emit: Emit, *, make_host: MakeHost = RealHost) -> int:
     """Plan against the machine as it is; change nothing."""
     state = _existing_state(request)
     ledger = {} if state is None or request.baseline is not None else read_ledger(state.base)
     request = add_pruned(request, ledger)
-    planned = _plan(_prepare(request, ledger, frozenset() if state is None else read_pending(state.base)))
+    owed: FrozenSet[str] = frozenset() if state is None else read_pending(state.base)
+    planned = _plan(_prepare(request, ledger, owed, make_host))
     emit(Event("observation", planned.observation.to_json()))
     emit(Event("plan", planned.plan.to_json()))
     return _plan_status(planned.plan)
 
 
-def run_apply(request: Request, emit: Emit) -> int:
+def run_apply(request: Request, emit: Emit, *, make_host: MakeHost = RealHost) -> int:
     """Plan again under the lock, hold what was not approved, apply the rest, report."""
     if request.dry_run:
-        return run_plan(request, emit)
+        return run_plan(request, emit, make_host=make_host)
     state = StateFolder(request.state, request.root)
     identity = _RunIdentity(check_run_id(request.run) if request.run else make_run_id(time.time()), _now())
     lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
-        _recover(state)
+        _recover(state, make_host)
         ledger = read_ledger(state.base)
-        machine = _prepare(add_pruned(request, ledger), ledger, read_pending(state.base))
+        machine = _prepare(add_pruned(request, ledger), ledger, read_pending(state.base), make_host)
         planned = _plan(machine)
         emit(Event("plan", planned.plan.to_json()))
         report = _make_so(machine, planned, state, identity, emit)
@@ -127,14 +136,14 @@ def run_apply(request: Request, emit: Emit) -> int:
     return {"held": HELD, "failed": FAILED, "reverted": REVERTED}.get(report.result, 0)
 
 
-def run_rollback(request: Request, emit: Emit) -> int:
+def run_rollback(request: Request, emit: Emit, *, make_host: MakeHost = RealHost) -> int:
     """Undo a run, as a run of its own that can be undone again."""
     undone = check_run_id(request.run)
     state = find_state(request.state, undone)
     meta = state.read_meta(undone)
     root = str(meta.get("root") or "")
     entries = read_journal(state.run_folder(undone))
-    here = RealHost(root=root)
+    here = make_host(root=root)
     described: List[Json] = [describe_undo(entry, state.read_left(undone), here) for entry in plan_undo(entries)]
     here.close()
     emit(Event("runs", {"undo": described, "run": undone, "host": meta.get("host"), "root": root}))
@@ -147,8 +156,8 @@ def run_rollback(request: Request, emit: Emit) -> int:
         return 0
     lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
-        _recover(state)
-        report = _undo_run(state, identity, undone, str(meta.get("host")), root, emit)
+        _recover(state, make_host)
+        report = _undo_run(state, identity, undone, _Place(str(meta.get("host")), root, make_host), emit)
         emit(Event("report", report.to_json()))
     finally:
         lock.release()
@@ -212,7 +221,8 @@ def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _
 def _put_back(machine: Machine, plan: HostPlan, state: StateFolder, failed: Report, emit: Emit) -> Report:
     """Undo a run that failed, as a run of its own, and say so in the failed one's report. What was restarted has to be so again."""
     request = machine.request
-    undone = _undo_run(state, _RunIdentity(make_run_id(time.time()), _now()), failed.run, request.host, request.root, emit)
+    place = _Place(request.host, request.root, machine.make_host)
+    undone = _undo_run(state, _RunIdentity(make_run_id(time.time()), _now()), failed.run, place, emit)
     tried = {item.address for item in failed.changes if item.result in ("changed", "failed")}
     write_pending(state.base, machine.owed | (list_refreshes(plan) & tried))
     is_whole = undone.result == "reverted"
@@ -244,16 +254,16 @@ def _hold(machine: Machine, planned: Planned, state: StateFolder, identity: _Run
     return report
 
 
-def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, host_name: str, root: str, emit: Emit) -> Report:
-    folder = state.begin_run(identity.run, {**_meta_of(host_name, root, identity), "undoes": undone})
+def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, place: _Place, emit: Emit) -> Report:
+    folder = state.begin_run(identity.run, {**_meta_of(place.host, place.root, identity), "undoes": undone})
     journal = Journal(folder)
-    host = RealHost(root=root, journal=journal, run=identity.run)
+    host = place.make_host(root=place.root, journal=journal, run=identity.run)
     entries = read_journal(state.run_folder(undone))
     outcomes = undo(entries, host, lambda outcome: emit(Event("step", outcome.to_json())))
     _leave(state, identity.run, journal, host)
     result = "failed" if is_incomplete(outcomes) else "reverted"
     reason = f"rollback of {undone}"
-    report = Report(identity.run, host_name, result, identity.started, _now(), outcomes, reason=reason)
+    report = Report(identity.run, place.host, result, identity.started, _now(), outcomes, reason=reason)
     restore_ledger(state.base, state.run_folder(undone))
     state.write_report(identity.run, report.to_json())
     return report
@@ -318,13 +328,13 @@ def _next_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcom
     return before, ledger
 
 
-def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenSet[str]) -> Machine:
+def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenSet[str], make_host: MakeHost) -> Machine:
     runs_guards = request.guards or (request.operation == "apply" and not request.dry_run)
     preparer = make_preparer(make_registry(runs_guards=runs_guards))
     items = preparer.prepare_all(request.resources)
     check_root(select_items(items, frozenset(request.only)), request.root)
     baseline = ledger if request.baseline is None else {resource.address: resource for resource in request.baseline}
-    return Machine(request, preparer, items, _share(baseline, request.resources), owed)
+    return Machine(request, preparer, items, _share(baseline, request.resources), owed, make_host)
 
 
 def _share(baseline: Mapping[Address, Resource], resources: Sequence[Resource]) -> Mapping[Address, Resource]:
@@ -354,17 +364,17 @@ def _existing_state(request: Request) -> Optional[StateFolder]:
     return StateFolder(request.state, request.root)
 
 
-def _recover(state: StateFolder) -> None:
+def _recover(state: StateFolder, make_host: MakeHost) -> None:
     """Mark runs that a crash cut off, and remove the temporary files that they left (call it under the lock)."""
     for run in state.list_interrupted():
         if not has_entries(state.run_folder(run)):
             state.drop_run(run)  # nothing of it had begun
             continue
         meta = state.read_meta(run)
-        tree = Tree(str(meta.get("root") or ""))
+        host = make_host(root=str(meta.get("root") or ""))
         folders = sorted({entry.path.rpartition("/")[0] for entry in read_journal(state.run_folder(run)) if entry.path})
-        removed = sweep_temps(tree, folders, run)
-        tree.walker.close()
+        removed = sweep_temps(host.tree, folders, run)
+        host.close()
         started = parse_time(str(meta.get("started")))
         reason = f"interrupted; {len(removed)} temporary files removed"
         report = Report(run, str(meta.get("host")), "interrupted", started, _now(), reason=reason)

@@ -47,12 +47,14 @@ def do_each(
 
 
 def describe_failure(error: BaseException) -> str:
-    """Give the words of an error for a report; names of temporary files are left out, they mean nothing to people."""
+    """Give the words of an error for a report; names of temporary files and numbers of open ones are left out, they
+    mean nothing to people.
+    """
     words = str(error)
     if isinstance(error, TrueupError):
         words = error.message
     elif isinstance(error, OSError):
-        is_named = error.filename and not str(error.filename).startswith(".gitops-")
+        is_named = isinstance(error.filename, str) and error.filename and not error.filename.startswith(".gitops-")
         words = f"{error.strerror or error}: {error.filename}" if is_named else str(error.strerror or error)
     return words.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -92,7 +92,8 @@ class UnpackedProvider(Provider[S]):
             reason = str(state.get("reason") or f"a {found} is there, not a directory; move it away yourself")
             return Difference("refused", reason=reason)
         if target.is_absent:
-            return Difference("remove", (FieldChange("archive", state["archive"], None),)) if state.get("archive") else None
+            is_there = bool(state.get("archive") or state.get("empty"))
+            return Difference("remove", (FieldChange("archive", state.get("archive"), None),)) if is_there else None
         if found == "absent":
             return Difference("create", (FieldChange("archive", None, self.show(spec)),), implied=imply_parents(state))
         changes: List[FieldChange] = []
@@ -125,7 +126,8 @@ class UnpackedProvider(Provider[S]):
         # What stands in the way goes first, then what is missing is made; the list comes last, so that a run that is cut off goes on.
         _remove(target, [path for path, item in old.items() if path not in new or new[path].type != item.type], old, host)
         if step.action == "remove":
-            _take(host, [target.manifest])
+            if listed is not None:
+                _take(host, [target.manifest])
             if not host.list_names(target.path):
                 _take(host, [target.path])
             return
@@ -145,6 +147,8 @@ def _observe_one(target: Target, host: Host) -> State:
     try:
         listed = _read_manifest(target, host)
         if listed is None:
+            if not host.list_names(target.path):
+                state["empty"] = True  # a run that took all away may have been cut off before it took the folder
             return state
         state["archive"], state["strip"] = listed.archive, listed.strip
         wrong = [path for path, item in listed.entries.items() if not _is_right(target, item, host)]

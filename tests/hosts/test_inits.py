@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.hosts import Rig
 from tests.support.managed import Managed
+from tests.support.reallaws import try_laws
+from tests.support.results import check_results
 from tests.support.roots import MANY
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
@@ -105,6 +107,12 @@ def test_a_service_runs_and_starts_at_boot_and_not_any_more_when_it_is_stopped(o
     other.host.boot()
     assert other.plan("- service: lasting\n  state: stopped\n  enabled: false\n").changes == ()
     assert not is_running(other, "lasting")
+
+
+def test_the_laws_hold_under_this_init(other: Managed, request: pytest.FixtureRequest) -> None:
+    make_service(other, "lawful")
+    found = try_laws(other, "- service: lawful\n  state: running\n  enabled: true\n")
+    check_results(f"Debian 12, {init_of(other)}", found, request.config)
 
 
 def test_a_notified_service_is_restarted_or_reloaded_and_never_started(other: Managed) -> None:

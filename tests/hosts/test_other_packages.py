@@ -10,7 +10,9 @@ import pytest
 from gitops.model.report import Report
 from tests.support.hosts import Rig
 from tests.support.managed import Managed
+from tests.support.reallaws import try_laws
 from tests.support.repositories import Small, make_arch, make_fedora, publish_archives
+from tests.support.results import check_results
 from tests.support.roots import MANY
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
@@ -59,6 +61,11 @@ def test_many_come_and_go_in_one_run_each(other: Managed) -> None:
     assert [version_of(other, name) for name in names] == ["1.0-1"] * len(names)
     other.converge("".join(f"- package: {name}\n  state: absent\n" for name in names))
     assert [version_of(other, name) for name in names] == [""] * len(names)
+
+
+def test_the_laws_hold_with_this_package_manager(other: Managed, request: pytest.FixtureRequest) -> None:
+    found = try_laws(other, "- package: tool-a\n- package: mailer\n")
+    check_results(f"Debian 12, {other.host.name.partition('-')[2]}", found, request.config)
 
 
 def test_the_plan_names_versions_and_what_else_comes(other: Managed) -> None:

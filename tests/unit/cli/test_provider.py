@@ -138,3 +138,18 @@ def test_a_folder_that_is_not_whole_is_said(tmp_path: Path, file: str, text: str
     called = call("provider", "test", made)
     assert called.status == 1
     assert words in called.err
+
+
+def test_a_built_in_kind_is_tried_on_a_machine_of_its_own(tmp_path: Path) -> None:
+    called = call("-C", tmp_path, "provider", "test", "user", "--format", "json")
+    assert (called.status, called.json["provider"], {item["holds"] for item in called.json["verdicts"]}) == (0, "user", {True})
+    Draft202012Validator(SCHEMAS["provider-test"]).validate(called.json)
+    text = call("-C", tmp_path, "provider", "test", "user")
+    assert "holds   create       observing changes nothing" in text.out
+    assert "user: 27 of 27 laws hold." in text.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_neither_a_kind_nor_a_folder_is_refused(tmp_path: Path) -> None:
+    called = call("-C", tmp_path, "provider", "test", "files")
+    assert (called.status, "neither a kind nor a folder" in called.err, "file, group" in called.err) == (1, True, True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,3 +92,108 @@ def postgres(tmp_path: Path) -> Iterator[tuple[str, int]]:
 def test_postgresql_roles_obey_every_law(postgres: tuple[str, int], tmp_path: Path) -> None:
     folder, port = postgres
     assert judge(copy("postgres-role", tmp_path / "copy", {"/var/run/postgresql": folder, "5432": str(port)})) == []
+
+
+NGINX = """\
+user root;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    include {folder}/sites/*;
+}}
+"""
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "sites").mkdir()
+    (tmp_path / "nginx.conf").write_text(NGINX.format(folder=tmp_path))
+    with subprocess.Popen(["nginx", "-c", f"{tmp_path}/nginx.conf", "-g", "daemon off;"], stderr=subprocess.DEVNULL) as running:
+        wait_for((tmp_path / "nginx.pid").is_file)
+        yield tmp_path
+        running.terminate()
+
+
+def site(folder: Path, replaced: dict[str, str]) -> Path:
+    return copy(
+        "nginx-site",
+        folder / "copy",
+        {"/etc/nginx/nginx.conf": f"{folder}/nginx.conf", "/etc/nginx/sites-enabled": f"{folder}/sites", **replaced},
+    )
+
+
+def test_nginx_sites_obey_every_law_and_are_served(nginx: Path) -> None:
+    ports = {old: str(free_port()) for old in ("8081", "8082", "8083")}
+    assert judge(site(nginx, ports)) == []
+    (nginx / "page").mkdir()
+    (nginx / "page/index.html").write_text("served\n")
+    program = nginx / "copy/nginx-site/provider.py"
+    port = free_port()
+    values = {"server_name": "localhost", "listen": port, "root": f"{nginx}/page"}
+    item = {"name": "www", "action": "create", "set": values}
+    done = subprocess.run(
+        [program],
+        input=json.dumps({"id": 1, "op": "apply", "items": [item]}),
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    assert '"result": "changed"' in done.stdout
+    wait_for(lambda: fetch(port) == b"served\n")
+
+
+def test_a_site_that_nginx_does_not_take_changes_nothing(nginx: Path) -> None:
+    (nginx / "sites/broken").write_text("no config at all {{{\n")
+    broken = judge(site(nginx, {}))
+    assert any("unknown directive" in item or "unexpected" in item for item in broken)
+    assert [path.name for path in (nginx / "sites").iterdir()] == ["broken"]
+
+
+def fetch(port: int) -> bytes:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+            return bytes(answer.read())
+    except OSError:
+        return b""
+
+
+def test_nft_sets_obey_every_law(tmp_path: Path) -> None:
+    folder = copy("nft-set", tmp_path / "copy", {})
+    script = 'nft add table inet trueup-test && exec "$@"'
+    command = [sys.executable, "-m", "gitops.cli", "provider", "test", str(folder), "--format", "json"]
+    environment = {**os.environ, "PATH": f"/usr/sbin:/sbin:{os.environ['PATH']}"}
+    own_network = ["unshare", "--net", "sh", "-c", script, "sh", *command]  # the rules of the machine itself are not touched
+    done = subprocess.run(own_network, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(item["holds"] for item in json.loads(done.stdout)["verdicts"])
+
+
+HAPROXY = """\
+global
+    stats socket {socket} mode 600 level admin
+defaults
+    mode tcp
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+backend app
+    server one 127.0.0.1:9 weight 1
+    server two 127.0.0.1:9 weight 1
+"""
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path) -> Iterator[str]:
+    path = tmp_path / "admin.sock"
+    (tmp_path / "haproxy.cfg").write_text(HAPROXY.format(socket=path))
+    with subprocess.Popen(["/usr/sbin/haproxy", "-db", "-q", "-f", str(tmp_path / "haproxy.cfg")]) as running:
+        wait_for(path.is_socket)
+        yield str(path)
+        running.terminate()
+
+
+def test_haproxy_servers_obey_every_law(haproxy: str, tmp_path: Path) -> None:
+    assert judge(copy("haproxy-server", tmp_path / "copy", {"/run/haproxy/admin.sock": haproxy})) == []

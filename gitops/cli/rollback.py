@@ -8,9 +8,9 @@ from typing import cast
 
 import click
 
-from gitops.cli.apply import confirm, lock_option, tell_waiting
+from gitops.cli.ask import confirm, tell_waiting
+from gitops.cli.folders import cache_folder, lock_option, root_option, state_folder
 from gitops.cli.output import format_option, print_json, print_message
-from gitops.cli.project import cache_folder, root_option, state_folder
 from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report

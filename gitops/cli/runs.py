@@ -7,8 +7,8 @@ from typing import cast
 
 import click
 
+from gitops.cli.folders import cache_folder, root_option, root_text, state_folder
 from gitops.cli.output import format_option, print_json
-from gitops.cli.project import cache_folder, root_option, root_text, state_folder
 from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report

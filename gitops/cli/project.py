@@ -82,9 +82,9 @@ def find_host(built: Built, name: str) -> tuple[HostDocument, Graphs]:
     return host, built.compiled.graphs[built.compiled.hosts[name].environment]
 
 
-def compile_host(snapshot: Snapshot, host: str, cue: CueTool) -> CompiledHere:
+def compile_host(snapshot: Snapshot, host: str, cache: Path | None) -> CompiledHere:
     """Compile a project, and give what one of its hosts needs."""
-    built = open_snapshot(snapshot, cue).built
+    built = open_snapshot(snapshot, CueTool(cache=cache)).built
     _, graphs = find_host(built, host)
     graph = graphs.hosts.get(host)
     if graph is None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from gitops.config.cue import CueTool
 from gitops.errors import UsageError
 from gitops.pipeline.compilecache import CompiledHere, digest_inputs, hold_tree, keep_compiled, read_compiled
 from gitops.source.snapshot import Snapshot, snapshot_folder
@@ -50,4 +49,4 @@ def compile_here(source: Source, host: str, cache: Path) -> CompiledHere:
 
 def _compile(tree: Snapshot, host: str, cache: Path | None) -> CompiledHere:
     compiler = importlib.import_module(COMPILER)
-    return cast("CompiledHere", compiler.compile_host(tree, host, CueTool(cache=cache)))
+    return cast("CompiledHere", compiler.compile_host(tree, host, cache))

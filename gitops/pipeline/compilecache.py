@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitops.config.cue import find_cue
+from gitops.config.cuebinary import find_cue
 from gitops.errors import MalformedError
 from gitops.model.codec import Json, decode_json, digest_bytes, digest_json, encode_canonical
 from gitops.model.fields import Fields

@@ -11,34 +11,31 @@ from typing import Any
 import click
 
 from gitops.cli.baseline import find_baseline
-from gitops.cli.output import format_option, print_json, print_message, wants_colour, write_new
-from gitops.cli.progress import describe_end
-from gitops.cli.project import (
-    Opened,
+from gitops.cli.folders import (
     cache_folder,
     environment_variables,
-    find_host,
-    one_environment,
-    open_project,
     prune_option,
-    read_observations,
     remote_root_text,
     root_option,
     root_text,
-    select_hosts,
     ssh_options,
     state_folder,
 )
-from gitops.cli.push import Wanted, open_push, plan_hosts, print_plan
+from gitops.cli.output import format_option, print_json, print_message, wants_colour, write_new
+from gitops.cli.planprint import print_host_plan
+from gitops.cli.progress import describe_end
+from gitops.cli.project import Opened, find_host, one_environment, open_project, read_observations, select_hosts
+from gitops.cli.push import open_push, plan_hosts, print_plan
+from gitops.cli.wanted import Wanted
 from gitops.errors import UsageError
 from gitops.model.address import Address, parse_address
-from gitops.model.codec import Json, digest_bytes, encode_canonical
+from gitops.model.codec import encode_canonical
 from gitops.model.observation import Observation
-from gitops.model.plan import ChangeGroup, FleetPlan, HostPlan, PlanSubject
+from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.local import LocalRun, plan_here
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
-from gitops.render.text import render_fleet_plan, render_host_plan
+from gitops.render.text import render_fleet_plan
 
 CHANGES, REFUSED = 2, 4
 
@@ -172,21 +169,3 @@ def _write(out: Path | None, data: bytes) -> None:
     if out is not None:
         write_new(out, data)
         print_message(f"The plan is in {out}.")
-
-
-def _summarize(plan: HostPlan) -> dict[str, Json]:
-    """Give the keys that a fleet plan has too, so that one program reads both."""
-    group = ChangeGroup((plan.host,), plan.changes, plan.unmanaged)
-    groups = (group,) if plan.changes or plan.unmanaged else ()
-    whole = FleetPlan(PlanSubject("", ""), groups, unchanged=plan.unchanged, hosts=1)
-    counts: dict[str, Json] = {**whole.summary()}
-    digest = digest_bytes(encode_canonical(plan.to_json()))
-    return {"groups": [item.to_json() for item in groups], "summary": counts, "content_digest": digest}
-
-
-def print_host_plan(plan: HostPlan, format_name: str) -> None:
-    """Print one machine's plan."""
-    if format_name == "json":
-        print_json({**plan.to_json(), **_summarize(plan)})
-    else:
-        click.echo(render_host_plan(plan, now=datetime.now(UTC), colour=wants_colour()), nl=False)

@@ -1,29 +1,29 @@
-"""What the verbs share: the tree of -C or --rev, compiled graphs, selected hosts, the state and cache folders, observations."""
+"""What the verbs share: the tree of -C or --rev, compiled graphs, selected hosts, observations."""
 
 from __future__ import annotations
 
 import fnmatch
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import click
-
+from gitops.cli.folders import cache_folder
 from gitops.cli.output import print_diagnostics, read_file
 from gitops.config.config import HostDocument
 from gitops.config.cue import CueTool
-from gitops.errors import ConfigError, UsageError
+from gitops.errors import UsageError
 from gitops.model.codec import decode_json
 from gitops.model.diagnostic import InvalidConfigError
 from gitops.model.fields import Fields
 from gitops.model.graph import Graphs
 from gitops.model.limits import DEFAULTS
 from gitops.model.observation import Observation
+from gitops.pipeline.compilecache import CompiledHere
 from gitops.pipeline.project import Built, examine_tree
+from gitops.source.commits import snapshot_commit
 from gitops.source.repository import locate, resolve
-from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_folder
+from gitops.source.snapshot import Snapshot, snapshot_folder
+from gitops.trust.contents import find_blobs
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,12 @@ def read_snapshot(directory: Path, revision: str = "") -> Snapshot:
 
 def open_project(directory: Path, revision: str = "") -> Opened:
     """Compile a project; print every mistake with its line and stop when there is one."""
-    snapshot = read_snapshot(directory, revision)
-    examined = examine_tree(snapshot, cue=CueTool(cache=cache_folder()))
+    return open_snapshot(read_snapshot(directory, revision), CueTool(cache=cache_folder()))
+
+
+def open_snapshot(snapshot: Snapshot, cue: CueTool) -> Opened:
+    """Compile what was read; the same in all else."""
+    examined = examine_tree(snapshot, cue=cue)
     if examined.built is None:
         print_diagnostics(examined.diagnostics, snapshot)
         raise InvalidConfigError(examined.diagnostics, is_shown=True)
@@ -76,6 +80,23 @@ def find_host(built: Built, name: str) -> tuple[HostDocument, Graphs]:
         known = ", ".join(sorted(built.config.hosts)[:20]) or "none"
         raise UsageError(f"there is no host `{name}`", code="U023", hint=f"the project has: {known}")
     return host, built.compiled.graphs[built.compiled.hosts[name].environment]
+
+
+def compile_host(snapshot: Snapshot, host: str, cache: Path | None) -> CompiledHere:
+    """Compile a project, and give what one of its hosts needs."""
+    built = open_snapshot(snapshot, CueTool(cache=cache)).built
+    _, graphs = find_host(built, host)
+    graph = graphs.hosts.get(host)
+    if graph is None:
+        return CompiledHere(built.config.project.name, Graphs(graphs.environment))
+    named = find_blobs(graphs.resources_of(host))
+    alone = Graphs(
+        graphs.environment,
+        {host: graph},
+        {digest: graphs.blocks[digest] for digest in graph.blocks},
+        {digest: data for digest, data in graphs.blobs.items() if digest in named},
+    )
+    return CompiledHere(built.config.project.name, alone)
 
 
 def select_hosts(hosts: Mapping[str, HostDocument], selectors: Iterable[str], *, leaving: Iterable[str] = ()) -> tuple[str, ...]:
@@ -112,75 +133,3 @@ def read_observations(path: Path) -> dict[str, Observation]:
     for item in sorted(found, key=lambda one: one.at):
         newest[item.host] = item
     return newest
-
-
-def state_folder(given: Path | None) -> Path:
-    """Give the machine's state folder: --state, GITOPS_STATE_DIR, /var/lib/gitops for root, else the XDG state folder."""
-    if given is not None:
-        return given.absolute()
-    if os.environ.get("GITOPS_STATE_DIR"):
-        return Path(os.environ["GITOPS_STATE_DIR"]).absolute()
-    if os.geteuid() == 0:
-        return Path("/var/lib/gitops")
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gitops"
-
-
-def cache_folder() -> Path:
-    """Give the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gitops"
-
-
-def environment_variables() -> Mapping[str, str]:
-    """Give the process's environment (only the command line reads it)."""
-    return os.environ
-
-
-prune_option = click.option(
-    "--prune",
-    multiple=True,
-    metavar="ADDRESS",
-    help="With --local: remove this, which the config no longer has; the plan lists them.",
-)
-
-
-def root_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --root and --state to a verb."""
-    function = click.option("--state", type=click.Path(path_type=Path), help="Folder of runs and ledger.")(function)
-    return click.option("--root", type=click.Path(path_type=Path), help="Put files below DIR.")(function)
-
-
-def root_text(root: Path | None) -> str:
-    """Give the absolute root, or an empty text; `/` itself is refused."""
-    if root is None:
-        return ""
-    if root.resolve() == Path("/"):
-        raise ConfigError("--root / is this machine itself; leave --root out", code="U041")
-    if not root.is_dir():
-        raise UsageError(f"--root: {root} is not a folder", code="U021")
-    return str(root.resolve())
-
-
-def remote_root_text(root: Path | None) -> str:
-    """Give a folder on another machine: absolute and normalised as written, or an empty text; `/` itself is refused."""
-    if root is None:
-        return ""
-    text = str(root)
-    if not text.startswith("/") or text == "/" or ".." in root.parts:
-        raise UsageError(f"not a folder on the hosts: got {text[:80]!r}, expected an absolute path without `..`", code="U041")
-    return text
-
-
-def ssh_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what pushing over SSH takes."""
-    options = (
-        click.option(
-            "--parallel", type=click.IntRange(1, 500), default=20, show_default=True, metavar="N", help="Hosts at the same time."
-        ),
-        click.option(
-            "--become", type=click.Choice(("sudo", "doas")), default=None, help="Become root there, without a password."
-        ),
-        click.option("--ssh-config", type=click.Path(path_type=Path, exists=True), help="Instead of your own ssh_config."),
-    )
-    for option in options:
-        function = option(function)
-    return function

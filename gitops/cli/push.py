@@ -8,23 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import click
 
+from gitops.cli.folders import cache_folder, environment_variables
 from gitops.cli.output import print_json, print_message, wants_colour
 from gitops.cli.planfile import check_covered
 from gitops.cli.progress import Progress
-from gitops.cli.project import Opened, cache_folder, environment_variables, select_hosts
+from gitops.cli.project import Opened, select_hosts
+from gitops.cli.wanted import Wanted
 from gitops.config.config import HostDocument
 from gitops.errors import TrueupError, UsageError
 from gitops.executor.state import make_run_id
-from gitops.model.address import Address
 from gitops.model.codec import Json
-from gitops.model.limits import DEFAULTS
 from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
 from gitops.model.report import Report
-from gitops.model.scope import Scope
 from gitops.pipeline.push import Ended, Pace, Push, apply_there, plan_there, resolve_push_secrets, visit_hosts
 from gitops.plan.fleet import join_plans
 from gitops.render.text import render_fleet_plan
@@ -35,26 +33,6 @@ from gitops.transport.ssh import Destination, Ssh
 CHANGES, HELD, FAILED, REVERTED, REMOTE = 2, 3, 4, 5, 7
 RESULTS = {"held": HELD, "failed": FAILED, "interrupted": FAILED, "reverted": REVERTED}
 WORST = (70, 6, FAILED, REVERTED, REMOTE, HELD, 1, CHANGES)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the command line asks of a push."""
-
-    hosts: tuple[str, ...]
-    format_name: str
-    only: tuple[Address, ...] = ()
-    root: str = ""
-    state: str = ""
-    become: str | None = None
-    ssh_config: Path | None = None
-    parallel: int = 20
-    max_failures: str = "0"
-    lock_timeout: int = DEFAULTS.lock_seconds
-    guards: bool = False
-    approved: Scope | None = None
-    is_confirmed: bool = False
-    is_dry: bool = False
 
 
 @dataclass(frozen=True)

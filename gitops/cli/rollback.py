@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import click
 
-from gitops.cli.apply import confirm, lock_option, no_terminal, tell_waiting
+from gitops.cli.ask import confirm, no_terminal, tell_waiting
+from gitops.cli.folders import cache_folder, lock_option, remote_root_text, root_option, ssh_options, state_folder
 from gitops.cli.output import format_option, print_json, print_message
-from gitops.cli.project import cache_folder, open_project, remote_root_text, root_option, ssh_options, state_folder
-from gitops.cli.push import Wanted
+from gitops.cli.project import open_project
 from gitops.cli.undo import print_items, undo_over_ssh
+from gitops.cli.wanted import Wanted
 from gitops.errors import UsageError
 from gitops.model.codec import Json
 from gitops.model.report import Report

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import click
 
+from gitops.cli.folders import cache_folder, remote_root_text, root_option, root_text, ssh_options, state_folder
 from gitops.cli.output import format_option, print_json
-from gitops.cli.project import cache_folder, open_project, remote_root_text, root_option, root_text, ssh_options, state_folder
-from gitops.cli.push import Wanted
+from gitops.cli.project import open_project
 from gitops.cli.undo import list_over_ssh
+from gitops.cli.wanted import Wanted
 from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report

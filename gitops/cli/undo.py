@@ -12,7 +12,8 @@ import click
 from gitops.cli.output import print_json, print_message
 from gitops.cli.progress import Progress
 from gitops.cli.project import Opened
-from gitops.cli.push import CHANGES, FAILED, Wanted, open_push, read_max_failures, worst_status
+from gitops.cli.push import CHANGES, FAILED, open_push, read_max_failures, worst_status
+from gitops.cli.wanted import Wanted
 from gitops.errors import UsageError
 from gitops.model.codec import Json
 from gitops.model.report import Report

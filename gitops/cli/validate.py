@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from gitops import __version__
+from gitops.cli.folders import cache_folder
 from gitops.cli.output import print_diagnostics, print_json, print_message
-from gitops.cli.project import cache_folder, read_snapshot
+from gitops.cli.project import read_snapshot
 from gitops.config.cue import CueTool
 from gitops.model.diagnostic import has_errors
 from gitops.pipeline.project import examine_tree

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from gitops.config.cuebinary import find_cue
 from gitops.errors import BugError
 from gitops.model.codec import digest_bytes, digest_json
 from gitops.model.diagnostic import Diagnostic, Place
@@ -32,7 +32,6 @@ UNITS = "trueup_units"
 MODULE_FILE = 'module: "trueup.invalid/project@v0"\nlanguage: version: "v0.17.0"\n'
 MEMORY = 768 * MIB
 MAX_ARGUMENTS = 500
-CHECKOUT = Path(__file__).resolve().parents[2]
 OWN_CLAUSE = "package documents, "  # put before files without a clause, on their first line
 HINT = "install cue 0.17.1 or later, or point GITOPS_CUE to it"
 _VERSION = re.compile(r"cue version v?(\d+)\.(\d+)\.(\d+)")
@@ -209,15 +208,6 @@ class _Done:
     output: bytes = b""
     error: str = ""
     problem: str = ""
-
-
-def find_cue(setting: str = "") -> str:
-    """Give the path of cue: the setting, GITOPS_CUE, PATH, or the checkout's own tools; empty when there is none."""
-    wanted = setting or os.environ.get("GITOPS_CUE", "")
-    if wanted:
-        return wanted if os.access(wanted, os.X_OK) else ""
-    own = CHECKOUT / ".tools" / "bin" / "cue"
-    return shutil.which("cue") or (str(own) if os.access(own, os.X_OK) else "")
 
 
 def read_version(binary: str) -> tuple[int, int, int] | None:

@@ -19,6 +19,10 @@ class Limits:
     source_files: int = 100_000
     compile_seconds: int = 20
     compile_memory: int = 1024 * MIB
+    cached_source_bytes: int = 32 * MIB
+    cached_entry_bytes: int = 16 * MIB
+    cached_bytes: int = 128 * MIB
+    cached_entries: int = 64
     template_bytes: int = 10 * MIB
     cue_seconds: int = 15
     cue_output: int = 50 * MIB

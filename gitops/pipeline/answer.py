@@ -6,18 +6,17 @@ nothing that could run: no pickle, no code. File contents travel as base64.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from gitops.config.config import Config, Environment, HostDocument, Selector
 from gitops.errors import MalformedError
-from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
+from gitops.model.codec import Json, decode_json, encode_canonical
 from gitops.model.diagnostic import SEVERITIES, Diagnostic, Place, has_errors
 from gitops.model.fields import Fields
-from gitops.model.graph import Block, Graphs, HostGraph
+from gitops.model.graph import Graphs
+from gitops.pipeline.graphsjson import decode_blobs, encode_blobs, graphs_from_json, graphs_to_json
 
 ANSWER_SCHEMA = "gitops/answer/v1"
 
@@ -70,8 +69,8 @@ def encode_answer(answer: CompiledCommit) -> bytes:
         "schema": ANSWER_SCHEMA,
         "project": answer.project,
         "environments": [_environment_to_json(item) for _, item in sorted(answer.environments.items())],
-        "graphs": [_graphs_to_json(item) for _, item in sorted(answer.graphs.items())],
-        "blobs": [base64.b64encode(data).decode() for _, data in sorted(_all_blobs(answer).items())],
+        "graphs": [graphs_to_json(item) for _, item in sorted(answer.graphs.items())],
+        "blobs": encode_blobs(_all_blobs(answer)),
         "hosts": [_host_to_json(item) for _, item in sorted(answer.hosts.items())],
         "diagnostics": [_diagnostic_to_json(item) for item in answer.diagnostics],
         "conflicts": list(answer.conflicts),
@@ -85,8 +84,8 @@ def decode_answer(data: bytes) -> CompiledCommit:
     fields.schema(ANSWER_SCHEMA)
     environments = [_environment_from_json(item) for item in fields.items("environments")]
     hosts = [_host_from_json(item) for item in fields.items("hosts")]
-    blobs = _decode_blobs(fields.texts("blobs"))
-    graphs = [_graphs_from_json(item, blobs) for item in fields.items("graphs")]
+    blobs = decode_blobs(fields.texts("blobs"))
+    graphs = [graphs_from_json(item, blobs) for item in fields.items("graphs")]
     found = CompiledCommit(
         project=fields.text("project"),
         environments={item.name: item for item in environments},
@@ -105,46 +104,6 @@ def _entry_of(host: HostDocument, environment: str) -> HostEntry:
 
 def _all_blobs(answer: CompiledCommit) -> dict[str, bytes]:
     return {digest: data for graphs in answer.graphs.values() for digest, data in graphs.blobs.items()}
-
-
-def _graphs_to_json(graphs: Graphs) -> dict[str, Json]:
-    return {
-        "environment": graphs.environment,
-        "hosts": [decode_json(graph.to_bytes()) for _, graph in sorted(graphs.hosts.items())],
-        "blocks": [decode_json(block.to_bytes()) for _, block in sorted(graphs.blocks.items())],
-        "blobs": sorted(graphs.blobs),
-    }
-
-
-def _graphs_from_json(value: Json, blobs: Mapping[str, bytes]) -> Graphs:
-    fields = Fields(value, "graphs")
-    hosts = [HostGraph.from_json(item) for item in fields.items("hosts")]
-    blocks = [Block.from_json(item) for item in fields.items("blocks")]
-    named = {digest_bytes(block.to_bytes()): block for block in blocks}
-    found = Graphs(
-        environment=fields.text("environment"),
-        hosts={graph.host: graph for graph in hosts},
-        blocks=named,
-        blobs={digest: _blob_of(digest, blobs) for digest in fields.texts("blobs")},
-    )
-    fields.done()
-    missing = [digest for graph in hosts for digest in graph.blocks if digest not in named]
-    if missing:
-        raise MalformedError(f"answer: block {missing[0]} is not there", code="M014")
-    return found
-
-
-def _decode_blobs(texts: Sequence[str]) -> dict[str, bytes]:
-    try:
-        return {digest_bytes(data): data for data in (base64.b64decode(text, validate=True) for text in texts)}
-    except (binascii.Error, ValueError) as error:
-        raise MalformedError("answer: a file's content is not base64", code="M014") from error
-
-
-def _blob_of(digest: str, blobs: Mapping[str, bytes]) -> bytes:
-    if digest not in blobs:
-        raise MalformedError(f"answer: content {digest[:64]} is not there", code="M014")
-    return blobs[digest]
 
 
 def _environment_to_json(item: Environment) -> dict[str, Json]:

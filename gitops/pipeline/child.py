@@ -30,8 +30,9 @@ from gitops.model.limits import DEFAULTS, MIB
 from gitops.pipeline.answer import CompiledCommit, decode_answer, describe_config, encode_answer
 from gitops.pipeline.bounds import HINT, Bounds
 from gitops.pipeline.project import examine_tree
+from gitops.source.commits import snapshot_commit
 from gitops.source.repository import merge
-from gitops.source.snapshot import Snapshot, snapshot_commit
+from gitops.source.snapshot import Snapshot
 
 REQUEST_SCHEMA = "gitops/compile-request/v1"
 FAILED_SCHEMA = "gitops/compile-failed/v1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,7 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.scope import HostScope
-from gitops.model.wire import Request
+from gitops.model.wire import Event, Request
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
 from gitops.transport.local import Executed, Tell, run_local
@@ -39,7 +39,13 @@ def plan_here(
 ) -> HostPlan:
     """Plan this machine as it is now; changes nothing."""
     request = replace(make_request("plan", host, graphs, run, blobs=blobs), only=only, guards=guards)
-    plan = HostPlan.from_json(cast("Json", run_local(request, cache=run.cache).body("plan")))
+    return _with_diffs(run_local(request, cache=run.cache).body("plan"), host, graphs)
+
+
+def _with_diffs(body: object, host: str, graphs: Graphs) -> HostPlan:
+    plan = HostPlan.from_json(cast("Json", body))
+    if not plan.changes:
+        return plan
     created = {change.address for change in plan.changes if change.action == "create"}
     after = {resource.address: resource for resource in graphs.resources_of(host) if resource.address in created}
     return add_diffs(plan, {}, after, graphs.blobs.get)
@@ -60,6 +66,34 @@ def apply_here(  # noqa: PLR0913  the run, and how it is told
     request = make_request("apply", host, graphs, run, blobs=blobs)
     request = replace(request, approved=approved, only=only, lock_timeout=lock_timeout)
     return read_report(run_local(request, cache=run.cache, tell=tell))
+
+
+def apply_shown(  # noqa: PLR0913  the run, and how it is told
+    host: str,
+    graphs: Graphs,
+    run: LocalRun,
+    *,
+    blobs: Path,
+    show: Callable[[HostPlan], None],
+    only: tuple[Address, ...] = (),
+    tell: Tell | None = None,
+    lock_timeout: int = DEFAULTS.lock_seconds,
+) -> tuple[HostPlan, Report]:
+    """Plan and apply in one run of the executor, under one lock; `show` gets the plan before anything is changed or right after it
+    began. For who was told to go on whatever the plan says.
+    """
+    request = make_request("apply", host, graphs, run, blobs=blobs)
+    plans: list[HostPlan] = []
+
+    def tell_all(event: Event) -> None:
+        if event.event == "plan":
+            plans.append(_with_diffs(event.body, host, graphs))
+            show(plans[-1])
+        if tell is not None:
+            tell(event)
+
+    executed = run_local(replace(request, only=only, lock_timeout=lock_timeout), cache=run.cache, tell=tell_all)
+    return plans[-1], read_report(executed)
 
 
 def make_request(operation: str, host: str, graphs: Graphs, run: LocalRun, *, blobs: Path) -> Request:

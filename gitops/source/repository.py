@@ -15,9 +15,10 @@ from dulwich.errors import NotGitRepository
 from dulwich.repo import Repo
 
 from gitops.errors import ConfigError, RemoteError
+from gitops.source.commits import snapshot_commit, snapshot_tree
 from gitops.source.git import run_git
 from gitops.source.remote import locate_inside
-from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_tree
+from gitops.source.snapshot import Snapshot
 
 MERGE_CONFLICT = 1
 UNRELATED = 128

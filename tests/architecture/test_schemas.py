@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft202012Validator
 
-from gitops.config.cue import find_cue
+from gitops.config.cuebinary import find_cue
 from gitops.config.documents import KINDS
 from gitops.config.schemas import main, make_schemas, write_schemas
 from gitops.model.codec import Json

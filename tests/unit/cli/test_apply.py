@@ -163,7 +163,7 @@ def test_more_than_was_shown_is_never_applied(here: Here, monkeypatch: pytest.Mo
     def meddle(_question: str) -> None:
         (here.root / "srv").rmdir()
 
-    monkeypatch.setattr("gitops.cli.apply.confirm", meddle)
+    monkeypatch.setattr("gitops.cli.applylocal.confirm", meddle)
     held = here.apply()
     assert (held.status, "more than was approved" in held.err) == (3, True)
     assert (here.root / "etc/motd").read_text() == "hello\n"

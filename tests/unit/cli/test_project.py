@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitops.cli import output
-from gitops.cli.project import cache_folder, root_text, state_folder
+from gitops.cli.folders import cache_folder, root_text, state_folder
 from gitops.errors import ConfigError, UsageError
 from tests.support.cli import call
 from tests.support.project import HOST, PROJECT, write_files

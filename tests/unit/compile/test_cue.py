@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gitops.config import cue as cue_module
-from gitops.config.cue import CueTool, find_cue, read_version
+from gitops.config.cue import CueTool, read_version
+from gitops.config.cuebinary import find_cue
 from gitops.model.diagnostic import Diagnostic
 from gitops.model.resource import Resource
 from gitops.pipeline.bounds import Bounds

@@ -19,7 +19,8 @@ from gitops.pipeline import bounds as bounds_module
 from gitops.pipeline.bounds import Bounds, keep_bounds
 from gitops.pipeline.project import Examined, build_tree, examine_tree
 from gitops.source import snapshot
-from gitops.source.snapshot import snapshot_commit, snapshot_folder
+from gitops.source.commits import snapshot_commit
+from gitops.source.snapshot import snapshot_folder
 from tests.support.project import HOST, PROJECT, SMALL, Repository, write_files
 
 ROOT = Path(__file__).parents[3]

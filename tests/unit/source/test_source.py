@@ -11,6 +11,7 @@ from dulwich.repo import Repo
 
 from gitops.errors import ConfigError, RemoteError
 from gitops.source import git as git_module
+from gitops.source.commits import snapshot_commit
 from gitops.source.git import run_git
 from gitops.source.publish import Place, commit_files, fetch_tip, push_commit
 from gitops.source.repository import (
@@ -24,7 +25,7 @@ from gitops.source.repository import (
     resolve,
     update_mirror,
 )
-from gitops.source.snapshot import Snapshot, snapshot_commit, snapshot_folder
+from gitops.source.snapshot import Snapshot, snapshot_folder
 from tests.support.project import SMALL, Repository, write_files
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)

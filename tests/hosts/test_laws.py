@@ -13,7 +13,7 @@ from tests.support.results import check_results
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
-NAMES = {"bookworm": "Debian 12, systemd, apt", "bullseye": "Debian 11, systemd, apt"}
+NAMES = {"bookworm": "Debian 12, systemd, apt", "bullseye": "Debian 11, systemd, apt", "trixie": "Debian 13, systemd, apt"}
 RESOURCES = """\
 - cron: laws
   schedule: "@daily"
@@ -47,6 +47,20 @@ RESOURCES = """\
   names: [laws.example.org]
 - ssh_authorized_key: root
   keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ laws"]
+- mount: /mnt/laws
+  device: tmpfs
+  fstype: tmpfs
+  options: size=1m
+- timer: laws-tidy
+  schedule: daily
+  command: [/bin/true]
+- apt_repository: laws
+  uris: ["file:/srv/laws"]
+  suites: ["./"]
+  trusted: true
+  enabled: false
+- directory: /etc/laws-folder
+  owner: lawuser
 """
 
 

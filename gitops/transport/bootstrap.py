@@ -23,6 +23,9 @@ from typing import IO, Any, BinaryIO, Generator, List, Sequence, Tuple
 
 UNFINISHED = "new-"
 OLD_SECONDS = 3600
+DAY_SECONDS = 86400
+UNUSED_SECONDS = 30 * DAY_SECONDS
+DIGEST_LETTERS = 64
 PATIENCE_SECONDS = 60
 WAIT_SECONDS = 900
 TRIES = 8
@@ -65,6 +68,7 @@ def main(source: BinaryIO) -> None:
     parent = own_folder(base, "executor")
     folder = os.path.join(parent, asked["tree"])
     has_it = digest_tree(folder) == asked["tree"]
+    note_use(folder)
     output.write(f"\ngitops {asked['nonce']} {'have' if has_it else 'need'}\n".encode())
     line = source.readline() or sys.exit(LOST)
     while line:
@@ -171,11 +175,20 @@ def _put(fresh: str, parent: str, folder: str, tree: str) -> None:
     sys.exit(f"gitops: cannot put the executor into {folder}")
 
 
+def note_use(folder: str) -> None:
+    """Let an executor's folder tell, by its time, on which day it was last used."""
+    with contextlib.suppress(OSError):
+        if time.time() - os.lstat(folder).st_mtime > DAY_SECONDS:
+            os.utime(folder)
+
+
 def sweep(parent: str) -> None:
-    """Remove what was left by processes that were killed: old, and nobody's lock is on it."""
+    """Remove what was left by processes that were killed: old, and nobody's lock is on it. Executors that nobody used for long go, too."""
     for name in os.listdir(parent):
         path = os.path.join(parent, name)
         with contextlib.suppress(OSError):
+            if len(name) == DIGEST_LETTERS and time.time() - os.lstat(path).st_mtime > UNUSED_SECONDS:
+                remove_tree(path)
             if name.startswith(UNFINISHED) and time.time() - os.stat(path).st_mtime > OLD_SECONDS:
                 descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
                 try:

@@ -77,6 +77,24 @@ def test_operators_get_in_by_key_and_nobody_by_password(bastion: Bastion) -> Non
     assert bastion.result() == "converged"
 
 
+def test_an_operator_pushes_as_root_by_sudo_and_through_a_jump_host(bastion: Bastion, tmp_path: Path) -> None:
+    bastion.apply()
+    project = shutil.copytree(bastion.project, tmp_path / "project")
+    known = project / "gitops.yaml"
+    # What is reached is 127.0.0.1 of the host before it: nothing but the jump leads there.
+    jump = f"Host inner\n  HostName 127.0.0.1\n  HostKeyAlias {ADDRESS}\n  User alice\n  ProxyJump {ALICE}\n"
+    config = tmp_path / "config"
+    config.write_text(jump + bastion.logins.config.read_text(encoding="utf-8"), encoding="utf-8")
+    before = known.read_text(encoding="utf-8")
+    for address, become, status in ((ALICE, ("--become", "sudo"), 0), ("inner", ("--become", "sudo"), 0), (ALICE, (), 4)):
+        known.write_text(before.replace(f"root@{ADDRESS}", address), encoding="utf-8")
+        push = ("apply", "--host", "bastion", "--yes", "--format", "json", "--ssh-config", config, *become)
+        called = bastion.logins.gitops("-C", project, *push)
+        assert called.status == status, called.err
+        if status == 0:
+            assert called.json["reports"][0]["result"] == "converged"
+
+
 def test_the_probe_is_no_way_in(bastion: Bastion) -> None:
     bastion.apply()
     key = bastion.logins.folder / "stolen"

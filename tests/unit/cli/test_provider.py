@@ -152,4 +152,8 @@ def test_a_built_in_kind_is_tried_on_a_machine_of_its_own(tmp_path: Path) -> Non
 
 def test_what_is_neither_a_kind_nor_a_folder_is_refused(tmp_path: Path) -> None:
     called = call("-C", tmp_path, "provider", "test", "files")
-    assert (called.status, "neither a kind nor a folder" in called.err, "file, git_checkout, group" in called.err) == (1, True, True)
+    assert (called.status, "neither a kind nor a folder" in called.err, "file, git_checkout, group" in called.err) == (
+        1,
+        True,
+        True,
+    )

@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,19 @@ def test_leftovers_are_swept_when_they_are_old_and_nobody_uses_them(tmp_path: Pa
     bootstrap.sweep(str(tmp_path))
     os.close(descriptor)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "new-fresh", "new-used"]
+
+
+def test_executors_that_nobody_used_for_long_go_and_use_is_noted(tmp_path: Path) -> None:
+    days = {"a" * 64: 40, "b" * 64: 40, "c" * 64: 20}
+    for name, age in days.items():
+        (tmp_path / name / "gitops").mkdir(parents=True)
+        (tmp_path / name / "gitops/x.py").write_text("x\n")
+        then = time.time() - age * bootstrap.DAY_SECONDS
+        os.utime(tmp_path / name, (then, then))
+    bootstrap.note_use(str(tmp_path / ("b" * 64)))
+    bootstrap.note_use(str(tmp_path / "not-there"))
+    bootstrap.sweep(str(tmp_path))
+    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["b", "c"]
 
 
 def test_a_short_stream_ends_it() -> None:

@@ -43,6 +43,7 @@ LOCAL, SSH = "gitops.cli.applylocal", "gitops.cli.applyssh"
 @click.option(
     "--max-failures", default="0", show_default=True, metavar="N|N%", help="How many hosts may fail before no other begins."
 )
+@click.option("--waves", default="", metavar="N|N%,…", help="How many hosts first, then, …; a failed wave is the last.")
 @click.option("--no-cache", "is_fresh", is_flag=True, help="Compile from the text, and keep nothing of it.")
 @lock_option
 @ssh_options

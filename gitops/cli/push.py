@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -59,6 +60,7 @@ def open_push(opened: Opened, wanted: Wanted) -> Push:
     """Select hosts and check all that can be known before the first connection: connections, addresses, secrets."""
     hosts = opened.built.config.hosts
     selected = select_hosts(hosts, wanted.hosts)
+    list(split_waves(selected, wanted.waves))  # said now, when it cannot be read
     for name in selected:
         if hosts[name].connection != "ssh":
             raise refuse_remote(hosts[name])
@@ -155,6 +157,25 @@ def read_max_failures(text: str, hosts: int) -> int:
     return int(number) * hosts // 100 if text.endswith("%") else int(number)
 
 
+def split_waves(hosts: Sequence[str], text: str) -> Iterator[Sequence[str]]:
+    """Give hosts wave by wave: sizes as `N` or `N%` with commas between, the last as often as it takes; an empty text is one wave."""
+    sizes = [_read_size(item, len(hosts)) for item in text.split(",")] if text else [max(len(hosts), 1)]
+    start = 0
+    for size in itertools.chain(sizes, itertools.repeat(sizes[-1])):
+        if start >= len(hosts):
+            return
+        yield hosts[start : start + size]
+        start += size
+
+
+def _read_size(text: str, hosts: int) -> int:
+    number = text.strip().removesuffix("%")
+    if not (number.isascii() and number.isdigit() and int(number[:8]) > 0):
+        hint = "like `1,10%,50%`: one host, then a tenth of them, then half of them until all are done"
+        raise UsageError(f"--waves takes numbers or percentages above 0: got {text[:40]!r}", code="U064", hint=hint)
+    return max(1, int(number[:8]) * hosts // 100) if text.strip().endswith("%") else int(number[:8])
+
+
 def worst_status(statuses: Iterable[int]) -> int:
     """Give the exit status that matters most among those of hosts."""
     found = set(statuses)
@@ -166,10 +187,15 @@ def _apply_all(push: Push, planned: Planned, wanted: Wanted) -> tuple[Ended[Repo
     due = {name: plan for name, plan in planned.plans.items() if plan.changes or plan.unmanaged or not plan.scope.is_empty}
     idle = [_report_idle(plan) for name, plan in sorted(planned.plans.items()) if name not in due]
     progress = Progress("applying", len(due), is_quiet=wanted.format_name != "text")
-    pace = replace(planned.pace, max_failures=planned.pace.max_failures - len(planned.errors))
     visit = partial(_apply_one, push, due, progress)
+    ended: list[Ended[Report]] = []
+    left = planned.pace.max_failures - len(planned.errors)
     try:
-        ended = visit_hosts(due, visit, pace, done=progress.done)
+        for wave in split_waves(sorted(due), wanted.waves):
+            if left >= 0:
+                found = visit_hosts(wave, visit, replace(planned.pace, max_failures=left), done=progress.done)
+                ended.extend(found)
+                left -= sum(item.has_failed for item in found)
     except KeyboardInterrupt:
         print_message("\nInterrupted. Runs that had begun go on to their end on the hosts; the same command shows what is left.")
         raise

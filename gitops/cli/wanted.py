@@ -24,6 +24,7 @@ class Wanted:
     ssh_config: Path | None = None
     parallel: int = 20
     max_failures: str = "0"
+    waves: str = ""
     lock_timeout: int = DEFAULTS.lock_seconds
     guards: bool = False
     approved: Scope | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitops.cli.push import worst_status
+from gitops.cli.push import split_waves, worst_status
 from gitops.model.codec import encode_canonical
 from tests.support.cli import Called, call
 from tests.support.project import PROJECT, write_files
@@ -249,3 +249,38 @@ def test_a_host_without_runs_has_nothing_to_undo(pushed: Pushed) -> None:
     assert found.status == 1
     assert [item["code"] for item in found.json["errors"]] == ["U096"]
     assert call("rollback", "last").status == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("", [10]),
+        ("1", [1] * 10),
+        ("1,3", [1, 3, 3, 3]),
+        ("1,20%,50%", [1, 2, 5, 2]),
+        ("5%", [1] * 10),
+        ("100%", [10]),
+        ("99", [10]),
+    ],
+)
+def test_waves_are_numbers_or_shares_of_all_and_the_last_goes_on(text: str, sizes: list[int]) -> None:
+    hosts = [f"h{number}" for number in range(10)]
+    waves = list(split_waves(hosts, text))
+    assert [len(wave) for wave in waves] == sizes
+    assert [host for wave in waves for host in wave] == hosts
+    assert list(split_waves([], text)) == []
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "1,,2", "1.5", "%"])
+def test_waves_that_cannot_be_are_refused_before_anything(pushed: Pushed, text: str) -> None:
+    called = pushed.apply("--host", "web-*", "--waves", text)
+    assert (called.status, "U064" in called.err) == (1, True)
+
+
+def test_after_a_wave_with_failures_no_other_begins(pushed: Pushed) -> None:
+    (pushed.base("web-1") / "motd").mkdir(parents=True)  # refused there
+    called = pushed.apply("--host", "web-*", "--waves", "1,2", "--format", "json")
+    assert called.status == 4
+    assert called.json["not_begun"] == ["web-2", "web-3"]
+    goes_on = pushed.apply("--host", "web-*", "--waves", "1,2", "--max-failures", "1", "--format", "json")
+    assert sorted(item["result"] for item in goes_on.json["reports"]) == ["changed", "changed", "failed"]

@@ -9,17 +9,19 @@ import resource
 import signal
 import sys
 from dataclasses import replace
-from typing import Optional
+from typing import Iterator, Optional
 
 from gitops.errors import BugError, HostError, TrueupError, UsageError
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback, run_runs
-from gitops.model.codec import decode_json
+from gitops.model.codec import Json, decode_json
 from gitops.model.limits import DEFAULTS
 from gitops.model.wire import Event, Request
 from gitops.providers.steps import describe_failure
 
 UMASK = 0o022
 
+MANY = 256
+WRITTEN_AT_ONCE = 1 << 16
 OPERATIONS = {
     "observe": run_observe,
     "plan": run_plan,
@@ -72,9 +74,30 @@ def contain() -> None:
 
 def emit(event: Event) -> None:
     """Write one line and flush it; whoever reads it gets UTF-8, whatever names the machine has."""
-    line = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"))
-    sys.stdout.buffer.write(line.encode("utf-8", "backslashreplace") + b"\n")
+    waiting = bytearray()
+    for part in _encode(event.to_json()):
+        waiting += part.encode("utf-8", "backslashreplace")
+        if len(waiting) > WRITTEN_AT_ONCE:
+            sys.stdout.buffer.write(bytes(waiting))
+            waiting.clear()
+    sys.stdout.buffer.write(bytes(waiting) + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _encode(value: Json) -> Iterator[str]:
+    """Give JSON in parts: the line of a large plan, as a whole, would take more memory than all the rest."""
+    if isinstance(value, dict):
+        for number, (key, item) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{json.dumps(key, ensure_ascii=False)}:"
+            yield from _encode(item)
+        yield "}" if value else "{}"
+    elif isinstance(value, list) and len(value) > MANY:
+        for number in range(0, len(value), MANY):
+            yield "," if number else "["
+            yield json.dumps(value[number : number + MANY], ensure_ascii=False, separators=(",", ":"))[1:-1]
+        yield "]"
+    else:
+        yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def emit_error(error: TrueupError) -> None:

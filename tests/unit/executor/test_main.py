@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gitops.executor import __main__ as door
 from gitops.model.codec import encode_canonical
@@ -126,3 +128,21 @@ def test_a_state_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch:
     assert (status, events[-1]["body"]["code"]) == (4, "E340")
     assert "belongs to user 4242, this run is user 0" in events[-1]["body"]["message"]
     assert list(machine.root.iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=()), max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=10,
+    ),
+    count=st.sampled_from([0, 1, 255, 256, 257, 700]),
+)
+def test_a_line_is_the_same_in_parts_as_whole(value: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = _Stream()
+    monkeypatch.setattr(sys, "stdout", out)
+    event = Event("plan", {"changes": [value] * count, "other": value})
+    door.emit(event)
+    whole = json.dumps(event.to_json(), ensure_ascii=False, separators=(",", ":"))
+    assert out.buffer.getvalue() == whole.encode("utf-8", "backslashreplace") + b"\n"

@@ -89,6 +89,16 @@ class Scene:
         assert found is not None
         return found[1]
 
+    def release(self) -> None:
+        """Open a pull request, have it approved, merge and release it."""
+        self.push("hello")
+        self.touch()
+        self.fake.say("bob", f"/gitops approve {self.digest()}")
+        self.touch()
+        self.merge()
+        self.touch()
+        self.do_all()
+
     def touch(self, reason: str = "") -> None:
         self.do(touch_pull(KEY, reason=reason))
 
@@ -176,13 +186,7 @@ def test_a_merge_is_released_once_though_its_records_are_lost(scene: Scene) -> N
 
 def test_a_release_is_issued_again_at_half_of_its_life_and_no_earlier(scene: Scene) -> None:
     scene.do(renew_releases(REPOSITORY))
-    scene.push("hello")
-    scene.touch()
-    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
-    scene.touch()
-    scene.merge()
-    scene.touch()
-    scene.do_all()
+    scene.release()
     serials: list[int] = []
     for days in (0, 40, 6, 40, 5):
         scene.bench.clock.at += timedelta(days=days)
@@ -230,13 +234,7 @@ def test_rules_that_a_merge_loosens_do_not_judge_it(scene: Scene) -> None:
 
 
 def test_rules_that_an_earlier_merge_loosened_alone_do_not_judge_the_next(scene: Scene) -> None:
-    scene.push("hello")
-    scene.touch()
-    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
-    scene.touch()
-    scene.merge()
-    scene.touch()
-    scene.do_all()
+    scene.release()
     assert "released as serial 1" in scene.fake.posted[0].body
     # Nothing changes on any host, so nobody is asked.
     scene.work.commit({"gitops.yaml": RULES.replace("required: 1", "required: 0")}, "nobody need approve")
@@ -255,13 +253,7 @@ def test_rules_that_an_earlier_merge_loosened_alone_do_not_judge_the_next(scene:
 
 
 def test_people_whom_an_earlier_merge_named_alone_do_not_judge_the_next(scene: Scene) -> None:
-    scene.push("hello")
-    scene.touch()
-    scene.fake.say("bob", f"/gitops approve {scene.digest()}")
-    scene.touch()
-    scene.merge()
-    scene.touch()
-    scene.do_all()
+    scene.release()
     # Nothing changes on any host, so nobody is asked who may approve from now on.
     scene.work.commit({"gitops.yaml": RULES.replace('["team:sre", "user:dave"]', '["user:erin", "user:dave"]')}, "erin, too")
     scene.work.git("push", "-q", str(scene.fake.bare), "main")

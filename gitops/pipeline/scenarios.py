@@ -194,6 +194,9 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
     "group": (
         Scenario("create", tuple(_declare("group", name, gid=gid) for name, gid in (("ops", 1200), ("dev", 1201))), ACCOUNTS),
         Scenario("change", (_declare("group", "staff", gid=1300),), ACCOUNTS),
+        Scenario("members", (_declare("group", "staff", members=["root"]), _declare("group", "ops", members=["bob"])), ACCOUNTS),
+        Scenario("append", (_declare("group", "staff", members=["root"], append=True),), ACCOUNTS),
+        Scenario("emptied", (_declare("group", "staff", gid=1300, members=[]),), ACCOUNTS),
         Scenario("remove", (_absent("group", "staff"),), ACCOUNTS),
     ),
     "host_entry": (

@@ -27,6 +27,20 @@ def test_groups_are_exact_when_declared_and_left_alone_when_not(shared: Managed)
     shared.converge("- user: amy\n  groups: []\n")
 
 
+def test_members_of_a_group_are_exact_or_added_and_rollback_brings_them_back(shared: Managed) -> None:
+    shared.converge("- user: ma\n- user: mb\n- user: mc\n- group: crowd\n  members: [mb, ma]\n")
+    assert shown(shared, "getent", "group", "crowd").endswith(":ma,mb")
+    run = shared.converge("- group: crowd\n  members: [mc]\n").run
+    assert shown(shared, "getent", "group", "crowd").endswith(":mc")
+    assert shared.rollback(run).report.result == "reverted"
+    assert shown(shared, "getent", "group", "crowd").endswith(":ma,mb")
+    shared.converge("- group: crowd\n  members: [mc]\n  append: true\n")
+    assert shown(shared, "getent", "group", "crowd").endswith(":ma,mb,mc")
+    assert shared.plan("- group: crowd\n").changes == ()
+    shared.converge("- group: crowd\n  members: []\n")
+    assert shown(shared, "getent", "group", "crowd").endswith(":")
+
+
 def test_every_attribute_can_change_and_rollback_brings_it_back(shared: Managed) -> None:
     shared.converge("- group: team\n  gid: 5100\n- user: ben\n  uid: 5001\n  comment: Ben\n")
     before = shown(shared, "getent", "passwd", "ben")

@@ -35,7 +35,7 @@ class PackageSpec:
     name: str
     version: Optional[str] = attribute("text", "exactly this version, as the package manager prints it")
     state: str = attribute("choice", "present, absent or latest", default="present", choices=("present", "absent", "latest"))
-    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager (apt)")
+    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager (apt, dnf)")
 
 
 class PackageProvider(Provider[PackageSpec]):

@@ -23,7 +23,7 @@ from tests.support.tools import run_checked
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueup-test-roots"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
 # The suite MANY is bookworm with other package managers, what generates locales, and the packages of other inits in /srv/debs.
-MANAGERS = ("dnf", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools", "locales")
+MANAGERS = ("dnf", "dnf-plugins-core", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools", "locales")
 INITS = (
     *("insserv", "startpar", "initscripts", "sysv-rc", "sysvinit-core", "libeinfo1", "librc1", "openrc"),
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),

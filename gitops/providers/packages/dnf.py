@@ -3,6 +3,9 @@
 Versions are as rpm prints them: `1.2-3.el9`, with `1:` before when there is an epoch. Weak dependencies are not pulled in, what nobody
 needs any more stays. Reading uses only what is cached and writes its own caches into a place that is thrown away with the machine's
 memory; without lists the offer is unknown until apply fetches them.
+
+A hold is a line of the versionlock plugin (dnf 4), written by `dnf versionlock` only: an `excludepkgs` line of dnf.conf would be an edit of
+others' file, and would hide the package's own version from dnf too.
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ QUERY = ("rpm", "-q", "--queryformat", "%{NAME}\\t%{EVR}\\n", "--")
 REPOQUERY = ("repoquery", "--available", "--queryformat", "%{name}\t%{evr}", "--")
 NOT_INSTALLED = re.compile(r"package \S+ is not installed\Z")
 CACHES = "/var/cache/dnf"
+LOCKS = "/etc/dnf/plugins/versionlock.list"  # the plugin's own default; it comes with the plugin
+LOCKED_VERSION = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._+-]*)-[0-9]+:[^-\s]+-[^-\s]+\Z")
+WITHOUT_LOCKS = "--disableplugin=versionlock"
 ARRIVING = ("Installing", "Upgrading", "Downgrading", "Reinstalling", "Installing dependencies", "Installing weak dependencies")
 LEAVING = ("Removing", "Removing dependent packages", "Removing unused dependencies")
 COLUMNS = 5  # name, architecture, version, repository, size (its unit may follow)
@@ -41,6 +47,7 @@ class Dnf(Packager):
 
     name = "dnf"
     refresh_name = "dnf makecache"
+    holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
         """Letters, digits and some signs; a version with its release."""
@@ -60,11 +67,13 @@ class Dnf(Packager):
                 found[name] = version
             elif not NOT_INSTALLED.match(line):
                 raise HostError(show_end(done, "rpm -q"), code="E136")
-        return {name: Installed(found.get(name, "")) for name in names}
+        locked = read_locks(host)
+        return {name: Installed(found.get(name, ""), is_held=name in locked) for name in names}
 
     def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:
-        """Ask the sources once; the newest comes last."""
-        done = run_when_free([*(READING if is_reading else DNF), *REPOQUERY, *names], host, find_holder)
+        """Ask the sources once, versions that a lock hides included; the newest comes last."""
+        options = (WITHOUT_LOCKS,) if read_locks(host) else ()
+        done = run_when_free([*(READING if is_reading else DNF), *options, *REPOQUERY, *names], host, find_holder)
         found: Dict[str, List[str]] = {}
         for line in done.output.splitlines():
             name, tab, version = line.partition("\t")
@@ -81,9 +90,11 @@ class Dnf(Packager):
         return run_when_free([*DNF, "makecache", "--refresh"], host, find_holder, timeout=TRANSACTION_SECONDS)
 
     def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:
-        """Let dnf print its table and answer no."""
+        """Let dnf print its table and answer no; a lock of a target is lifted by then, so a plan looks past the locks."""
         arriving, leaving = _split(targets)
         argv = ["dnf", *(("-C",) if is_reading else ()), "--assumeno", *OPTIONS]
+        if is_reading and read_locks(host) & {target.name for target in targets}:
+            argv.append(WITHOUT_LOCKS)
         installs: Dict[str, str] = {}
         removes: Set[str] = set()
         problem = ""
@@ -115,6 +126,28 @@ class Dnf(Packager):
             host.note_undo(["rpm", "--erase", "--", *new])
         if old:
             host.note_undo([*DNF, "install", "--", *old])
+
+    def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:
+        """Lock the installed versions or unlock them; no source is asked for that."""
+        if host.inspect(LOCKS).type != "file":
+            return f"dnf's versionlock plugin (dnf 4) is not here ({LOCKS} is no file): install it, or leave `hold` out"
+        verbs = ("add", "delete") if is_held else ("delete", "add")
+        argv = [*DNF, "--disablerepo=*", "versionlock"]
+        host.note_undo([*argv, verbs[1], *names])
+        done = run_when_free([*argv, verbs[0], *names], host, find_holder)
+        return "" if done.status == 0 else show_end(done, f"dnf versionlock {verbs[0]}")
+
+    def say_release(self, name: str) -> str:
+        """Name the plugin's command."""
+        return f"dnf versionlock delete {name} would release it"
+
+
+def read_locks(host: Host) -> Set[str]:
+    """Give the names that the versionlock plugin locks; as it writes them: with an epoch (other forms are ambiguous), no exclusions."""
+    if host.inspect(LOCKS).type != "file":
+        return set()
+    lines = (line.partition("#")[0].strip() for line in host.read_text(LOCKS).splitlines())
+    return {match.group(1) for match in map(LOCKED_VERSION.match, lines) if match}
 
 
 def find_holder(output: str, host: Host) -> Optional[Holder]:

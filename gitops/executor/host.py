@@ -257,10 +257,6 @@ class RealHost:
             journal.add(Entry(program=image, request=dict(request)))
         journal.flush()
 
-    def redact(self, text: str) -> str:
-        """Take every secret value out, as a whole and line by line."""
-        return self._redactor.redact(text)
-
     def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
         """Journal the command that undoes what follows, or why nothing can; a record is kept in memory, or not at all."""
         journal, image = self._writable(), ""

@@ -64,6 +64,10 @@ class ProgramSession:
         self._buffer = bytearray(rest)
         return line
 
+    def redact(self, text: str) -> str:
+        """Take the secrets out."""
+        return self._redactor.redact(text)
+
     def close(self, *, is_wanted: bool = True) -> None:
         """Close its input (after `cancel`, when it is not wanted any more), give it a moment, end its group."""
         try:

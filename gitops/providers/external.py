@@ -84,6 +84,9 @@ class Client:
             if size > DEFAULTS.provider_output:
                 raise HostError(f"the provider answered more than {DEFAULTS.provider_output} bytes", code="E262")
             event, found = _read_answer(data, self._last)
+            said = found.get("message")
+            if isinstance(said, str):  # before it is cut: half a secret would not be known for one
+                found = {**found, "message": self._session.redact(said)}
             if event == "result":
                 return tuple(items), found
             if event == "error":

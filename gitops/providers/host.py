@@ -83,6 +83,10 @@ class Session(Protocol):
         """Give the next line without its end; raise HostError when none comes in time, it is too long, or the program ended."""
         ...
 
+    def redact(self, text: str) -> str:
+        """Give what it said without the values of the run's secrets."""
+        ...
+
     def close(self, *, is_wanted: bool = True) -> None:
         """End it: by closing its input, or at once when it is not wanted any more."""
         ...

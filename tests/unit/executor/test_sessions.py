@@ -14,7 +14,7 @@ from gitops.executor.session import ProgramSession
 from gitops.model.limits import DEFAULTS
 from gitops.providers.external import Client
 from tests.support.programs import lay_out, python, scaffold, thing
-from tests.support.rooted import Rooted
+from tests.support.rooted import Rooted, file, secret
 from tests.support.service import wait_for
 
 
@@ -247,6 +247,22 @@ def test_a_provider_that_ends_half_way_has_failed_and_the_rest_goes_on(tmp_path:
     healed = machine.apply(*(thing(executable, name=f"demo/{name}") for name in "ac"), root="")
     assert healed.result == "changed"
     assert (tmp_path / "conf").read_text() == "a = one\nc = one\n"
+
+
+@pytest.mark.parametrize(
+    "where", ['raise ValueError("x" * 390 + SECRET)', "say(number, 'error', code='x', message=SECRET)", "sys.exit(SECRET)"]
+)
+def test_a_secret_that_a_program_found_and_tells_is_in_no_event_and_no_record(tmp_path: Path, where: str) -> None:
+    machine, value = Rooted(tmp_path / "machine"), 'hunter2 "of the run"'
+    text = scaffold("python", tmp_path / "conf").replace(
+        "def do(name, action, values):", f"SECRET = {value!r}\nnumber = 3\n\n\ndef do(name, action, values):\n    {where}"
+    )
+    resources = (thing(lay_out(machine.folder, text)), file(str(tmp_path / "key"), secret("password", "PASSWORD")))
+    report = machine.apply(*resources, root="", secrets={"env:PASSWORD": value})
+    assert "failed" in {item.result for item in report.changes}
+    said = [json.dumps(event.to_json()) for event in machine.events]
+    kept = [path.read_text(errors="replace") for path in machine.state.rglob("*.json*")]
+    assert [text for text in (*said, *kept) if "hunter2" in text] == []
 
 
 def test_an_external_thing_cannot_live_below_a_root(tmp_path: Path) -> None:

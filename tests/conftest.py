@@ -6,10 +6,28 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadGroupScheduling
 
 # Two cores for many workers: how long one example takes says nothing of the code.
 settings.register_profile("trueup", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("trueup")
+
+# Tests that share what is costly to make, or cannot run side by side: each of these is one worker's. xdist 3.8 adds the group of a mark to a
+# name in a way that pytest 9.2 does not see any more, so every test would be a group of its own.
+TOGETHER = ("tests/hosts/", "tests/ui/", "tests/conformance/test_kinds.py")
+
+
+class Together(LoadGroupScheduling):
+    """Gives tests to workers one by one, but for those in TOGETHER."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """Choose who runs what."""
+    return Together(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -30,8 +30,13 @@ COMPLETE = b"refs/heads/complete"
 
 @contextmanager
 def open_store(folder: Path, *, may_rotate: bool = False) -> Generator[Repo]:
-    """Open the store, closed at the end (dulwich keeps files open); made afresh when it is missing, or may be and has grown large."""
+    """Open the store, closed at the end (dulwich keeps files open); made afresh when it is missing, or may be and has grown large.
+
+    The agent's own lock lets in one at a time, so a lock of Git that is there is of one that was killed: it would stop every later fetch.
+    """
     if (folder / "objects" / "pack").is_dir() and not (may_rotate and _has_grown(folder)):
+        for left in (*folder.glob("*.lock"), *(folder / "refs").rglob("*.lock")):
+            left.unlink(missing_ok=True)
         repo = Repo(str(folder))
     else:
         shutil.rmtree(folder, ignore_errors=True)

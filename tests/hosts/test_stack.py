@@ -120,7 +120,7 @@ def test_a_release_is_pushed_to_twenty_hosts_at_once(built: Built, rig: Rig, tmp
     fleet = [built.machine.host, *hosts]
     for number, host in enumerate(fleet, 1):
         logins.admit(host, f"root@192.0.2.{number}")
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(2) as pool:
         list(pool.map(TestHost.boot, fleet))
     push = ("--host", "role=app", "--ssh-config", logins.config, "--format", "json")
     with second_release(tmp_path / "project") as project:

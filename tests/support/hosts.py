@@ -38,7 +38,7 @@ from tests.support.roots import CACHE, get_root, get_roots, locked
 from tests.support.tools import run_checked
 
 TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2", "dpkg-scanpackages": "dpkg-dev"}
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 180.0
 COMMAND_SECONDS = 120.0
 REBOOT_STATUS = 133
 NETWORK = "10.77.0"

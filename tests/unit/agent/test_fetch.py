@@ -70,6 +70,16 @@ def test_over_file_the_whole_release_is_brought(tmp_path: Path, publisher: Publi
     assert all(contents(tmp_path, tip).values())
 
 
+def test_a_lock_that_a_killed_fetch_left_stops_no_later_one(tmp_path: Path, publisher: Publisher) -> None:
+    fetch_tip(remote_of(tmp_path, publisher.url), "")
+    publisher.release(graphs_of({"web-1": [text_file("/etc/motd", "later\n")]}))
+    for name in ("refs/heads/complete.lock", "packed-refs.lock", "HEAD.lock"):
+        (tmp_path / "quarantine" / name).touch()
+    tip = fetch_tip(remote_of(tmp_path, publisher.url), "")
+    assert all(contents(tmp_path, tip).values())
+    assert list((tmp_path / "quarantine").rglob("*.lock")) == []
+
+
 def test_a_plain_path_is_a_remote_too(tmp_path: Path, publisher: Publisher) -> None:
     assert fetch_tip(remote_of(tmp_path, str(publisher.bare)), "") == publisher.work.git("rev-parse", "HEAD")
 

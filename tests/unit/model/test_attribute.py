@@ -155,3 +155,17 @@ def test_paths_that_may_not_be_managed(path: str) -> None:
 
 def test_modes_get_four_digits() -> None:
     assert [normalise_mode(text) for text in ("644", "0644", "1777")] == ["0644", "0644", "1777"]
+
+
+@pytest.mark.parametrize("value", [3, "3", [], [300], [True]])
+def test_a_list_of_exit_statuses_is_one_or_refused(value: Any) -> None:
+    integers = attributes_of(StatusSpec)["codes"]
+    with pytest.raises(ValueError, match="expected"):
+        decode_value(integers, value)
+    assert decode_value(integers, [0, 255]) == (0, 255)
+
+
+@dataclass(frozen=True)
+class StatusSpec:
+    name: str
+    codes: Any = attribute("integers", "c")

@@ -9,6 +9,7 @@ import pytest
 
 from gitops.errors import MalformedError
 from gitops.model.attribute import (
+    Attribute,
     attribute,
     attributes_of,
     check_attributes,
@@ -159,13 +160,7 @@ def test_modes_get_four_digits() -> None:
 
 @pytest.mark.parametrize("value", [3, "3", [], [300], [True]])
 def test_a_list_of_exit_statuses_is_one_or_refused(value: Any) -> None:
-    integers = attributes_of(StatusSpec)["codes"]
+    integers = Attribute("integers", "exit statuses")
     with pytest.raises(ValueError, match="expected"):
         decode_value(integers, value)
     assert decode_value(integers, [0, 255]) == (0, 255)
-
-
-@dataclass(frozen=True)
-class StatusSpec:
-    name: str
-    codes: Any = attribute("integers", "c")

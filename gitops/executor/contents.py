@@ -43,9 +43,9 @@ class Contents:
         found = _load("gitops.executor.gitfetch").fetch_commit(url, commit, ref, self._open(), run, seconds)
         return cast("Dict[str, Json]", found)
 
-    def unpack(self, archive: str, strip: int) -> Sequence[Unpacked]:
-        """Unpack an archive's file; see `Host.unpack`."""
-        found = _load("gitops.executor.unpack").unpack(archive, self._open(), strip)
+    def unpack(self, archive: str, digest: str, strip: int) -> Sequence[Unpacked]:
+        """Unpack an archive's file, which must have its digest; see `Host.unpack`."""
+        found = _load("gitops.executor.unpack").unpack(archive, digest, self._open(), strip)
         return cast(Sequence[Unpacked], found)
 
     def close(self) -> None:

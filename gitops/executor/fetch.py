@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from hashlib import sha256
 from http.client import HTTPException
 from typing import IO, Any, Mapping, Optional
 from urllib.error import HTTPError, URLError
@@ -19,7 +18,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
-from gitops.executor.tree import read_parts
+from gitops.executor.tree import hash_parts
 from gitops.model.limits import DEFAULTS
 
 CHUNK = 1 << 18
@@ -49,18 +48,24 @@ class _Redirects(HTTPRedirectHandler):
 
 def fetch(wanted: Wanted, path: str, limit: int = DEFAULTS.download_bytes) -> int:
     """Fetch into `path` by way of `path.part`; give the size. Raise HostError when it cannot be had, or is something else."""
-    deadline, part, trouble = time.monotonic() + wanted.seconds, f"{path}.part", ""
-    for attempt in range(ATTEMPTS):
-        if _is_whole(part, wanted.digest):
-            break
-        if attempt and time.monotonic() + PAUSE * 2**attempt > deadline:
-            raise HostError(f"{wanted.url} cannot be fetched: {trouble}", code="E322")
-        time.sleep(PAUSE * 2**attempt if attempt else 0)
-        trouble = _try_once(wanted, part, deadline, limit)
-    if not _is_whole(part, wanted.digest):
-        raise HostError(f"{wanted.url} cannot be fetched: {trouble}", code="E322")
+    part = f"{path}.part"
+    if not (_size_of(part) and _digest_of(part) == wanted.digest):
+        _complete(wanted, part, limit)
     os.rename(part, path)
     return _size_of(path)
+
+
+def _complete(wanted: Wanted, part: str, limit: int) -> None:
+    deadline, trouble = time.monotonic() + wanted.seconds, ""
+    for attempt in range(ATTEMPTS):
+        pause = PAUSE * 2**attempt if attempt else 0.0
+        if attempt and time.monotonic() + pause > deadline:
+            break
+        time.sleep(pause)
+        trouble = _try_once(wanted, part, deadline, limit)
+        if not trouble:
+            return
+    raise HostError(f"{wanted.url} cannot be fetched: {trouble}", code="E322")
 
 
 def _try_once(wanted: Wanted, part: str, deadline: float, limit: int) -> str:
@@ -122,10 +127,6 @@ def _goes_on(status: int, headers: Mapping[str, str], begun: int) -> bool:
     return status == PARTIAL and (headers.get("Content-Range") or "").startswith(f"bytes {begun}-")
 
 
-def _is_whole(part: str, digest: str) -> bool:
-    return _size_of(part) > 0 and _digest_of(part) == digest
-
-
 def _size_of(path: str) -> int:
     try:
         return os.lstat(path).st_size
@@ -134,11 +135,8 @@ def _size_of(path: str) -> int:
 
 
 def _digest_of(path: str) -> str:
-    found = sha256()
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        for data in read_parts(descriptor):
-            found.update(data)
+        return hash_parts(descriptor)
     finally:
         os.close(descriptor)
-    return found.hexdigest()

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from hashlib import sha256
 from typing import Callable, Dict, List, Mapping, Sequence
 
 from gitops.errors import HostError
+from gitops.executor.tree import hash_parts
 from gitops.model.codec import Json
 from gitops.providers.host import Finished
 
 SCRATCH = "commit"
 SHOWN = 500
-CHUNK = 1 << 18
 ENVIRONMENT: Mapping[str, Json] = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -41,10 +40,7 @@ def fetch_commit(url: str, commit: str, ref: str, folder: str, run: Run, seconds
     try:
         archive = _make_archive(url, commit, ref, scratch, run, seconds)
         with open(archive, "rb") as stream:
-            found = sha256()
-            for data in iter(lambda: stream.read(CHUNK), b""):
-                found.update(data)
-        digest = found.hexdigest()
+            digest = hash_parts(stream.fileno())
         size = os.lstat(archive).st_size
         os.rename(archive, os.path.join(folder, digest))
         return {"blob": digest, "size": size}

@@ -229,7 +229,7 @@ class RealHost:
         """Take an archive apart."""
         self._writable()
         digest = str(cast("Mapping[str, Json]", content)["blob"])
-        return self._contents.unpack(self._find_content(digest), strip)
+        return self._contents.unpack(self._find_content(digest), digest, strip)
 
     def start_session(self, executable: Json) -> ProgramSession:
         """Start a program of the graph, out of memory: what has its digest is what runs."""

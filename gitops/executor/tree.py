@@ -84,10 +84,7 @@ class Tree:
         """Give the SHA-256 of a regular file, read in pieces."""
         descriptor = self.open_file(path)
         try:
-            found = sha256()
-            for part in read_parts(descriptor):
-                found.update(part)
-            return found.hexdigest()
+            return hash_parts(descriptor)
         finally:
             os.close(descriptor)
 
@@ -191,6 +188,14 @@ def read_parts(descriptor: int) -> Iterator[bytes]:
         if not part:
             return
         yield part
+
+
+def hash_parts(descriptor: int) -> str:
+    """Give the SHA-256 of what is left of an open file."""
+    found = sha256()
+    for part in read_parts(descriptor):
+        found.update(part)
+    return found.hexdigest()
 
 
 def read_extended(descriptor: int, *, is_same_content: bool = False) -> Dict[str, Json]:

@@ -19,6 +19,7 @@ from typing import IO, Callable, Dict, Iterator, List, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
+from gitops.executor.tree import hash_parts
 from gitops.model.limits import DEFAULTS, Limits
 from gitops.providers.host import Unpacked
 
@@ -44,13 +45,16 @@ class _Member:
     handle: object = None
 
 
-def unpack(source: str, folder: str, strip: int, limits: Limits = DEFAULTS) -> Tuple[Unpacked, ...]:
-    """Unpack `source` into files of `folder` named by digest; give what is in it, sorted by path, parents before children.
+def unpack(source: str, digest: str, folder: str, strip: int, limits: Limits = DEFAULTS) -> Tuple[Unpacked, ...]:
+    """Unpack `source`, which must have its digest, into files of `folder` named by theirs; give what is in it, sorted, parents first.
 
     `strip` leading parts of each name are taken off. Raise HostError for what is no archive or must not be unpacked.
     """
     try:
         with open(source, "rb") as stream:
+            if hash_parts(stream.fileno()) != digest:
+                raise HostError("the archive does not have its digest", code="E234")
+            stream.seek(0)
             if zipfile.is_zipfile(stream):
                 with zipfile.ZipFile(stream) as archive:
                     return _Unpacking(folder, strip, limits).take(_read_zip(archive), lambda item: _open_zip(archive, item))

@@ -141,6 +141,15 @@ def test_an_archive_of_the_project_comes_changes_and_goes(machine: Rooted) -> No
     assert machine.names("/opt/app") == ["own"]
 
 
+def test_an_archive_of_the_project_without_its_digest_is_not_unpacked(machine: Rooted) -> None:
+    wanted = archive(machine, pack(bin__run="run\n"))
+    (place,) = (machine.folder / "blobs").glob("*/*")
+    place.write_bytes(pack(bin__run="evil\n"))
+    report = machine.apply(wanted)
+    assert [item.message for item in report.changes if item.result == "failed"] == ["the archive does not have its digest"]
+    assert not (machine.root / "opt/app").exists()
+
+
 def test_an_archive_from_a_server_is_unpacked(machine: Rooted, files: Files) -> None:
     data = pack(bin__run="run\n")
     files.contents["/a.tgz"] = data

@@ -221,7 +221,7 @@ def _print_result(planned: Planned, ended: tuple[Ended[Report], ...], wanted: Wa
     left = [name for name in planned.selected if name not in begun]
     if wanted.format_name == "json":
         reports: list[Json] = [item.found.to_json() for item in ended if item.found is not None]
-        errors: list[Json] = [_error_json(item.host, item.error) for item in failures if item.error is not None]
+        errors: list[Json] = [error_json(item.host, item.error) for item in failures if item.error is not None]
         plan = planned.fleet.to_json()
         print_json({"schema": "gitops/pushed/v1", "plan": plan, "reports": reports, "errors": errors, "not_begun": list(left)})
         return
@@ -240,7 +240,8 @@ def _print_result(planned: Planned, ended: tuple[Ended[Report], ...], wanted: Wa
         print_message(f"  not begun, since more than {planned.pace.max_failures} failed: {name_hosts(left)}")
 
 
-def _error_json(host: str, error: TrueupError) -> dict[str, Json]:
+def error_json(host: str, error: TrueupError) -> dict[str, Json]:
+    """Give why a host has no answer, as documents have it."""
     return {"host": host, "code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}
 
 

@@ -16,6 +16,7 @@ from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report
 from gitops.model.wire import Request
+from gitops.pipeline.undo import read_runs
 from gitops.render.escape import escape_terminal
 from gitops.transport.local import run_local
 
@@ -44,11 +45,8 @@ def list_runs(
     if format_name == "json":
         print_json(body)
         return 0
-    fields = Fields(body, "runs")
-    for row in fields.items("runs"):
-        item = Fields(row, "run")
-        host, result = item.text("host"), item.text("result")
-        click.echo(f"{item.text('run')}  {escape_terminal(host)}  {result}")
+    for row in read_runs(body):
+        click.echo(f"{row.run}  {escape_terminal(row.host)}  {row.result}")
     return 0
 
 

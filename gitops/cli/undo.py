@@ -12,7 +12,7 @@ import click
 from gitops.cli.output import print_json, print_message
 from gitops.cli.progress import Progress
 from gitops.cli.project import Opened
-from gitops.cli.push import CHANGES, FAILED, open_push, read_max_failures, worst_status
+from gitops.cli.push import CHANGES, FAILED, error_json, open_push, read_max_failures, worst_status
 from gitops.cli.wanted import Wanted
 from gitops.errors import UsageError
 from gitops.model.codec import Json
@@ -137,12 +137,8 @@ def _statuses(ended: Sequence[Ended[object]]) -> list[int]:
     return found
 
 
-def _list_errors(
-    ended: Sequence[Ended[object]],
-) -> list[Json]:
-    return [
-        {"host": item.host, "code": item.error.code, "message": item.error.message} for item in ended if item.error is not None
-    ]
+def _list_errors(ended: Sequence[Ended[object]]) -> list[Json]:
+    return [error_json(item.host, item.error) for item in ended if item.error is not None]
 
 
 def _print_errors(ended: Sequence[Ended[object]]) -> None:

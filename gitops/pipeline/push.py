@@ -79,7 +79,7 @@ def plan_there(push: Push, host: str) -> HostPlan:
     """Plan one host as it is now; changes nothing there but the executor's cache. Contents do not travel for this."""
     request = replace(make_push_request("plan", push, host), guards=push.guards)
     with contextlib.ExitStack() as stack:
-        session = stack.enter_context(Session(push.destinations[host], push.ssh, push.payload))
+        session = stack.enter_context(open_session(push, host))
         plan = HostPlan.from_json(cast("Json", session.ask(request, {}).body("plan")))
         check_speaker(host, plan.host)
         if push.kept is not None and not plan.scope.is_empty:
@@ -102,11 +102,16 @@ def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHo
         if tell is not None:
             tell(host, event)
 
-    kept = None if push.kept is None else push.kept.take(host)
-    with kept or Session(push.destinations[host], push.ssh, push.payload) as session:
+    with open_session(push, host) as session:
         report = Report.from_json(cast("Json", session.ask(request, blobs, tell_of_host).body("report")))
     check_speaker(host, report.host)
     return report
+
+
+def open_session(push: Push, host: str) -> Session:
+    """Give the session that was kept for a host, else a new one."""
+    kept = None if push.kept is None else push.kept.take(host)
+    return kept or Session(push.destinations[host], push.ssh, push.payload)
 
 
 def make_push_request(operation: str, push: Push, host: str) -> Request:

@@ -15,7 +15,7 @@ from gitops.model.codec import Json
 from gitops.model.fields import Fields
 from gitops.model.report import Report
 from gitops.model.wire import Request
-from gitops.pipeline.push import Push, check_speaker
+from gitops.pipeline.push import Push, check_speaker, open_session
 from gitops.transport.ssh import Session
 
 LAST = "last"
@@ -66,14 +66,14 @@ def read_runs(body: Json) -> tuple[PastRun, ...]:
 
 def list_runs_there(push: Push, host: str) -> tuple[PastRun, ...]:
     """Give a host's history, oldest first."""
-    with Session(push.destinations[host], push.ssh, push.payload) as session:
+    with open_session(push, host) as session:
         return _ask_runs(push, session)
 
 
 def find_undo_there(push: Push, run: str, host: str) -> Undoing:
     """Say what undoing a run, or with LAST the host's last one that changed anything, would do; the session is kept for doing it."""
     with contextlib.ExitStack() as stack:
-        session = stack.enter_context(Session(push.destinations[host], push.ssh, push.payload))
+        session = stack.enter_context(open_session(push, host))
         chosen = _find_last(_ask_runs(push, session), host) if run == LAST else run
         body = cast("Json", session.ask(_make_request(push, host, chosen, is_dry=True), {}).body("runs"))
         found = Undoing(host, chosen, read_undo(body) if chosen else ())
@@ -86,8 +86,7 @@ def find_undo_there(push: Push, run: str, host: str) -> Undoing:
 def undo_there(push: Push, undoing: Undoing) -> Report:
     """Undo a run on its host."""
     host = undoing.host
-    kept = None if push.kept is None else push.kept.take(host)
-    with kept or Session(push.destinations[host], push.ssh, push.payload) as session:
+    with open_session(push, host) as session:
         executed = session.ask(_make_request(push, host, undoing.run, is_dry=False), {})
         report = Report.from_json(cast("Json", executed.body("report")))
     check_speaker(host, report.host)

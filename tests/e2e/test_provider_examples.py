@@ -20,6 +20,14 @@ from tests.support.service import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples/providers/providers"
 SERVER = "postgres"
+MARK = "# --- the protocol;"
+
+
+@pytest.mark.parametrize("program", sorted(EXAMPLES.glob("*/provider.*[yh]")), ids=lambda path: path.parent.name)
+def test_what_follows_the_author_s_part_is_the_scaffold_s(program: Path) -> None:
+    scaffold = {".py": "python.txt", ".sh": "sh.txt"}[program.suffix]
+    made = (EXAMPLES.parents[2] / "gitops/cli/scaffold" / scaffold).read_text()
+    assert program.read_text().partition(MARK)[2] == made.partition(MARK)[2] != ""
 
 
 def free_port() -> int:

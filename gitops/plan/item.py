@@ -43,6 +43,10 @@ class Preparer:
         """Give the items in the order of the resources."""
         return tuple(self.prepare(resource) for resource in resources)
 
+    def are_same(self, one: Resource, other: Resource) -> bool:
+        """Say whether both desire exactly the same; one object does, and is not digested for it."""
+        return one is other or self.desired_of(one) == self.desired_of(other)
+
     def desired_of(self, resource: Resource) -> str:
         """Give `resource.desired`, computed once."""
         found = self._desired.get(id(resource))

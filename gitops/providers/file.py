@@ -8,7 +8,6 @@ the digest of the content with its references, when what is there is what the re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
@@ -36,14 +35,14 @@ class FileSpec:
     validate: Optional[Tuple[str, ...]] = attribute("argv", "a command that must accept the new file; `{path}` stands for it")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
 
-    @cached_property
+    @property
     def content_json(self) -> Json:
         """The content as the graph holds it; None when not declared."""
         if self.content is None or isinstance(self.content, dict):
             return cast("Json", self.content)  # pyright: ignore[reportUnknownMemberType]  decoded by hand
         return text_to_json(cast(Text, self.content))
 
-    @cached_property
+    @property
     def is_secret(self) -> bool:
         """Whether the content must not be seen: it holds a secret or is declared sensitive."""
         content = self.content_json

@@ -38,7 +38,7 @@ class Observation:
             "host": self.host,
             "at": format_time(self.at),
             "facts": dict(self.facts),
-            "states": {str(address): dict(state) for address, state in self.states.items()},
+            "states": dict(self.states),
             "serial": self.serial,
         }
 

@@ -111,6 +111,7 @@ class Application:
             return any(edge.before in members and edge.reason == "needs" for edge in self._before.get(change.address, ()))
         return change.address in members or any(edge.before in members for edge in self._before.get(change.address, ()))
 
+
 def _kind_of(change: Change) -> str:
     return change.address.partition(":")[0]
 

@@ -8,7 +8,7 @@ tests compare noun by noun. Nothing but the archive uses this: to do without, le
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, Callable, Dict, Mapping, NoReturn, Optional, Tuple, Type, TypeVar
+from typing import Any, Callable, Dict, List, Mapping, NoReturn, Optional, Tuple, Type, TypeVar
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ def _collect(cls: type) -> Dict[str, Field]:
     known: Dict[str, Field] = {}
     for base in cls.__mro__[:0:-1]:
         known.update(base.__dict__.get(FIELDS, {}))
-    for name in cls.__dict__.get("__annotations__", {}):
+    for name in cls.__dict__.get("__annotations__", {}):  # noqa: RUF063  of an attribute's type only the name is used
         given = cls.__dict__.get(name, MISSING)
         if not isinstance(given, Field):
             given = Field(given, MISSING, {})
@@ -92,7 +92,8 @@ def _init_later(cls: Any, known: Mapping[str, Field]) -> Callable[..., None]:
 def _compile_init(known: Mapping[str, Field]) -> Any:
     """Compile an `__init__` that sets past `__setattr__`; names of its own begin with an underscore, those of nouns never do."""
     space: Dict[str, Any] = {"_set": object.__setattr__, "_missing": MISSING}
-    head, body = ["self"], []
+    head: List[str] = ["self"]
+    body: List[str] = []
     for name, one in known.items():
         value, default = name, ""
         if one.default_factory is not MISSING:

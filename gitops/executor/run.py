@@ -28,9 +28,8 @@ from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, un
 from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
-from gitops.model.codec import Json, format_time, parse_time
+from gitops.model.codec import Json, Rows, format_time, parse_time
 from gitops.model.observation import Observation
-from gitops.model.parts import Rows
 from gitops.model.plan import HostPlan
 from gitops.model.report import Outcome, Report
 from gitops.model.resource import Resource
@@ -153,8 +152,8 @@ def run_rollback(request: Request, emit: Emit, *, make_host: MakeHost = RealHost
     meta = state.read_meta(undone)
     root = str(meta.get("root") or "")
     entries = read_journal(state.run_folder(undone))
-    here = make_host(root=root)
-    described: List[Json] = [describe_undo(entry, state.read_left(undone), here) for entry in plan_undo(entries)]
+    here, left = make_host(root=root), state.read_left(undone)
+    described: List[Json] = [describe_undo(entry, left, here) for entry in plan_undo(entries)]
     here.close()
     emit(Event("runs", {"undo": described, "run": undone, "host": meta.get("host"), "root": root}))
     if request.dry_run:
@@ -296,7 +295,7 @@ def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, place: _P
 
 def _leave(state: StateFolder, run: str, journal: Journal, host: RealHost) -> None:
     """Note what the run left, so that a later undo can tell what was changed since; close both."""
-    state.write_left(run, {path: host.tree.fingerprint(path) for path in journal.paths})
+    state.write_left(run, journal.paths, host.tree.fingerprint)
     journal.close()
     host.close()
 

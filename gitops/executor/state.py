@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import time
-from typing import Callable, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
 from gitops.executor.durable import write_plainly, write_together
@@ -22,7 +22,7 @@ from gitops.executor.ledger import LEDGER, LEDGER_CHANGE, Ledger, encode_change,
 from gitops.executor.walk import WRITABLE_BY_OTHERS
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
-from gitops.model.parts import encode_parts
+from gitops.model.parts import encode_parts, encode_table
 
 KEPT_RUNS = 50
 KEPT_BYTES = DEFAULTS.journal_bytes
@@ -30,6 +30,7 @@ LOCK_POLL = 0.1
 PARTS = 1 << 20
 NEW_PREFIX = "new-"
 REPORT = "report.json"
+LEFT = "left.json"
 SIZE = "size"
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 
@@ -115,15 +116,14 @@ class StateFolder:
             write_plainly(path, [b"%d" % size])
         return size
 
-    def write_left(self, run: str, left: Mapping[str, str]) -> None:
-        """Keep what a run left at each path of its journal (fingerprints), to notice later changes."""
-        with open(os.path.join(self.run_folder(run), "left.json"), "wb", opener=_private) as stream:
-            stream.write(json.dumps(dict(left)).encode("ascii"))
+    def write_left(self, run: str, paths: Iterable[str], fingerprint: Callable[[str], str]) -> None:
+        """Keep what a run left at each path of its journal, to notice later changes; in ASCII, since paths may be no UTF-8."""
+        write_plainly(os.path.join(self.run_folder(run), LEFT), encode_table(paths, fingerprint, json.dumps))
 
     def read_left(self, run: str) -> Dict[str, str]:
         """Give what a run left, by path; empty when that was never written."""
         try:
-            table = read_object(os.path.join(self.run_folder(run), "left.json"), "")
+            table = read_object(os.path.join(self.run_folder(run), LEFT), "")
         except ConfigError:
             return {}
         return {path: str(text) for path, text in table.items()}
@@ -247,7 +247,3 @@ def _remove_tree(folder: str) -> None:
             (os.unlink if os.path.islink(path) else os.rmdir)(path)
     if os.path.isdir(folder):
         os.rmdir(folder)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

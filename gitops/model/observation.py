@@ -38,7 +38,7 @@ class Observation:
             "host": self.host,
             "at": format_time(self.at),
             "facts": dict(self.facts),
-            "states": dict(self.states),
+            "states": {str(address): state for address, state in self.states.items()},
             "serial": self.serial,
         }
 

@@ -7,9 +7,9 @@ the same document; the parts of a line keep the order of its keys.
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Generic, Iterable, Iterator, List, Mapping, Sequence, Tuple, TypeVar, Union, cast, overload
+from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence, Tuple, TypeVar, cast
 
-from gitops.model.codec import Json, encode_canonical
+from gitops.model.codec import Json, Rows, encode_canonical
 
 T = TypeVar("T")
 
@@ -21,24 +21,9 @@ Dump = Callable[[Json], str]
 Listing = Callable[[Sequence[Any], Callable[[Any], Json]], Sequence[Json]]
 
 
-class Rows(Sequence[Json], Generic[T]):
-    """What `make` gives of each item, made anew whenever it is asked for."""
-
-    def __init__(self, items: Sequence[T], make: Callable[[T], Json]) -> None:
-        self._items = items
-        self._make = make
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    @overload
-    def __getitem__(self, place: int) -> Json: ...
-    @overload
-    def __getitem__(self, place: slice) -> List[Json]: ...
-    def __getitem__(self, place: Union[int, slice]) -> Union[Json, List[Json]]:
-        if isinstance(place, slice):
-            return [self._make(item) for item in self._items[place]]
-        return self._make(self._items[place])
+def dump_canonical(value: Json) -> str:
+    """Give the canonical form as text."""
+    return encode_canonical(value).decode("utf-8")
 
 
 def list_rows(items: Sequence[T], make: Callable[[T], Json]) -> List[Json]:
@@ -48,22 +33,18 @@ def list_rows(items: Sequence[T], make: Callable[[T], Json]) -> List[Json]:
 
 def encode_parts(value: Json) -> Iterator[bytes]:
     """Give the canonical bytes of a document in parts; raise MalformedError for what has none, when its part comes."""
-    return map(_to_bytes, _cut(value, _dump_canonical, is_sorted=True))
+    return map(_to_bytes, _cut(value, dump_canonical, is_sorted=True))
 
 
-def encode_table(names: Iterable[str], make: Callable[[str], Json]) -> Iterator[bytes]:
-    """Give the canonical bytes of the object that has these keys and what is made of each, in parts."""
+def encode_table(names: Iterable[str], make: Callable[[str], Json], dump: Dump = dump_canonical) -> Iterator[bytes]:
+    """Give the bytes of the object that has these keys, sorted, and what is made of each, in parts."""
     keys = sorted(names)
-    return map(_to_bytes, _join_many("{}", len(keys), lambda some: _dump_canonical({key: make(key) for key in keys[some]})))
+    return map(_to_bytes, _join_many("{}", len(keys), lambda some: dump({key: make(key) for key in keys[some]})))
 
 
 def line_parts(value: Json) -> Iterator[str]:
     """Give a document on one line, in parts."""
     return _cut(value, _dump_line, is_sorted=False)
-
-
-def _dump_canonical(value: Json) -> str:
-    return encode_canonical(value).decode("utf-8")
 
 
 def _to_bytes(part: str) -> bytes:

@@ -28,6 +28,7 @@ from gitops.model.diagnostic import InvalidConfigError, sort_diagnostics
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS
 from gitops.model.observation import Observation, State
+from gitops.model.parts import line_parts
 from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.resource import Resource
@@ -188,7 +189,7 @@ class _Bench:
         )
         events: list[Event] = []
         OPERATIONS[operation](request, events.append)
-        return {event.event: decode_json(json.dumps(event.body)) for event in events}
+        return {event.event: decode_json("".join(line_parts(event.body))) for event in events}
 
     def observe(self, case: Case, names: Mapping[str, Json] | None = None) -> State:
         """Give the state of a case's thing, as far as these values go."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 from gitops.errors import MalformedError
 from gitops.model.attribute import decode_spec
@@ -29,7 +29,8 @@ class Preparer:
     def __init__(self, providers: Providers) -> None:
         self._providers = providers
         self._items: Dict[int, Item] = {}
-        self._desired: Dict[int, Tuple[Resource, str]] = {}
+        self._desired: Dict[int, str] = {}
+        self._digested: List[Resource] = []  # held, so that no other object gets the id of one
 
     def prepare(self, resource: Resource) -> Item:
         """Give the item of a resource; raise MalformedError (code C103) for an unknown kind or bad attributes."""
@@ -50,10 +51,10 @@ class Preparer:
     def desired_of(self, resource: Resource) -> str:
         """Give `resource.desired`, computed once."""
         found = self._desired.get(id(resource))
-        if found is None or found[0] is not resource:
-            found = (resource, resource.desired)
-            self._desired[id(resource)] = found
-        return found[1]
+        if found is None:
+            found = self._desired[id(resource)] = resource.desired
+            self._digested.append(resource)
+        return found
 
 
 def prepare_item(resource: Resource, providers: Providers) -> Item:

@@ -8,6 +8,7 @@ the digest of the content with its references, when what is there is what the re
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
@@ -106,7 +107,7 @@ class FileProvider(Provider[FileSpec]):
 
     def relate(self, spec: FileSpec) -> Relations:
         """A file comes after its parent directory, its owner and its group."""
-        wants = [f"path:{spec.path.rpartition('/')[0] or '/'}"]
+        wants = [intern(f"path:{spec.path.rpartition('/')[0] or '/'}")]  # many files share it
         wants.extend(f"user:{name}" for name in (spec.owner,) if name)
         wants.extend(f"group:{name}" for name in (spec.group,) if name)
         return Relations((f"path:{spec.path}",), tuple(wants), (spec.path,), spec.state == "absent")
@@ -119,6 +120,8 @@ class FileProvider(Provider[FileSpec]):
 
     def _observe_one(self, spec: FileSpec, host: Host) -> State:
         found = host.inspect(spec.path)
+        if found == NOTHING:
+            return NO_FILE
         state = describe_path(found, spec.owner, spec.group)
         if found.type != "file":
             return state
@@ -193,6 +196,10 @@ def describe_content(content: Json) -> Dict[str, Json]:
         return {"digest": content["blob"], "size": content["size"]}
     data = str(content).encode("utf-8")
     return {"digest": digest_bytes(data), "size": len(data)}
+
+
+NOTHING = PathState("absent")
+NO_FILE: State = describe_path(NOTHING)  # of many new files, all the same
 
 
 def _describe_keeping(state: State) -> str:

@@ -180,7 +180,7 @@ class UnitCompiler:
         for key, node in attributes.items():
             if key in known and known[key].type in SECRET_TYPES:
                 self._check_texts(key, node, what, is_table=known[key].type == "environment")
-            elif holds_secret(node):
+            elif holds_secret(node) and not (key in known and known[key].type == "values"):  # its provider says which are
                 hint = "secrets may stand in a file's content, a command's environment and a user's password_hash"
                 raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
 

@@ -113,8 +113,8 @@ class Module:
 
 @dataclass(frozen=True)
 class DeclaredProvider:
-    """An external provider: its program (a path in the tree, empty when its declaration is broken), the protocol's version, and the
-    values that its things have.
+    """An external provider: its program (a path in the tree, empty when its declaration is broken), the protocol's version, the
+    values that its things have, and what it does with a notification (empty: it takes none).
     """
 
     name: str
@@ -122,6 +122,7 @@ class DeclaredProvider:
     protocol: int
     attributes: Mapping[str, Attribute]
     place: Place
+    on_notify: str = ""
 
 
 @dataclass(frozen=True)

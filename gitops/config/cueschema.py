@@ -12,7 +12,8 @@ from gitops.model.attribute import Attribute
 from gitops.model.facts import FACTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
-from gitops.providers.external import PROTOCOL
+from gitops.providers.conversation import PROTOCOLS
+from gitops.providers.external import REFRESHES
 from gitops.providers.registry import PROVIDERS
 
 HEAD = """\
@@ -72,7 +73,11 @@ def _project(drift: str) -> str:
 def _provider() -> str:
     types = _choices(VALUE_TYPES)
     value = f"type?: {types}, doc?: string, choices?: [...string], minimum?: int, maximum?: int, required?: bool"
-    return f"\t\texecutable!: string\n\t\tprotocol?: {PROTOCOL}\n\t\tattributes?: [string]: {{{value}}}\n"
+    versions = " | ".join(map(str, PROTOCOLS))
+    return (
+        f"\t\texecutable!: string\n\t\tprotocol?: {versions}\n\t\ton_notify?: {_choices(REFRESHES)}\n"
+        f"\t\tattributes?: [string]: {{{value}}}\n"
+    )
 
 
 def _common() -> str:

@@ -19,7 +19,7 @@ from gitops.providers.registry import PROVIDERS
 
 COMMON = ("needs", "notify", "when", "for_each", "drift")
 CONTENT = ("content", "source", "template")
-FILLED_IN = ("executable", "protocol")
+FILLED_IN = ("executable", "protocol", "on_notify")
 UNLESS_ABSENT = {"symlink": "target"}
 TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 

@@ -23,7 +23,8 @@ from gitops.model.codec import Json
 from gitops.model.facts import FACTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
-from gitops.providers.external import PROTOCOL
+from gitops.providers.conversation import PROTOCOLS
+from gitops.providers.external import REFRESHES
 from gitops.providers.registry import PROVIDERS
 
 Schema = dict[str, Json]
@@ -209,7 +210,8 @@ def _provider_spec() -> Schema:
     return _closed(
         {
             "executable": {"type": "string", "description": "the program's file, beside provider.yaml"},
-            "protocol": {"const": PROTOCOL},
+            "protocol": {"enum": list(PROTOCOLS)},
+            "on_notify": {"enum": list(REFRESHES)},
             "attributes": {"type": "object", "additionalProperties": value},
         },
         "executable",

@@ -11,14 +11,16 @@ import selectors
 import subprocess
 import time
 from hashlib import sha256
-from typing import IO, Callable, Dict, Mapping
+from typing import IO, Callable, Dict, Mapping, Sequence
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
 from gitops.executor.process import CHUNK, GRACE_SECONDS, POLL_SECONDS, end_group, kill_group, take_output
 from gitops.executor.redact import Redactor, Tail
 from gitops.executor.tree import read_parts
+from gitops.model.codec import Json
 from gitops.model.limits import DEFAULTS
+from gitops.model.secret import fill_text, text_from_json
 
 SAID = 1000
 CANCEL = b'{"id":0,"op":"cancel"}\n'
@@ -27,9 +29,11 @@ CANCEL = b'{"id":0,"op":"cancel"}\n'
 class ProgramSession:
     """See `gitops.providers.host.Session`: lines to and from a program, its complaints bounded, its group ended with it."""
 
-    def __init__(self, running: subprocess.Popen[bytes], redactor: Redactor, forget: Callable[[], None]) -> None:
+    def __init__(self, running: subprocess.Popen[bytes], secrets: Mapping[str, str], forget: Callable[[], None]) -> None:
         self._running = running
-        self._redactor = redactor
+        self._secrets = secrets
+        self._hidden: Dict[str, str] = {}
+        redactor = self._redactor = Redactor(secrets)
         self._forget = forget
         self._complaints = Tail(DEFAULTS.command_output + redactor.longest)
         self._out = b""
@@ -64,9 +68,18 @@ class ProgramSession:
         self._buffer = bytearray(rest)
         return line
 
+    def fill(self, content: Json) -> str:
+        """Put the secrets in."""
+        return fill_text(text_from_json(content, "value"), self._secrets)
+
     def redact(self, text: str) -> str:
         """Take the secrets out."""
         return self._redactor.redact(text)
+
+    def hide(self, texts: Sequence[str]) -> None:
+        """Know more secrets, of this conversation alone."""
+        self._hidden.update((text, text) for text in texts)
+        self._redactor = Redactor({**self._secrets, **self._hidden})
 
     def close(self, *, is_wanted: bool = True) -> None:
         """Close its input (after `cancel`, when it is not wanted any more), give it a moment, end its group."""

@@ -12,7 +12,7 @@ from typing import Dict, List, Mapping, Sequence
 from gitops.errors import HostError
 from gitops.model.codec import Json
 from gitops.providers.host import Host
-from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, Supervisor
+from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, REFRESHES, Supervisor
 
 BOOTED = "/run/systemd/system"
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit", "MainPID")
@@ -57,7 +57,7 @@ class Systemd(Supervisor):
     def control(self, verb: str, name: str, host: Host) -> None:
         """Run systemctl; what failed tells its journal."""
         unit, word = unit_of(name), VERBS.get(verb, verb)
-        host.note_undo(["systemctl", INVERSE.get(verb, word), "--", unit])
+        host.note_undo(["systemctl", INVERSE.get(verb, word), "--", unit], is_refresh=verb in REFRESHES)
         if word == "restart":
             host.run(["systemctl", "reset-failed", "--", unit])  # else a start limit that was reached would hold
         done = host.run(["systemctl", word, "--", unit])
@@ -72,11 +72,12 @@ class Systemd(Supervisor):
         except HostError:
             shown = ({"NeedDaemonReload": "yes"},)
         if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown):
+            host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)  # for unit files that are new, and gone again by then
             host.run(["systemctl", "daemon-reload"])
 
     def finish(self, host: Host) -> None:
         """Note the newest entry, so the first to be undone: unit files may be back by then."""
-        host.note_undo(["systemctl", "daemon-reload"])
+        host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)
 
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""

@@ -15,6 +15,7 @@ from gitops.providers.host import Host
 from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, REFRESHES, Supervisor
 
 BOOTED = "/run/systemd/system"
+CONFIGURED = "/etc/systemd/system"
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit", "MainPID")
 SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES))
 RUNNING = ("active", "reloading", "activating")
@@ -67,11 +68,18 @@ class Systemd(Supervisor):
 
     def prepare(self, names: Sequence[str], host: Host) -> None:
         """Let systemd read its files again when one of these changed since, or is not known yet."""
+        units = [unit_of(name) for name in names]
         try:
-            shown = show_units([unit_of(name) for name in names], host, ("NeedDaemonReload",))
+            shown = show_units(units, host, ("NeedDaemonReload", "DropInPaths"))
+            is_stale = any(
+                unit.get("NeedDaemonReload") == "yes"
+                or unit.get("LoadState") == "not-found"
+                or _has_other_parts(name, unit, host)
+                for name, unit in zip(units, shown)
+            )
         except HostError:
-            shown = ({"NeedDaemonReload": "yes"},)
-        if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown):
+            is_stale = True
+        if is_stale:
             host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)  # for unit files that are new, and gone again by then
             host.run(["systemctl", "daemon-reload"])
 
@@ -120,6 +128,14 @@ def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Se
     if done.status != 0 or len(blocks) != len(units):
         raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")
     return blocks
+
+
+def _has_other_parts(unit: str, shown: Mapping[str, str], host: Host) -> bool:
+    """Say whether a unit's drop-ins are others than systemd knows: it does not notice one in a folder that is new itself."""
+    folder = f"{CONFIGURED}/{unit}.d"
+    names = host.list_names(folder) if host.inspect(folder).type == "directory" else ()
+    there = {f"{folder}/{name}" for name in names if name.endswith(".conf")}
+    return there != {path for path in shown.get("DropInPaths", "").split() if path.startswith(f"{folder}/")}
 
 
 def _show_settled(unit: str, host: Host) -> Mapping[str, str]:

@@ -67,10 +67,11 @@ class _Probe:
         self._output = bytearray()
         self._complaints = Tail(DEFAULTS.command_output + redactor.longest)
         self._selector = selectors.DefaultSelector()
-        for name, pipe in (("stdout", running.stdout), ("stderr", running.stderr)):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-                self._selector.register(pipe.fileno(), selectors.EVENT_READ, name)
+        found = {"stdout": running.stdout, "stderr": running.stderr}
+        self._pipes = {name: pipe for name, pipe in found.items() if pipe is not None}
+        for name, pipe in self._pipes.items():
+            os.set_blocking(pipe.fileno(), False)
+            self._selector.register(pipe.fileno(), selectors.EVENT_READ, name)
 
     def follow(self) -> bytes:
         """Give all that it printed; a child that outlived it is not waited for."""
@@ -91,9 +92,8 @@ class _Probe:
             end_group(self._running)
         kill_group(self._running.pid)
         self._selector.close()
-        for pipe in (self._running.stdout, self._running.stderr):
-            if pipe is not None:
-                pipe.close()
+        for pipe in self._pipes.values():
+            pipe.close()
 
     def _turn(self, seconds: float) -> bool:
         """Take what is there; False when there was nothing within that time."""

@@ -15,12 +15,14 @@ from gitops.errors import HostError
 from gitops.executor.contents import Contents
 from gitops.executor.durable import write_all
 from gitops.executor.journal import Entry, Journal, has_memory
+from gitops.executor.probe import WHAT, take_fact
 from gitops.executor.process import NO_INPUT, find_account, follow, join_record, keep_in_memory, start
 from gitops.executor.redact import Redactor, Tail
 from gitops.executor.session import ProgramSession, load_program, start_program
 from gitops.executor.tree import Tree, read_extended, read_parts
 from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes, encode_canonical
+from gitops.model.facts import FactProgram
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.host import FileWrite, Finished, Metadata, PathState, SessionUndo, Unpacked
@@ -238,12 +240,19 @@ class RealHost:
         path = str(cast("Mapping[str, Json]", executable).get("path") or os.path.join(self._blobs, digest[:2], digest))
         program = load_program(path, digest)
         try:
-            account = find_account("")
-            environment = {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8"}
-            running = start_program(program, environment)
+            running = start_program(program, _clean_environment())
         finally:
             os.close(program)
         return ProgramSession(running, self._secrets, self.tree.walker.forget)
+
+    def ask_fact(self, fact: FactProgram) -> str:
+        """Run the program of a custom fact, out of memory like a provider's, and give the value that it told; else raise HostError."""
+        program = load_program(os.path.join(self._blobs, fact.blob[:2], fact.blob), fact.blob, WHAT)
+        try:
+            running = start_program(program, _clean_environment(), WHAT, is_talked_to=False)
+        finally:
+            os.close(program)
+        return take_fact(running, fact, self._redactor)
 
     def note_session_undo(self, executable: Json, undos: Sequence[SessionUndo]) -> None:
         """Keep the program with the run, and journal what it is to be asked, in one flush."""
@@ -342,3 +351,7 @@ class RealHost:
         if self._journal is None:
             raise HostError("this run may only read", code="E235")
         return self._journal
+
+
+def _clean_environment() -> Dict[str, str]:
+    return {"PATH": PATH, "HOME": find_account("").home, "LANG": "C.UTF-8"}

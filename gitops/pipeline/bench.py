@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from gitops.executor.host import RealHost
 from gitops.executor.journal import has_memory
@@ -63,7 +64,7 @@ class Bench:
 
     def start(self) -> ProgramSession:
         """Start the program, nothing said yet."""
-        return RealHost(blobs=str(self._blobs)).start_session(self.executable)
+        return cast(ProgramSession, RealHost(blobs=str(self._blobs)).start_session(self.executable))
 
     @contextmanager
     def greeted(self) -> Generator[Client]:

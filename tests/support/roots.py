@@ -39,8 +39,8 @@ INITS = (
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),
 )
 KEEP_INITS = f'mkdir -p "$1/srv/debs" && chroot "$1" sh -c "cd /srv/debs && apt-get download {" ".join(INITS)}"'
-# The suite STACK_SUITE is bookworm with an SSH server and git, and in /srv/packages what the project `examples/stack` installs, with all it needs.
-SERVER = ("openssh-server", "git")
+# The suite STACK_SUITE is bookworm with an SSH server, git and doas, and in /srv/packages what the project `examples/stack` installs, with all it needs.
+SERVER = ("openssh-server", "git", "opendoas")
 STACK = ("sudo", "nginx-light", "postgresql", "python3-psycopg2", "cron", "nftables")
 KEEP_STACK = (
     f'chroot "$1" apt-get install -y -q --download-only --no-install-recommends {" ".join(STACK)} && mkdir -p "$1/srv/packages"'

@@ -1,4 +1,4 @@
-"""Tiny packages for dnf and pacman, built inside a host of the suite `many` with the real tools."""
+"""Tiny packages for dnf, zypper and pacman, built inside a host of the suite `many` or `zypper` with the real tools."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from pathlib import Path
 from tests.support.hosts import TestHost
 
 RPMS, ARCHIVES = "/srv/rpms", "/srv/archives"
+RPM_SOURCE = f"[tiny]\nname=tiny\nbaseurl=file://{RPMS}\nenabled=1\ngpgcheck=0\n"
 
 
 @dataclass(frozen=True)
 class Small:
-    """One version of a package; `needs` and `conflicts` are names."""
+    """One version of a package; `needs`, `conflicts` and `replaces` (rpm) are names."""
 
     name: str
     version: str
     epoch: int = 0
     needs: str = ""
     conflicts: str = ""
+    replaces: str = ""
 
 
 def write(path: Path, text: str) -> None:
@@ -29,20 +31,8 @@ def write(path: Path, text: str) -> None:
 def make_fedora(host: TestHost, *packages: Small) -> None:
     """Make it look as if it were Fedora: dnf, rpm and one source."""
     claim(host, "fedora")
-    for package in packages:
-        lines = [
-            f"Name: {package.name}\nVersion: {package.version}\nRelease: 1\nSummary: tiny\nLicense: none\nBuildArch: noarch\n",
-            f"Epoch: {package.epoch}\n" if package.epoch else "",
-            f"Requires: {package.needs}\n" if package.needs else "",
-            f"Conflicts: {package.conflicts}\n" if package.conflicts else "",
-            f"%description\ntiny\n%install\nmkdir -p %{{buildroot}}/opt/{package.name}\n%files\n/opt/{package.name}\n",
-        ]
-        write(host.path / f"srv/specs/{package.name}.spec", "".join(lines))
-        host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {RPMS}", f"/srv/specs/{package.name}.spec"])
-    write(
-        host.path / "etc/yum.repos.d/tiny.repo",
-        f"[tiny]\nname=tiny\nbaseurl=file://{RPMS}\nenabled=1\ngpgcheck=0\nmetadata_expire=never\n",
-    )
+    build_rpms(host, *packages)
+    write(host.path / "etc/yum.repos.d/tiny.repo", f"{RPM_SOURCE}metadata_expire=never\n")
     publish_rpms(host)
 
 
@@ -51,6 +41,32 @@ def publish_rpms(host: TestHost) -> None:
     host.run(["createrepo_c", "-q", RPMS])
     host.run(["dnf", "-q", "makecache", "--refresh"])
     host.run(["dnf", "-C", "--assumeno", "remove", "nothing-here"], check=False)  # its history is begun once
+
+
+def make_suse(host: TestHost, *packages: Small) -> None:
+    """Make it look as if it were openSUSE: zypper, rpm and one source; Debian's rpm keeps its database elsewhere than its zypper."""
+    claim(host, "opensuse-leap")
+    write(host.path / "etc/rpm/macros", "%_dbpath /var/lib/rpm\n")
+    build_rpms(host, *packages)
+    write(host.path / "etc/zypp/repos.d/tiny.repo", RPM_SOURCE)
+    write(host.path / "var/lib/zypp/AutoInstalled", "#\n")  # as a machine has it that zypper itself installed
+    host.run(["createrepo_c", "-q", RPMS])
+    host.run(["zypper", "--non-interactive", "refresh"])
+
+
+def build_rpms(host: TestHost, *packages: Small) -> None:
+    """Build packages into the folder that a source is made of."""
+    for package in packages:
+        lines = [
+            f"Name: {package.name}\nVersion: {package.version}\nRelease: 1\nSummary: tiny\nLicense: none\nBuildArch: noarch\n",
+            f"Epoch: {package.epoch}\n" if package.epoch else "",
+            f"Requires: {package.needs}\n" if package.needs else "",
+            f"Conflicts: {package.conflicts}\n" if package.conflicts else "",
+            f"Obsoletes: {package.replaces}\n" if package.replaces else "",
+            f"%description\ntiny\n%install\nmkdir -p %{{buildroot}}/opt/{package.name}\n%files\n/opt/{package.name}\n",
+        ]
+        write(host.path / f"srv/specs/{package.name}.spec", "".join(lines))
+        host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {RPMS}", f"/srv/specs/{package.name}.spec"])
 
 
 def make_arch(host: TestHost, *packages: Small) -> None:

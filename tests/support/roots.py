@@ -36,6 +36,8 @@ KEEP_STACK = (
     f'chroot "$1" apt-get install -y -q --download-only --no-install-recommends {" ".join(STACK)} && mkdir -p "$1/srv/packages"'
     ' && mv "$1"/var/cache/apt/archives/*.deb "$1/srv/packages" && cd "$1/srv/packages" && dpkg-scanpackages -m . >Packages'
 )
+# The suite ZYPPER_SUITE is bookworm with zypper, which does not go together with dnf's plugins.
+ZYPPER = ("zypper", "rpm", "createrepo-c")
 NO_DOCS = ("man", "doc", "locale", "info")
 BUILD_SECONDS = 600
 
@@ -52,7 +54,12 @@ class Recipe:
 
 MANY = "many"
 STACK_SUITE = "stack"
-RECIPES = {MANY: Recipe(MANAGERS, INITS, KEEP_INITS), STACK_SUITE: Recipe(SERVER, STACK, KEEP_STACK)}
+ZYPPER_SUITE = "zypper"
+RECIPES = {
+    MANY: Recipe(MANAGERS, INITS, KEEP_INITS),
+    STACK_SUITE: Recipe(SERVER, STACK, KEEP_STACK),
+    ZYPPER_SUITE: Recipe(ZYPPER, (), ""),
+}
 
 
 def get_roots(suites: Sequence[str], cache: Path = CACHE) -> dict[str, Path]:

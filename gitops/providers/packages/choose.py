@@ -12,11 +12,17 @@ from gitops.providers.packages.apt import Apt
 from gitops.providers.packages.dnf import Dnf
 from gitops.providers.packages.packager import Packager
 from gitops.providers.packages.pacman import Pacman
+from gitops.providers.packages.zypper import Zypper
 
-MANAGERS: Mapping[str, Packager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman()}
-NONE_HERE = "there is no apt, dnf or pacman on this machine"
+MANAGERS: Mapping[str, Packager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman(), "zypper": Zypper()}
+NONE_HERE = "there is no apt, dnf, pacman or zypper on this machine"
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
-PROGRAMS: Sequence[Tuple[str, str]] = (("apt", "/usr/bin/apt-get"), ("dnf", "/usr/bin/dnf"), ("pacman", "/usr/bin/pacman"))
+PROGRAMS: Sequence[Tuple[str, str]] = (
+    ("apt", "/usr/bin/apt-get"),
+    ("dnf", "/usr/bin/dnf"),
+    ("pacman", "/usr/bin/pacman"),
+    ("zypper", "/usr/bin/zypper"),
+)
 FAMILIES: Mapping[str, str] = {
     "debian": "apt",
     "ubuntu": "apt",
@@ -24,6 +30,11 @@ FAMILIES: Mapping[str, str] = {
     "rhel": "dnf",
     "centos": "dnf",
     "arch": "pacman",
+    "opensuse": "zypper",
+    "opensuse-leap": "zypper",
+    "opensuse-tumbleweed": "zypper",
+    "suse": "zypper",
+    "sles": "zypper",
 }
 
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from html import unescape
-from typing import Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
+from gitops.errors import HostError
 from gitops.providers.host import Finished, Host
 from gitops.providers.packages.locks import TRANSACTION_SECONDS, Holder, name_process, run_when_free
 from gitops.providers.packages.packager import OUTPUT_SHOWN, Foreseen, Installed, Offer, Packager, Target, show_end
@@ -23,6 +24,7 @@ from gitops.providers.packages.rpm import find_rpm_mistake, read_rpms
 ZYPPER = ("zypper", "--non-interactive", "--no-refresh")
 XML = (*ZYPPER, "--xmlout")
 INSTALL = ("install", "--name", "--no-recommends", "--oldpackage")
+FORESEE = (*INSTALL, "--dry-run")
 REMOVE = ("remove", "--dry-run", "--no-clean-deps")
 SEARCH = ("search", "--details", "--match-exact", "--type", "package")
 LOCK_TYPE = ("--type", "package")
@@ -34,6 +36,11 @@ SOLVABLE = re.compile(r"<solvable (.*)")
 PAIR = re.compile(r'([\w-]+)="([^"]*)"')
 SUMMARY, GROUP = "<install-summary ", re.compile(r"<(to-[a-z-]+)>\Z")
 LEAVING = "to-remove"
+REMOVED = re.compile(r"packages? (?:is|are) going to be REMOVED:\n((?: .*\n)+)")
+# Only the end of a long answer is kept, and `info` and the simulation say every package's description.
+SEARCHED, INFORMED = 50, 10
+BEGUN = ("<?xml ", "Loading repository data...")
+TOO_MUCH = "its answer is longer than what is kept of it; only what would go is known"
 WORDS = re.compile(r'<description>(Problem: .*?)</description>|<message type="error">(.*?)</message>', re.DOTALL)
 INFORMATION = re.compile(r"(Name|Version)\s*: (\S+)\Z")
 # A lock with another field holds only some versions or sources of a package.
@@ -61,13 +68,13 @@ class Zypper(Packager):
         if is_reading and self.is_stale(host):
             return {}
         versions: Dict[str, Dict[str, None]] = {}
-        for item in map(_read_solvable, run_when_free([*XML, *SEARCH, "--", *names], host, find_holder).output.splitlines()):
-            if item.get("name") in names:
-                versions.setdefault(item["name"], {})[item.get("edition", "")] = None
-        if not versions:
-            return {}
-        argv = [*ZYPPER, "info", "--type", "package", "--", *versions]
-        candidates = read_candidates(run_when_free(argv, host, find_holder).output)
+        for some in _divide(names, SEARCHED):
+            for item in map(_read_solvable, _ask([*XML, *SEARCH, "--", *some], host).splitlines()):
+                if item.get("name") in names:
+                    versions.setdefault(item["name"], {})[item.get("edition", "")] = None
+        candidates: Dict[str, str] = {}
+        for some in _divide(list(versions), INFORMED):
+            candidates.update(read_candidates(_ask([*ZYPPER, "info", "--type", "package", "--", *some], host)))
         return {name: Offer(candidates.get(name, ""), tuple(found)) for name, found in versions.items()}
 
     def is_stale(self, host: Host) -> bool:
@@ -83,13 +90,16 @@ class Zypper(Packager):
         """Let zypper solve it; what needs a leaving package is found by asking for the removal alone, which takes all that along."""
         problem = ""
         if not all(target.is_absent for target in targets):
-            done = run_when_free([*XML, *INSTALL, "--dry-run", "--", *map(_argument, targets)], host, find_holder)
+            arguments = ["--", *map(_argument, targets)]
+            done = run_when_free([*XML, *FORESEE, *arguments], host, find_holder)
             if SUMMARY in done.output:
                 return Foreseen(*read_summary(done.output))
+            if BEGUN[0] not in done.output:
+                return Foreseen({}, read_removed(_ask([*ZYPPER, *FORESEE, *arguments], host)), TOO_MUCH)
             problem = show_words(done)
         leaving = [target.name for target in targets if target.is_absent]
-        done = run_when_free([*XML, *REMOVE, "--", *leaving], host, find_holder) if leaving else Finished(0, "")
-        return Foreseen({}, read_summary(done.output)[1], problem)
+        done = run_when_free([*ZYPPER, *REMOVE, "--", *leaving], host, find_holder) if leaving else Finished(0, "")
+        return Foreseen({}, read_removed(done.output), problem)
 
     def transact(self, targets: Sequence[Target], host: Host) -> str:
         """Install and remove in one transaction."""
@@ -164,6 +174,11 @@ def read_summary(output: str) -> Tuple[Dict[str, str], FrozenSet[str]]:
     return coming, frozenset(going)
 
 
+def read_removed(output: str) -> FrozenSet[str]:
+    """Read the names that a summary without details says would go."""
+    return frozenset(name for match in REMOVED.finditer(output) for name in match.group(1).split())
+
+
 def read_candidates(output: str) -> Dict[str, str]:
     """Read what `zypper info NAME…` prints; descriptions are indented."""
     found: Dict[str, str] = {}
@@ -181,6 +196,18 @@ def show_words(done: Finished) -> str:
     words = " ".join(" ".join(match.groups(default="")) for match in WORDS.finditer(done.output))
     said = " ".join(unescape(words).split()) or done.output.strip()
     return f"zypper install --dry-run ended with {done.status}: {said[:OUTPUT_SHOWN]}"
+
+
+def _divide(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (names[start : start + size] for start in range(0, len(names), size))
+
+
+def _ask(argv: Sequence[str], host: Host) -> str:
+    """Give what zypper says, from its beginning on."""
+    done = run_when_free(argv, host, find_holder)
+    if not any(begun in done.output for begun in BEGUN):
+        raise HostError(f"the beginning of zypper's answer is not there: {show_end(done, 'zypper')}", code="E138")
+    return done.output
 
 
 def _read_solvable(line: str) -> Mapping[str, str]:

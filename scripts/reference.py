@@ -170,8 +170,8 @@ def make_platforms() -> str:
     head = (
         "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back. *Written*: the "
         "answers that are played back are written from its sources and manual pages, never seen from the tool.\n\n"
-        "dnf, zypper and pacman are Debian's builds of them, on a host that calls itself Fedora, openSUSE or Arch; none of these, nor RHEL "
-        "or SLES, is booted. "
+        "dnf, zypper (Debian 12's and 13's) and pacman are Debian's builds of them, on a host that calls itself Fedora, openSUSE or Arch; "
+        "none of these, nor RHEL, SLES or Alpine, is booted. "
         "OpenRC and runit are Debian's packages too; Debian's OpenRC does not notice a daemon that died, so that is recorded only. "
         "brew, launchd and macOS are not there.\n\n"
         "Packages by apt, services by systemd, users and whole machines are tested on booted Debian 11, 12 and 13; "

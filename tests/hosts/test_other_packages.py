@@ -13,7 +13,7 @@ from tests.support.managed import Managed
 from tests.support.reallaws import try_laws
 from tests.support.repositories import Small, make_arch, make_fedora, make_suse, publish_archives
 from tests.support.results import check_results
-from tests.support.roots import MANY, ZYPPER_SUITE
+from tests.support.roots import MANY, ZYPPER_SUITES
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
@@ -26,7 +26,7 @@ PACKAGES = (
     Small("a-package-with-a-name-that-is-longer-than-a-column-of-any-table", "1.0"),
 )
 LONG = "a-package-with-a-name-that-is-longer-than-a-column-of-any-table"
-MANAGERS = ("dnf", "zypper", "pacman")
+MANAGERS = ("dnf", *ZYPPER_SUITES, "pacman")
 STEPPED = (Small("stepped", "1.0"), Small("stepped", "1.1"), Small("stepped", "0.9", epoch=1))
 
 
@@ -34,22 +34,27 @@ STEPPED = (Small("stepped", "1.0"), Small("stepped", "1.1"), Small("stepped", "0
 def other(
     request: pytest.FixtureRequest, rig: Rig, executors: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Managed]:
-    host = rig.boot(f"packages-{request.param}", ZYPPER_SUITE if request.param == "zypper" else MANY)
+    release = ZYPPER_SUITES.get(request.param, "bookworm")
+    host = rig.boot(f"packages-{request.param}", request.param if request.param in ZYPPER_SUITES else MANY)
     if request.param == "dnf":
         # Debian packs versionlock with a plugin that keeps what was installed in a source of its own, unsigned, which dnf then refuses.
         host.run(["sed", "-i", "s/^enabled.*/enabled = false/", "/etc/dnf/plugins/local.conf"])
         make_fedora(host, *PACKAGES, *STEPPED)
-    elif request.param == "zypper":
+    elif request.param in ZYPPER_SUITES:
         make_suse(host, *PACKAGES, *STEPPED, Small("next-mailer", "1.0", replaces="mailer"))
     else:
         make_arch(host, *PACKAGES, Small("stepped", "1.0"))
-    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors["bookworm"])
+    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors[release])
     host.remove()
+
+
+def manager_of(machine: Managed) -> str:
+    return machine.host.name.split("-")[1]
 
 
 def version_of(machine: Managed, name: str) -> str:
     """Give the version by the database itself, empty when it is not installed."""
-    if machine.host.name.endswith(("dnf", "zypper")):
+    if manager_of(machine) in ("dnf", "zypper"):
         done = machine.host.run(["rpm", "-q", "--queryformat", "%{EVR}", name], check=False)
     else:
         done = machine.host.run(["pacman", "-Q", name], check=False)
@@ -70,7 +75,8 @@ def test_many_come_and_go_in_one_run_each(other: Managed) -> None:
 
 def test_the_laws_hold_with_this_package_manager(other: Managed, request: pytest.FixtureRequest) -> None:
     found = try_laws(other, "- package: tool-a\n- package: mailer\n")
-    check_results(f"Debian 12, {other.host.name.partition('-')[2]}", found, request.config)
+    number = 13 if other.host.name.endswith("trixie") else 12
+    check_results(f"Debian {number}, {manager_of(other)}", found, request.config)
 
 
 def test_the_plan_names_versions_and_what_else_comes(other: Managed) -> None:
@@ -127,7 +133,7 @@ LOCKERS = {
 
 
 def test_another_run_of_the_manager_is_waited_for(other: Managed) -> None:
-    holder = other.host.start(["python3", "-c", LOCKERS[other.host.name.partition("-")[2]]])
+    holder = other.host.start(["python3", "-c", LOCKERS[manager_of(other)]])
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     assert results(other.apply("- package: tool-b\n").report) == {"package:tool-b": ("changed", "")}
@@ -143,7 +149,7 @@ def test_names_that_would_be_options_or_patterns_are_refused(other: Managed) -> 
     assert len(answer.plan.changes) == len(names)
 
 
-@pytest.mark.parametrize("other", ["dnf", "zypper"], indirect=True)
+@pytest.mark.parametrize("other", ["dnf", *ZYPPER_SUITES], indirect=True)
 def test_a_version_goes_up_and_down_and_over_an_epoch(other: Managed) -> None:
     for version in ("1.0-1", "1:0.9-1", "1.1-1"):
         other.converge(f"- package: stepped\n  version: '{version}'\n")
@@ -171,7 +177,7 @@ def test_a_hold_keeps_the_version_until_it_is_released(other: Managed) -> None:
     other.converge("- package: stepped\n  state: absent\n")
 
 
-@pytest.mark.parametrize("other", ["zypper"], indirect=True)
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
 def test_a_lock_keeps_the_version_until_it_is_released(other: Managed) -> None:
     locks = ["cat", "/etc/zypp/locks"]
     other.converge("- package: stepped\n  version: 1.0-1\n  hold: true\n")
@@ -190,7 +196,7 @@ def test_a_lock_keeps_the_version_until_it_is_released(other: Managed) -> None:
     other.converge("- package: stepped\n  hold: false\n  state: absent\n")
 
 
-@pytest.mark.parametrize("other", ["zypper"], indirect=True)
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
 def test_a_lock_by_a_pattern_is_a_hold_that_people_lift(other: Managed) -> None:
     other.host.run(["zypper", "addlock", "tool-*"])
     assert other.plan("- package: tool-b\n").changes[0].action == "refused"
@@ -200,7 +206,7 @@ def test_a_lock_by_a_pattern_is_a_hold_that_people_lift(other: Managed) -> None:
     other.host.run(["zypper", "removelock", "tool-*"])
 
 
-@pytest.mark.parametrize("other", ["zypper"], indirect=True)
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
 def test_what_a_newcomer_replaces_never_goes_unplanned(other: Managed) -> None:
     other.converge("- package: mailer\n")
     wanted = "- package: next-mailer\n"
@@ -213,7 +219,7 @@ def test_what_a_newcomer_replaces_never_goes_unplanned(other: Managed) -> None:
     other.converge("- package: next-mailer\n  state: absent\n")
 
 
-@pytest.mark.parametrize("other", ["zypper"], indirect=True)
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
 def test_a_list_that_was_never_fetched_is_fetched_by_apply_alone(other: Managed) -> None:
     lists = other.host.path / "var/cache/zypp/raw"
     other.host.run(["zypper", "clean", "--all"])

@@ -1,4 +1,4 @@
-"""Tiny packages for dnf, zypper and pacman, built inside a host of the suite `many` or `zypper` with the real tools."""
+"""Tiny packages for dnf, zypper and pacman, built inside a host of the suite `many` or one of zypper's with the real tools."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from gitops.model.report import Report
 from tests.support.hosts import Rig
 from tests.support.managed import Managed
 from tests.support.reallaws import try_laws
-from tests.support.repositories import Small, make_arch, make_fedora, make_suse, publish_archives
+from tests.support.repositories import TALKATIVE, Small, make_arch, make_fedora, make_suse, publish_archives
 from tests.support.results import check_results
 from tests.support.roots import MANY, ZYPPER_SUITES
 
@@ -217,6 +217,16 @@ def test_what_a_newcomer_replaces_never_goes_unplanned(other: Managed) -> None:
     assert version_of(other, "mailer") == "1.0-1"
     other.converge(f"{wanted}- package: mailer\n  state: absent\n")
     other.converge("- package: next-mailer\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
+def test_of_an_answer_that_is_too_long_the_rest_is_asked_for(other: Managed) -> None:
+    wanted = "".join(f"- package: {name}\n" for name in (*TALKATIVE, "needs-a"))
+    changes = other.plan(wanted).changes
+    assert {(item.confidence, "longer than what is kept" in item.reason) for item in changes} == {("conditional", True)}
+    other.converge(wanted)
+    assert [version_of(other, name) for name in (*TALKATIVE, "tool-a")] == ["1.0-1"] * (len(TALKATIVE) + 1)
+    other.converge("".join(f"- package: {name}\n  state: absent\n" for name in (*TALKATIVE, "needs-a", "tool-a")))
 
 
 @pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)

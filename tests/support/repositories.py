@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.support.hosts import TestHost
 
+TALKATIVE = tuple(f"talkative-{number}" for number in range(30))
 RPMS, ARCHIVES = "/srv/rpms", "/srv/archives"
 RPM_SOURCE = f"[tiny]\nname=tiny\nbaseurl=file://{RPMS}\nenabled=1\ngpgcheck=0\n"
 
@@ -48,6 +49,7 @@ def make_suse(host: TestHost, *packages: Small) -> None:
     claim(host, "opensuse-leap")
     write(host.path / "etc/rpm/macros", "%_dbpath /var/lib/rpm\n")
     build_rpms(host, *packages)
+    build_talkative(host)
     write(host.path / "etc/zypp/repos.d/tiny.repo", RPM_SOURCE)
     write(host.path / "var/lib/zypp/AutoInstalled", "#\n")  # as a machine has it that zypper itself installed
     host.run(["createrepo_c", "-q", RPMS])
@@ -67,6 +69,15 @@ def build_rpms(host: TestHost, *packages: Small) -> None:
         ]
         write(host.path / f"srv/specs/{package.name}.spec", "".join(lines))
         host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {RPMS}", f"/srv/specs/{package.name}.spec"])
+
+
+def build_talkative(host: TestHost) -> None:
+    """Build packages whose descriptions together are longer than what is kept of a program's answer."""
+    words = "It goes on about itself. " * (128 * 1024 // len(TALKATIVE) // 25)
+    parts = [f"%package -n {name}\nSummary: tiny\n%description -n {name}\n{words}\n%files -n {name}\n" for name in TALKATIVE]
+    head = "Name: talkative\nVersion: 1.0\nRelease: 1\nSummary: tiny\nLicense: none\nBuildArch: noarch\n%description\ntiny\n"
+    write(host.path / "srv/specs/talkative.spec", head + "".join(parts))
+    host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {RPMS}", "/srv/specs/talkative.spec"])
 
 
 def make_arch(host: TestHost, *packages: Small) -> None:

@@ -45,6 +45,8 @@ MANAGER_TESTS: Mapping[str, str] = {
     "apt": "tests/hosts/test_packages.py",
     "dnf": "tests/hosts/test_other_packages.py",
     "pacman": "tests/hosts/test_other_packages.py",
+    "zypper": "tests/hosts/test_other_packages.py",
+    "apk": "",
 }
 SUPERVISOR_TESTS: Mapping[str, str] = {
     "systemd": "tests/hosts/test_services.py",
@@ -63,8 +65,9 @@ ALL_LAWS = (*LAWS, KILLED, TROUBLED)
 HOST_LAWS = ("observing changes nothing", PREDICTION, IDEMPOTENCY, "undo restores, or says that it cannot")
 NOT_RUN: Mapping[str, str] = {
     "live kernel modules": "simulated, not run (the hosts are containers that do not see the kernel's modules)",
-    "real Fedora, RHEL, Arch": "recorded cases, not run (the programs run as Debian's packages, above)",
-    "zypper, apk, brew, launchd, macOS": "not supported, so not run",
+    "real Fedora, RHEL, Arch, openSUSE": "recorded cases, not run (the programs run as Debian's packages, above)",
+    "apk": "its answers are written from its sources and manual pages; it has not run, real or recorded",
+    "brew, launchd, macOS": "not supported, so not run",
 }
 CONFORMANCE = """\
 # Conformance
@@ -168,10 +171,12 @@ def make_diagnostics() -> str:
 def make_platforms() -> str:
     """Give the table of kinds, platforms and how each pair is checked; a file of real tests that is not there is an error."""
     head = (
-        "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back.\n\n"
-        "dnf and pacman are Debian's builds of them, on a host that calls itself Fedora or Arch; no real Fedora, RHEL or Arch is booted. "
+        "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back. *Written*: the "
+        "answers that are played back are written from its sources and manual pages, never seen from the tool.\n\n"
+        "dnf, zypper (Debian 12's and 13's) and pacman are Debian's builds of them, on a host that calls itself Fedora, openSUSE or Arch; "
+        "none of these, nor RHEL, SLES or Alpine, is booted. "
         "OpenRC and runit are Debian's packages too; Debian's OpenRC does not notice a daemon that died, so that is recorded only. "
-        "zypper, apk, brew, launchd and macOS are not there.\n\n"
+        "brew, launchd and macOS are not there.\n\n"
         "Packages by apt, services by systemd, users and whole machines are tested on booted Debian 11, 12 and 13; "
         "`test_agents.py` and `test_agent_unit.py` on the test machine's own release, `test_old_python.py` on Debian 11.\n"
     )
@@ -191,6 +196,8 @@ def _how_checked(kind: str) -> str:
 
 
 def _platform_row(kind: str, name: str, file: str) -> str:
+    if not file:
+        return f"| `{kind}` | {name} | written | `tests/providers/{kind}/` |"
     if not (ROOT / file).is_file():
         raise SystemExit(f"{file} is not there")
     return f"| `{kind}` | {name} | real, recorded | `{file}`, `tests/providers/{kind}/` |"

@@ -18,6 +18,9 @@ FAMILIES = {
     "alpine": "alpine",
     "suse": "suse",
     "opensuse": "suse",
+    "opensuse-leap": "suse",
+    "opensuse-tumbleweed": "suse",
+    "sles": "suse",
 }
 INITS = {"systemd": "systemd", "openrc-init": "openrc", "init": "sysvinit", "runit": "runit", "launchd": "launchd"}
 

@@ -12,6 +12,9 @@ from tests.support.project import write_files
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n'
 ROCKY = 'NAME="Rocky Linux"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n# a comment\n\n'
+LEAP = 'NAME="openSUSE Leap"\nID="opensuse-leap"\nID_LIKE="suse opensuse"\nVERSION_ID="15.6"\n'
+SLES_12 = 'NAME="SLES"\nVERSION_ID="12.5"\nID="sles"\n'
+ALPINE = 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.20.3\n'
 UNKNOWN = "ID=own\n"
 
 
@@ -20,6 +23,9 @@ UNKNOWN = "ID=own\n"
     [
         (DEBIAN, "debian", "debian", "12", "bookworm"),
         (ROCKY, "redhat", "rocky", "9.4", ""),
+        (LEAP, "suse", "opensuse-leap", "15.6", ""),
+        (SLES_12, "suse", "sles", "12.5", ""),
+        (ALPINE, "alpine", "alpine", "3.20.3", ""),
         (UNKNOWN, "own", "own", "", ""),
         ("", "", "", "", ""),
     ],

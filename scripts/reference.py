@@ -64,8 +64,14 @@ HOST_LAWS = ("observing changes nothing", PREDICTION, IDEMPOTENCY, "undo restore
 NOT_RUN: Mapping[str, str] = {
     "live kernel modules": "simulated, not run (the hosts are containers that do not see the kernel's modules)",
     "real Fedora, RHEL, Arch": "recorded cases, not run (the programs run as Debian's packages, above)",
-    "zypper, apk, brew, launchd, macOS": "not supported, so not run",
+    "macOS": "recorded cases, made from documents, not run",
+    "zypper, apk": "not supported, so not run",
 }
+ON_MACS = ("launchd",)
+MAC = (
+    "macOS is checked by recorded cases alone, and nothing of it has run on a Mac: what its tools are made to answer there was "
+    "written from their manuals and from what other projects recorded of them."
+)
 CONFORMANCE = """\
 # Conformance
 
@@ -168,12 +174,13 @@ def make_platforms() -> str:
         "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back.\n\n"
         "dnf and pacman are Debian's builds of them, on a host that calls itself Fedora or Arch; no real Fedora, RHEL or Arch is booted. "
         "OpenRC and runit are Debian's packages too; Debian's OpenRC does not notice a daemon that died, so that is recorded only. "
-        "zypper, apk, brew, launchd and macOS are not there.\n\n"
+        "zypper and apk are not there.\n\n"
+        f"{MAC}\n\n"
         "Packages by apt, services by systemd, users and whole machines are tested on booted Debian 11, 12 and 13; "
         "`test_agents.py` and `test_agent_unit.py` on the test machine's own release, `test_old_python.py` on Debian 11.\n"
     )
-    rows = [_platform_row("package", name, MANAGER_TESTS[name]) for name in MANAGERS]
-    rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS[item.name]) for item in SUPERVISORS)
+    rows = [_platform_row("package", name, MANAGER_TESTS.get(name, "")) for name in MANAGERS]
+    rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS.get(item.name, "")) for item in SUPERVISORS)
     others = sorted(kind for kind in PROVIDERS if kind not in ("package", "service"))
     rows.extend(f"| `{kind}` | Debian 11, 12 and 13 | {_how_checked(kind)} |" for kind in others)
     return f"{NOTE}\n# Platforms\n\n{head}\n| kind | platform | how checked | by |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
@@ -188,6 +195,8 @@ def _how_checked(kind: str) -> str:
 
 
 def _platform_row(kind: str, name: str, file: str) -> str:
+    if not file and name in ON_MACS:
+        return f"| `{kind}` | {name} (macOS) | recorded, from documents | `tests/providers/{kind}/` |"
     if not (ROOT / file).is_file():
         raise SystemExit(f"{file} is not there")
     return f"| `{kind}` | {name} | real, recorded | `{file}`, `tests/providers/{kind}/` |"

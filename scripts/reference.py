@@ -67,7 +67,7 @@ NOT_RUN: Mapping[str, str] = {
     "macOS": "recorded cases, made from documents, not run",
     "zypper, apk": "not supported, so not run",
 }
-ON_MACS = ("launchd",)
+ON_MACS = ("brew", "launchd")
 MAC = (
     "macOS is checked by recorded cases alone, and nothing of it has run on a Mac: what its tools are made to answer there was "
     "written from their manuals and from what other projects recorded of them."

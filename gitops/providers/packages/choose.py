@@ -9,14 +9,20 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 
 from gitops.providers.host import Host
 from gitops.providers.packages.apt import Apt
+from gitops.providers.packages.brew import PREFIXES, Brew
 from gitops.providers.packages.dnf import Dnf
 from gitops.providers.packages.packager import Packager
 from gitops.providers.packages.pacman import Pacman
 
-MANAGERS: Mapping[str, Packager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman()}
-NONE_HERE = "there is no apt, dnf or pacman on this machine"
+MANAGERS: Mapping[str, Packager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman(), "brew": Brew()}
+NONE_HERE = "there is no apt, dnf, pacman or brew on this machine"
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
-PROGRAMS: Sequence[Tuple[str, str]] = (("apt", "/usr/bin/apt-get"), ("dnf", "/usr/bin/dnf"), ("pacman", "/usr/bin/pacman"))
+PROGRAMS: Sequence[Tuple[str, str]] = (
+    ("apt", "/usr/bin/apt-get"),
+    ("dnf", "/usr/bin/dnf"),
+    ("pacman", "/usr/bin/pacman"),
+    *(("brew", program) for program in PREFIXES),
+)
 FAMILIES: Mapping[str, str] = {
     "debian": "apt",
     "ubuntu": "apt",

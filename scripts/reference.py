@@ -67,7 +67,7 @@ NOT_RUN: Mapping[str, str] = {
     "macOS": "recorded cases, made from documents, not run",
     "zypper, apk": "not supported, so not run",
 }
-ON_MACS = ("brew", "launchd")
+ON_MACS = ("brew", "dscl", "launchd")
 MAC = (
     "macOS is checked by recorded cases alone, and nothing of it has run on a Mac: what its tools are made to answer there was "
     "written from their manuals and from what other projects recorded of them."
@@ -181,6 +181,7 @@ def make_platforms() -> str:
     )
     rows = [_platform_row("package", name, MANAGER_TESTS.get(name, "")) for name in MANAGERS]
     rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS.get(item.name, "")) for item in SUPERVISORS)
+    rows.extend(_platform_row(kind, "dscl", "") for kind in ("group", "user"))
     others = sorted(kind for kind in PROVIDERS if kind not in ("package", "service"))
     rows.extend(f"| `{kind}` | Debian 11, 12 and 13 | {_how_checked(kind)} |" for kind in others)
     return f"{NOTE}\n# Platforms\n\n{head}\n| kind | platform | how checked | by |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"

@@ -144,7 +144,8 @@ def make_kinds() -> str:
     for kind in sorted(PROVIDERS):
         provider = PROVIDERS[kind]
         root = "can be used with `--root`" if provider.honours_root else "cannot be used with `--root`"
-        parts.append(f"## `{kind}`\n\n{provider.summary[:1].upper()}{provider.summary[1:]}; {root}.\n")
+        linux = "; needs Linux" if provider.needs_linux else ""
+        parts.append(f"## `{kind}`\n\n{provider.summary[:1].upper()}{provider.summary[1:]}; {root}{linux}.\n")
         parts.append(inspect.cleandoc(sys.modules[type(provider).__module__].__doc__ or "") + "\n")
         rows = [_attribute_row(name, item) for name, item in sorted(known_attributes(kind).items())]
         parts.append("| attribute | takes | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")

@@ -1,8 +1,8 @@
 """launchd: daemons of the system domain by their labels, described by LABEL.plist in /Library/LaunchDaemons, asked by launchctl.
 
 Stopped is unloaded, since launchd starts what it holds again; a job that waits for its time or a demand counts as stopped, one that it is
-about to start as running. A restart unloads and loads, so that a changed description counts; a reload is SIGHUP. launchd loads nothing
-that is disabled: what is to run but not at boot is enabled for that moment.
+about to start as running. A restart unloads and loads, so that a changed description counts, also of what waits, which is not started by
+that; a reload is SIGHUP. launchd loads nothing that is disabled: what is to run but not at boot is enabled for that moment.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Launchd(Supervisor):
             _start(name, job, host)
         elif verb == "stop":
             _unload(name, job, host)
-        elif job.is_running and verb == "restart":
+        elif job.is_loaded and verb == "restart":
             _restart(name, job, host)
         elif job.is_running:
             hang_up = ["launchctl", "kill", "SIGHUP", _target(name)]
@@ -149,19 +149,19 @@ def _start(label: str, job: Job, host: Host) -> None:
     path = _find_file(label, job, host)
     if not path:
         raise HostError(f"there is no {label}.plist in {' or '.join(FOLDERS)}", code="E138")
-    _load(label, path, host)
+    _load(label, path, host, is_started=True)
 
 
 def _restart(label: str, job: Job, host: Host) -> None:
     path = _find_file(label, job, host)
-    if not path:
+    if path:
+        _unload(label, job, host)
+        host.note_undo(["sleep", "2"])  # undone, it is unloaded, which takes a moment, and then loaded
+        _load(label, path, host, is_started=job.is_running)
+    elif job.is_running:
         again = ["launchctl", "kickstart", "-k", _target(label)]
         host.note_undo(again)
         run_verb(again, host)
-        return
-    _unload(label, job, host)
-    host.note_undo(["sleep", "2"])  # undone, it is unloaded, which takes a moment, and then loaded
-    _load(label, path, host)
 
 
 def _unload(label: str, job: Job, host: Host) -> None:
@@ -190,8 +190,8 @@ def _note_loading(label: str, path: str, host: Host) -> None:
         host.note_undo(["launchctl", "enable", _target(label)])
 
 
-def _load(label: str, path: str, host: Host) -> None:
-    """Load a job and start it, enabled for that moment when it is not."""
+def _load(label: str, path: str, host: Host, *, is_started: bool) -> None:
+    """Load a job, enabled for that moment when it is not, and start it."""
     is_disabled = _is_disabled(label, path, _read_overrides(host), host)
     if is_disabled:
         host.note_undo(["launchctl", "disable", _target(label)])
@@ -202,7 +202,7 @@ def _load(label: str, path: str, host: Host) -> None:
     finally:
         if is_disabled:
             run_verb(["launchctl", "disable", _target(label)], host)
-    if not _read_job(label, host).is_running:
+    if is_started and not _read_job(label, host).is_running:
         run_verb(["launchctl", "kickstart", _target(label)], host)
 
 

@@ -79,7 +79,7 @@ def test_files_are_set_changed_and_brought_back(tmp_path: Path) -> None:
 def test_commands_run_and_what_cannot_be_is_told() -> None:
     said, refused, kernel, echoed, keeps = run_elsewhere(HOST)
     assert (said, echoed) == ("ann:a hash\n", "here\n")
-    assert refused == "external providers need Linux (memfd_create)"
+    assert refused == "programs of the project need Linux (memfd_create)"
     assert (kernel, keeps) == ("darwin", False)
 
 

@@ -6,6 +6,7 @@ import os
 from typing import Dict
 
 from gitops.executor.hardware import read_hardware
+from gitops.executor.macfacts import read_mac_facts
 from gitops.model.facts import Facts
 
 FAMILIES = {
@@ -39,6 +40,7 @@ def read_facts(root: str = "") -> Facts:
         "init": _find_init(root),
         "hostname": system.nodename,
         **read_hardware(root, lambda path: _read(root + path)),
+        **read_mac_facts(root),
     }
 
 

@@ -206,7 +206,7 @@ def read_extended(descriptor: int, *, is_same_content: bool = False) -> Dict[str
     try:
         names = [name for name in os.listxattr(descriptor) if name not in lost]
         return {name: os.getxattr(descriptor, name).hex() for name in names}
-    except OSError:
+    except (AttributeError, OSError):  # AttributeError: Python reads them on Linux only
         return {}
 
 
@@ -216,7 +216,7 @@ def set_extended(descriptor: int, values: Mapping[str, Json]) -> None:
     """
     try:
         given = os.listxattr(descriptor)
-    except OSError:
+    except (AttributeError, OSError):
         given = []
     for name in given:
         if name in INHERITED and name not in values:

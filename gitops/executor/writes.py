@@ -30,7 +30,7 @@ NEW_FILE_MODE = 0o644
 NEW_DIRECTORY_MODE = 0o755
 TEMP_PREFIX = ".gitops-"
 NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+PATH_ONLY: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Pour = Callable[[FileWrite, int], None]
 Check = Callable[[FileWrite, str], None]

@@ -121,6 +121,8 @@ def _type(item: Attribute) -> str:
         "path": '=~"^/" | #Reference',
         "argv": "[string, ...string] | #Reference",
         "texts": "[...string] | #Reference",
+        "acl": "[...string] | #Reference",
+        "directory_acl": "[...string] | #Reference",
         "integers": "[int & >=0 & <=255, ...int & >=0 & <=255] | #Reference",
         "values": "{[string]: _} | #Reference",
         "environment": "{[string]: string} | #Reference",

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, cast
 
 from gitops.errors import MalformedError
+from gitops.model.acl import Acl, parse_acl
 from gitops.model.codec import MAX_INTEGER, Json, is_digest
 from gitops.model.secret import text_from_json
 
@@ -33,6 +34,8 @@ TYPES = (
     "values",
     "secret",
     "integers",
+    "acl",
+    "directory_acl",
 )
 
 
@@ -149,6 +152,8 @@ _WORDS = {
     "integers": "a list of integers from 0 to 255",
     "secret": "a reference to a secret like ${secret.name}",
     "values": "a map of names to strings, integers, booleans or lists of strings",
+    "acl": 'a list of entries like "user:alice:rw-", "group:ops:r--" or "mask::r-x"',
+    "directory_acl": 'a list of entries like "user:alice:rwx" or "default:group:ops:r-x"',
 }
 _MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
 _PLAIN = Attribute("text", "a value")
@@ -225,6 +230,10 @@ def _decode_texts(_: Attribute, value: Json) -> Tuple[str, ...]:
         if not isinstance(item, str) or "\0" in item:
             raise ValueError(f"got {_type_name(item)} in the list, expected strings without NUL")
     return tuple(str(item) for item in value)
+
+
+def _decode_acl(described: Attribute, value: Json) -> Acl:
+    return parse_acl(_decode_texts(described, value), has_default=described.type == "directory_acl")
 
 
 def _decode_integers(_: Attribute, value: Json) -> Tuple[int, ...]:
@@ -324,4 +333,6 @@ _DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
     "secret": _decode_secret,
     "integers": _decode_integers,
     "values": _decode_values,
+    "acl": _decode_acl,
+    "directory_acl": _decode_acl,
 }

@@ -21,7 +21,7 @@ from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -60,6 +60,9 @@ class CaseHost:
 
     def inspect(self, path: str) -> PathState:
         return PathState(self.case.get("paths", {}).get(path, "absent"))
+
+    def read_attributes(self, path: str, declared: Metadata) -> Attributes:
+        raise AssertionError("these kinds declare no attributes")
 
     def read_text(self, path: str) -> str:
         return self.case.get("texts", {}).get(path, "")

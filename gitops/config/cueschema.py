@@ -123,6 +123,7 @@ def _type(item: Attribute) -> str:
         "texts": "[...string] | #Reference",
         "acl": "[...string] | #Reference",
         "directory_acl": "[...string] | #Reference",
+        "xattrs": '{[=~"^user[.]."]: string | null} | #Reference',
         "integers": "[int & >=0 & <=255, ...int & >=0 & <=255] | #Reference",
         "values": "{[string]: _} | #Reference",
         "environment": "{[string]: string} | #Reference",

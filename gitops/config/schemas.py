@@ -106,6 +106,11 @@ def _plain_type(described: Attribute) -> Schema:
         "path": {"type": "string", "pattern": "^/"},
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "texts": TEXTS,
+        "xattrs": {
+            "type": "object",
+            "propertyNames": {"pattern": r"^user\.."},
+            "additionalProperties": {"type": ["string", "null"]},
+        },
         "integers": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 1},
         "acl": {"type": "array", "items": {"anyOf": [{"type": "string", "pattern": ACL_ENTRY}, REFERENCE]}},
         "directory_acl": {"type": "array", "items": {"anyOf": [{"type": "string", "pattern": DIRECTORY_ACL_ENTRY}, REFERENCE]}},

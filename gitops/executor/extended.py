@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union, cast
+from typing import Dict, List, Mapping, Optional, Tuple, Union, cast
 
 from gitops.errors import HostError
 from gitops.executor.accounts import Accounts
@@ -22,6 +22,8 @@ OF_CONTENT = ("security.capability", "security.ima")  # granted to, or measured 
 OF_INODE = ("security.evm",)
 INHERITED = (ACCESS, DEFAULT)  # from the default ACL of the folder
 NO_ACLS = "the file system keeps no ACLs here"
+NO_XATTRS = "the file system keeps no attributes of users here"
+ANY_NAME = "user.any"
 
 Target = Union[int, str]
 Ids = Tuple[int, int]
@@ -73,7 +75,13 @@ def join_extended(own: Json, of_content: Json) -> Dict[str, Json]:
 
 def read_attributes(target: Target, declared: Metadata, accounts: Accounts) -> Attributes:
     """Give what is there of that which is declared."""
-    return Attributes(acl=None if declared.acl is None or not _has_acls(target) else _read_acl(target, declared.acl, accounts))
+    acl = declared.acl if declared.acl is not None and _is_supported(target, ACCESS) else None
+    names = declared.xattrs if declared.xattrs is not None and _is_supported(target, ANY_NAME) else None
+    found = {name: value for name in names or () for value in (_get(target, name),) if value is not None}
+    return Attributes(
+        acl=None if acl is None else _read_acl(target, acl, accounts),
+        xattrs=None if names is None else found,
+    )
 
 
 def apply_metadata(target: Target, uid: int, gid: int, mode: int) -> None:
@@ -87,6 +95,8 @@ def apply_declared(target: Target, metadata: Metadata, ids: Ids, mode: int, acco
     """Set owner (-1: as it is) and mode, and all that is declared beside them. Without a declared mode this one is the machine's, in which
     the mask of a list may stand.
     """
+    if metadata.xattrs:
+        _set_xattrs(target, metadata.xattrs)  # while it may still be written
     if ids != (-1, -1):
         os.chown(target, *ids)
     if metadata.acl is not None:
@@ -121,22 +131,12 @@ def _set_acl(target: Target, metadata: Metadata, mode: int, accounts: Accounts) 
     access = [entry for entry in wanted if not entry.is_default]
     default = [entry for entry in wanted if entry.is_default]
     if access or any(not entry.is_default for entry in found):  # the list of a mode alone is none: the kernel drops it
-        _set_list(target, ACCESS, access or split_mode(base), accounts)
+        _set_value(target, ACCESS, encode_acl(access or split_mode(base), accounts), NO_ACLS)
     if default:
-        _set_list(target, DEFAULT, default, accounts)
+        _set_value(target, DEFAULT, encode_acl(default, accounts), NO_ACLS)
     elif any(entry.is_default for entry in found):
         os.removexattr(target, DEFAULT)
     return shown_mode(base, wanted)
-
-
-def _set_list(target: Target, name: str, entries: Sequence[AclEntry], accounts: Accounts) -> None:
-    data = encode_acl(entries, accounts)
-    try:
-        os.setxattr(target, name, data)
-    except OSError as error:
-        if error.errno == errno.ENOTSUP:
-            raise HostError(NO_ACLS, code="E350") from error
-        raise
 
 
 def _read_acl(target: Target, declared: Acl, accounts: Accounts) -> Acl:
@@ -149,10 +149,28 @@ def _read_acl(target: Target, declared: Acl, accounts: Accounts) -> Acl:
     return tuple(found)
 
 
-def _has_acls(target: Target) -> bool:
-    """Say whether the file system keeps ACLs at all."""
+def _set_xattrs(target: Target, wanted: Mapping[str, Optional[str]]) -> None:
+    there = _list(target)
+    for name, text in wanted.items():
+        if text is not None:
+            _set_value(target, name, text.encode("utf-8"), NO_XATTRS)
+        elif name in there:
+            os.removexattr(target, name)
+
+
+def _set_value(target: Target, name: str, data: bytes, unsupported: str) -> None:
     try:
-        os.getxattr(target, ACCESS)
+        os.setxattr(target, name, data)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            raise HostError(unsupported, code="E350") from error
+        raise
+
+
+def _is_supported(target: Target, name: str) -> bool:
+    """Say whether the file system keeps attributes of this family at all."""
+    try:
+        os.getxattr(target, name)
     except OSError as error:
         return error.errno != errno.ENOTSUP
     return True

@@ -165,6 +165,15 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
             {**ACCOUNTS, "/srv/": ""},
             extended={"/srv/": {"system.posix_acl_default": BOBS_ACL, "system.posix_acl_access": BOBS_ACL}},
         ),
+        Scenario(
+            "xattrs",
+            (
+                _declare("directory", "/srv", xattrs={"user.note": "new"}),
+                _declare("directory", "/new", xattrs={"user.note": "2"}),
+            ),
+            {"/srv/": ""},
+            extended={"/srv/": {"user.other": b"kept"}},
+        ),
         Scenario("purge", (_declare("directory", "/srv/a", purge=True),), {"/srv/a/x": "x\n", "/srv/a/y/z": "z\n"}),
         Scenario("remove", (_absent("directory", "/srv/a", recurse=True),), {"/srv/a/x": "x\n"}),
     ),
@@ -205,6 +214,15 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
             (_declare("file", "/etc/one", acl=[]), _declare("file", "/etc/two", acl=[], content="new\n")),
             {**ACCOUNTS, "/etc/one": "kept\n", "/etc/two": "old\n"},
             extended={f"/etc/{name}": {"system.posix_acl_access": BOBS_ACL} for name in ("one", "two")},
+        ),
+        Scenario(
+            "xattrs",
+            (
+                _declare("file", "/etc/one", xattrs={"user.note": "new", "user.old": None}),
+                _declare("file", "/etc/two", content="2\n", mode="0444", xattrs={"user.note": "2"}),
+            ),
+            {"/etc/one": "kept\n"},
+            extended={"/etc/one": {"user.note": b"old", "user.old": b"old", "user.other": b"kept"}},
         ),
         Scenario("remove", (_absent("file", "/etc/one"),), {"/etc/one": "old\n"}),
         Scenario("secret", (_declare("file", "/etc/key", content=SECRET_PARTS),), {"/etc/": ""}, secrets=SECRET),

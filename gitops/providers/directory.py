@@ -1,4 +1,5 @@
-"""Directories: existence, mode, owner, group, ACL; `purge` removes what is not managed in it; `absent` on a full one needs `recurse`.
+"""Directories: existence, mode, owner, group, ACL, attributes; `purge` removes what is not managed in it; `absent` on a full one needs
+`recurse`.
 
 With `recurse` a present directory gives owner and group to all below it, `mode` to the directories, `file_mode` to the files: not to
 what is managed by itself, not behind links (nor to links), not on another file system.
@@ -57,11 +58,12 @@ class DirectorySpec:
     acl: Optional[Acl] = attribute(
         "directory_acl", "who may what beside owner, group and others; nobody else may: `[]` takes all such entries away"
     )
+    xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
 
     @property
     def metadata(self) -> Metadata:
         """What is declared of it."""
-        return replace(self.folder_metadata, acl=self.acl)
+        return replace(self.folder_metadata, acl=self.acl, xattrs=self.xattrs)
 
     @property
     def folder_metadata(self) -> Metadata:
@@ -84,13 +86,13 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     kind = "directory"
     spec = DirectorySpec
-    summary = "a directory: mode, owner, group, ACL, purge"
+    summary = "a directory: mode, owner, group, ACL, attributes, purge"
     honours_root = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl` when declared; `extra` (with purge) or `entries` (with absent): sorted names, and
-        `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the owner, group or mode, and
-        `more_strays`.
+        """State: type, mode, owner, group, parents; `acl` and `xattrs` when declared; `extra` (with purge) or `entries` (with absent):
+        sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the owner, group
+        or mode, and `more_strays`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 

@@ -1,4 +1,4 @@
-"""Regular files: content, mode, owner, group, ACL; absent.
+"""Regular files: content, mode, owner, group, ACL, attributes; absent.
 
 A file without content manages only existence and metadata; what is not declared is left alone. A link in its place is replaced,
 never followed; a directory or device is refused. Content with secrets is compared on the machine: the state then has `matches`,
@@ -52,6 +52,7 @@ class FileSpec:
     acl: Optional[Acl] = attribute(
         "acl", "who may what beside owner, group and others; nobody else may: `[]` takes all such entries away"
     )
+    xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
 
     @cached_property
     def content_json(self) -> Json:
@@ -69,7 +70,7 @@ class FileSpec:
     @cached_property
     def metadata(self) -> Metadata:
         """What is declared beside the content."""
-        return Metadata(self.owner or "", self.group or "", self.mode or "", self.acl)
+        return Metadata(self.owner or "", self.group or "", self.mode or "", self.acl, self.xattrs)
 
 
 class FileProvider(Provider[FileSpec]):
@@ -77,12 +78,12 @@ class FileProvider(Provider[FileSpec]):
 
     kind = "file"
     spec = FileSpec
-    summary = "a regular file: content, mode, owner, group, ACL"
+    summary = "a regular file: content, mode, owner, group, ACL, attributes"
     honours_root = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl` when declared; digest and size of content, or `matches` when it is secret; then
-        `kept` says where what is there would be kept for an undo: `memory` or `nowhere`.
+        """State: type, mode, owner, group, parents; `acl` and `xattrs` when declared; digest and size of content, or `matches` when it is
+        secret; then `kept` says where what is there would be kept for an undo: `memory` or `nowhere`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 

@@ -36,22 +36,24 @@ class PathState:
 @dataclass(frozen=True)
 class Metadata:
     """Owner, group and mode to set; empty means: as it is, or the default of a new thing. So does no `acl`; an empty one means none but
-    the mode. With an `acl`, `mode` is that of its base entries.
+    the mode. With an `acl`, `mode` is that of its base entries. Of `xattrs`, those named are set, or removed (None); others stay.
     """
 
     owner: str = ""
     group: str = ""
     mode: str = ""
     acl: Optional[Acl] = None
+    xattrs: Optional[Mapping[str, Optional[str]]] = None
 
 
 @dataclass(frozen=True)
 class Attributes:
     """What a file or directory has beside owner and mode: every entry of its ACL, the base ones too, none when it has no more than its
-    mode (None: not asked, or the file system keeps no ACLs).
+    mode; and the attributes that were asked for and are there. None: not asked, or the file system keeps no such thing.
     """
 
     acl: Optional[Acl] = None
+    xattrs: Optional[Mapping[str, bytes]] = None
 
 
 @dataclass(frozen=True)

@@ -279,3 +279,73 @@ def test_a_folder_whose_attributes_cannot_be_read_was_perhaps_touched(machine: R
     run = machine.apply(directory("/srv", mode="0700")).run
     failing(monkeypatch, "listxattr", lambda *_: True, errno.EIO)
     assert ["changed since that run" in item["warning"] for item in machine.undo_plan(run)] == [True]
+
+
+def note(machine: Rooted, path: str) -> dict[str, bytes]:
+    place = machine.root / path[1:]
+    return {name: os.getxattr(place, name) for name in os.listxattr(place)}
+
+
+def test_declared_attributes_are_set_or_removed_and_others_stay(machine: Rooted) -> None:
+    machine.write("/srv/x", "hi")
+    for name in ("note", "old", "other"):
+        os.setxattr(machine.root / "srv/x", f"user.{name}", b"\xff\0")
+    os.setxattr(machine.root / "srv", "user.old", b"old")
+    before = (note(machine, "/srv"), note(machine, "/srv/x"), machine.tree())
+    resources = (
+        file("/srv/x", "hi", xattrs={"user.note": "grüße", "user.old": None, "user.never": None}),
+        file("/srv/new", "hi", mode="0444", xattrs={"user.note": "", "user.old": None}),
+        directory("/srv", xattrs={"user.old": None}),
+    )
+    run = machine.apply(*resources).run
+    assert note(machine, "/srv/x") == {"user.note": "grüße".encode(), "user.other": b"\xff\0"}
+    assert (note(machine, "/srv"), note(machine, "/srv/new")) == ({}, {"user.note": b""})
+    settled = machine.tree(is_exact=True)
+    assert machine.apply(*resources).result == "converged"
+    assert machine.tree(is_exact=True) == settled
+    assert machine.rollback(run).result == "reverted"
+    assert (note(machine, "/srv"), note(machine, "/srv/x"), machine.tree()) == before
+
+
+def test_what_is_in_an_attribute_is_told_as_digest_and_size(machine: Rooted) -> None:
+    machine.write("/srv/x", "hi")
+    os.setxattr(machine.root / "srv/x", "user.note", b"what is on a host")
+    resource = file("/srv/x", xattrs={"user.note": "new", "user.more": "more", "user.none": None})
+    before, after = fields(machine, resource)["xattrs"]
+    assert (before["user.note"]["size"], before["user.more"], after) == (17, None, {"user.note": "new", "user.more": "more"})
+    assert "what is on a host" not in str([event.to_json() for event in machine.events])
+    machine.apply(resource)
+    assert machine.plan(resource).changes == ()
+
+
+def test_a_new_content_keeps_what_is_not_named(machine: Rooted) -> None:
+    machine.write("/srv/x", "hi")
+    os.setxattr(machine.root / "srv/x", "user.other", b"kept")
+    run = machine.apply(file("/srv/x", "new", xattrs={"user.note": "1"})).run
+    assert note(machine, "/srv/x") == {"user.note": b"1", "user.other": b"kept"}
+    machine.rollback(run)
+    assert (note(machine, "/srv/x"), machine.read("/srv/x")) == ({"user.other": b"kept"}, "hi")
+
+
+def test_a_file_system_without_attributes_is_a_refusal_when_seen_and_a_clear_failure_when_new(
+    machine: Rooted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.write("/srv/x", "hi")
+    for call in ("getxattr", "setxattr"):
+        failing(monkeypatch, call, lambda *words: str(words[1]).startswith("user."), errno.ENOTSUP)
+    report = machine.apply(file("/srv/x", xattrs={"user.note": "new"}))
+    assert (report.result, "leave `xattrs` out" in only(report)) == ("failed", True)
+    assert only(machine.apply(file("/srv/new", "hi", xattrs={"user.note": "new"}))) == (
+        "the file system keeps no attributes of users here"
+    )
+    assert machine.apply(file("/srv/x", xattrs={"user.note": None})).result == "converged"
+    assert machine.names("/srv") == ["x"]
+
+
+def test_one_attribute_for_which_there_is_no_room_leaves_all_as_it_was(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.write("/srv/x", "hi", 0o600)
+    os.setxattr(machine.root / "srv/x", "user.old", b"old")
+    failing(monkeypatch, "setxattr", lambda *words: words[1] == "user.b", errno.ENOSPC)
+    resource = file("/srv/x", mode="0644", xattrs={"user.a": "1", "user.old": None, "user.b": "2"})
+    assert "No space left on device" in only(machine.apply(resource))
+    assert (note(machine, "/srv/x"), machine.mode("/srv/x")) == ({"user.old": b"old"}, "0600")

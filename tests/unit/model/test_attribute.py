@@ -41,6 +41,7 @@ class ThingSpec:
     env: Any = attribute("environment", "e")  # noqa: RUF009  attribute() only describes a field
     acl: Any = attribute("acl", "l")  # noqa: RUF009  attribute() only describes a field
     folder_acl: Any = attribute("directory_acl", "l")  # noqa: RUF009  attribute() only describes a field
+    xattrs: Any = attribute("xattrs", "x")  # noqa: RUF009  attribute() only describes a field
     content: Any = attribute("content", "c")  # noqa: RUF009  attribute() only describes a field
     extra: str = "not an attribute"
 
@@ -63,6 +64,7 @@ REF = {"secret": "pw", "from": "env", "key": "PW"}
         ("texts", [], ()),
         ("acl", ["user:bob:r"], (AclEntry("user", "bob", "r--"),)),
         ("folder_acl", ["default:mask::rx"], (AclEntry("mask", "", "r-x", is_default=True),)),
+        ("xattrs", {"user.a b": "x", "user.b": None}, {"user.a b": "x", "user.b": None}),
         ("env", {"A_1": "x"}, {"A_1": ("x",)}),
         ("content", "", ()),
         ("content", {"parts": ["a", REF]}, ("a", SecretRef("pw", "env", "PW"))),
@@ -107,6 +109,15 @@ def test_right_values_are_decoded(key: str, value: Any, decoded: Any) -> None:
         ("acl", [7], "the number 7"),
         ("acl", ["default:user:bob:r--"], "only a directory"),
         ("folder_acl", ["user:bob"], "expected an entry like"),
+        ("xattrs", [], "a list"),
+        ("xattrs", {"trusted.a": "x"}, "begins with"),
+        ("xattrs", {"user.": "x"}, "begins with"),
+        ("xattrs", {"user." + "é" * 126: "x"}, "at most 255 bytes"),
+        ("xattrs", {"system.posix_acl_default": "x"}, "`acl` declares"),
+        ("xattrs", {"security.selinux": "x"}, "`selinux` declares"),
+        ("xattrs", {"user.a": 1}, "the number 1"),
+        ("xattrs", {"user.a": {"parts": []}}, "a map"),
+        ("xattrs", {"user.a": "é" * 32769}, "more than 65536 bytes"),
         ("env", [], "a list"),
         ("env", {"a b": "x"}, "letters"),
         ("env", {"A": 1}, "quote it"),

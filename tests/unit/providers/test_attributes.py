@@ -28,6 +28,15 @@ def test_what_was_observed_before_anybody_declared_it_is_conditional() -> None:
         assert [(item.name, item.before) for item in found.fields] == [("acl", UNSEEN)]
 
 
+def test_attributes_that_were_not_asked_for_are_conditional_only_they() -> None:
+    spec = FileSpec("/x", xattrs={"user.seen": None, "user.more": "1"})
+    for state in (FILE, {**FILE, "xattrs": {}}, {**FILE, "xattrs": {"user.seen": None}}):
+        found = FILES.diff(spec, state)
+        assert found is not None
+        assert found.confidence == "conditional"
+    assert found.fields[0].to_json() == {"name": "xattrs", "before": {"user.more": UNSEEN}, "after": {"user.more": "1"}}
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -37,6 +46,7 @@ def test_what_was_observed_before_anybody_declared_it_is_conditional() -> None:
         {"acl": ["user:alice"]},
         {"acl": [], "mode": "rwx"},
         {"acl": [], "mode": None},
+        {"acl": [], "xattrs": ["user.note"]},
     ],
 )
 def test_a_state_that_makes_no_sense_is_malformed(state: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ TEXT: Schema = {"type": "string"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 ACL_ENTRY = r"^((user|group):[^:]+|mask:):[rwx-]{1,3}$"
 DIRECTORY_ACL_ENTRY = r"^((default:)?((user|group):[^:]+|mask:)|default:(user|group|other):):[rwx-]{1,3}$"
+SELINUX = r"^[A-Za-z0-9_.]+(:[A-Za-z0-9_.]+:[A-Za-z0-9_.]+(:[A-Za-z0-9_.,:-]+)?)?$"
 VARS: Schema = {"type": "object", "description": "values by name; ${vars.x} reads one"}
 LABELS: Schema = {"type": "object", "additionalProperties": TEXT}
 SELECTOR: Schema = {
@@ -106,6 +107,7 @@ def _plain_type(described: Attribute) -> Schema:
         "path": {"type": "string", "pattern": "^/"},
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "texts": TEXTS,
+        "selinux": {"type": "string", "pattern": SELINUX},
         "xattrs": {
             "type": "object",
             "propertyNames": {"pattern": r"^user\.."},

@@ -16,6 +16,7 @@ from gitops.executor.accounts import Accounts
 from gitops.executor.posixacl import ACCESS, DEFAULT, decode_acl, encode_acl, name_declared
 from gitops.model.acl import Acl, AclEntry, base_mode, complete_acl, shown_mode, split_mode
 from gitops.model.codec import Json
+from gitops.model.selinux import join_context
 from gitops.providers.host import Attributes, Metadata
 
 OF_CONTENT = ("security.capability", "security.ima")  # granted to, or measured from, these very bytes
@@ -23,6 +24,8 @@ OF_INODE = ("security.evm",)
 INHERITED = (ACCESS, DEFAULT)  # from the default ACL of the folder
 NO_ACLS = "the file system keeps no ACLs here"
 NO_XATTRS = "the file system keeps no attributes of users here"
+NO_LABELS = "the file system keeps no labels here"
+LABEL = "security.selinux"
 ANY_NAME = "user.any"
 
 Target = Union[int, str]
@@ -55,6 +58,9 @@ def put_back(target: Target, values: Mapping[str, Json]) -> None:
     for name in _list(target):
         if name not in values and (name in INHERITED or name.startswith("user.")):
             os.removexattr(target, name)
+        elif name not in values and name == LABEL:
+            with suppress(PermissionError):  # where SELinux runs nothing is without one
+                os.removexattr(target, name)
     for name, value in values.items():
         if name not in OF_CONTENT and (_get(target, name) or b"").hex() != value:
             _set_attribute(target, name, value)
@@ -81,6 +87,7 @@ def read_attributes(target: Target, declared: Metadata, accounts: Accounts) -> A
     return Attributes(
         acl=None if acl is None else _read_acl(target, acl, accounts),
         xattrs=None if names is None else found,
+        selinux=_read_label(target) if declared.selinux else "",
     )
 
 
@@ -102,6 +109,8 @@ def apply_declared(target: Target, metadata: Metadata, ids: Ids, mode: int, acco
     if metadata.acl is not None:
         mode = _set_acl(target, metadata, mode, accounts)
     os.chmod(target, mode)
+    if metadata.selinux:
+        _set_label(target, metadata.selinux)  # last: with it somebody else's rules begin
 
 
 def apply_new(target: Target, metadata: Metadata, ids: Ids, mode: int, accounts: Accounts) -> None:
@@ -156,6 +165,25 @@ def _set_xattrs(target: Target, wanted: Mapping[str, Optional[str]]) -> None:
             _set_value(target, name, text.encode("utf-8"), NO_XATTRS)
         elif name in there:
             os.removexattr(target, name)
+
+
+def _set_label(target: Target, declared: str) -> None:
+    found = _read_label(target)
+    wanted = join_context(declared, found)
+    if not wanted:
+        raise HostError("it has no label whose type could be changed", code="E351", hint="declare a whole context")
+    if wanted == found:
+        return
+    try:
+        _set_value(target, LABEL, wanted.encode("ascii") + b"\0", NO_LABELS)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise HostError(f"the policy of this machine does not know {wanted}", code="E352") from error
+
+
+def _read_label(target: Target) -> str:
+    return (_get(target, LABEL) or b"").rstrip(b"\0").decode("ascii", "replace")
 
 
 def _set_value(target: Target, name: str, data: bytes, unsupported: str) -> None:

@@ -17,6 +17,7 @@ from gitops.errors import MalformedError
 from gitops.model.acl import Acl, parse_acl
 from gitops.model.codec import MAX_INTEGER, Json, is_digest
 from gitops.model.secret import text_from_json
+from gitops.model.selinux import parse_context
 
 S = TypeVar("S")
 
@@ -37,6 +38,7 @@ TYPES = (
     "acl",
     "directory_acl",
     "xattrs",
+    "selinux",
 )
 
 
@@ -156,6 +158,7 @@ _WORDS = {
     "acl": 'a list of entries like "user:alice:rw-", "group:ops:r--" or "mask::r-x"',
     "directory_acl": 'a list of entries like "user:alice:rwx" or "default:group:ops:r-x"',
     "xattrs": "a map of names like user.note to strings, or to null for one that is to go",
+    "selinux": 'a type like "etc_t" or a context like "system_u:object_r:etc_t:s0"',
 }
 _MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
 _PLAIN = Attribute("text", "a value")
@@ -239,6 +242,10 @@ def _decode_texts(_: Attribute, value: Json) -> Tuple[str, ...]:
 
 def _decode_acl(described: Attribute, value: Json) -> Acl:
     return parse_acl(_decode_texts(described, value), has_default=described.type == "directory_acl")
+
+
+def _decode_selinux(described: Attribute, value: Json) -> str:
+    return parse_context(_decode_text(described, value))
 
 
 def _decode_xattrs(described: Attribute, value: Json) -> Mapping[str, Optional[str]]:
@@ -363,4 +370,5 @@ _DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
     "acl": _decode_acl,
     "directory_acl": _decode_acl,
     "xattrs": _decode_xattrs,
+    "selinux": _decode_selinux,
 }

@@ -1,4 +1,4 @@
-"""What files and directories have beside a content: owner, group, mode, ACL, attributes; as observed, as declared, what differs.
+"""What files and directories have beside a content: owner, group, mode, ACL, attributes, label; as observed, as declared, what differs.
 
 With an `acl` the mode is that of the list's base entries: the machine's own shows the mask in the place of the group's permissions. What
 is in an attribute on a machine is told as digest and size, as a content is.
@@ -13,18 +13,20 @@ from gitops.model.acl import Acl, base_mode, complete_acl, parse_entry, show_acl
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.observation import State
 from gitops.model.plan import FieldChange
+from gitops.model.selinux import is_labelled
 from gitops.providers.host import Host, Metadata
 from gitops.providers.steps import compare
 
 UNSEEN = "not looked at yet"
-ATTRIBUTES = frozenset(("mode", "owner", "group", "acl", "xattrs"))
+ATTRIBUTES = frozenset(("mode", "owner", "group", "acl", "xattrs", "selinux"))
+RUNNING = "/sys/fs/selinux/enforce"
 
 
 def observe_attributes(path: str, declared: Metadata, host: Host) -> Dict[str, Json]:
     """Give the state keys of what is declared beside owner and mode: `acl`, every entry; `xattrs`, digest and size by declared name (null:
-    not there). Each is null where the file system keeps no such thing.
+    not there); `selinux`, the context. Each is null where the machine keeps no such thing.
     """
-    if declared.acl is None and declared.xattrs is None:
+    if declared.acl is None and declared.xattrs is None and not declared.selinux:
         return {}
     found = host.read_attributes(path, declared)
     state: Dict[str, Json] = {}
@@ -33,14 +35,31 @@ def observe_attributes(path: str, declared: Metadata, host: Host) -> Dict[str, J
     if declared.xattrs is not None:
         there = found.xattrs
         state["xattrs"] = None if there is None else {name: _describe_value(there.get(name)) for name in declared.xattrs}
+    if declared.selinux:
+        state["selinux"] = found.selinux if runs_selinux(host) else None
     return state
+
+
+def observe_place(declared: Metadata, host: Host) -> Dict[str, Json]:
+    """Give the state keys of what is declared for something that is not there yet: `selinux`, null where it does not run."""
+    return {"selinux": "" if runs_selinux(host) else None} if declared.selinux else {}
+
+
+def runs_selinux(host: Host) -> bool:
+    """Say whether SELinux runs on this machine, so that labels mean something."""
+    return host.inspect(RUNNING).type == "file"
 
 
 def diff_attributes(declared: Metadata, state: State) -> Tuple[FieldChange, ...]:
     """List what differs on something that is there."""
     found = read_acl(state)
     plain = state if declared.acl is None else _without_list(state, found)
-    return (*_compare_owner(declared, plain), *_diff_acl(declared, state, found, plain), *_diff_xattrs(declared, state))
+    return (
+        *_compare_owner(declared, plain),
+        *_diff_acl(declared, state, found, plain),
+        *_diff_xattrs(declared, state),
+        *_diff_label(declared, state),
+    )
 
 
 def describe_new(declared: Metadata, default_mode: str) -> Tuple[FieldChange, ...]:
@@ -52,6 +71,8 @@ def describe_new(declared: Metadata, default_mode: str) -> Tuple[FieldChange, ..
     given: Dict[str, Json] = {name: text for name, text in (declared.xattrs or {}).items() if text is not None}
     if given:
         changes.append(FieldChange("xattrs", None, given))
+    if declared.selinux:
+        changes.append(FieldChange("selinux", None, declared.selinux))
     return tuple(changes)
 
 
@@ -61,13 +82,18 @@ def find_obstacle(declared: Metadata, state: State) -> str:
         return "the file system keeps no ACLs here; leave `acl` out, or mount it with them"
     if any(text is not None for text in (declared.xattrs or {}).values()) and state.get("xattrs", ()) is None:
         return "the file system keeps no attributes of users here; leave `xattrs` out, or mount it with them"
+    if declared.selinux and state.get("selinux", "") is None:
+        return "no SELinux runs on this machine; leave `selinux` out here"
     return ""
 
 
 def is_unseen(declared: Metadata, state: State) -> bool:
     """Say whether something was observed before anybody declared this of it."""
-    return (declared.acl is not None and "acl" not in state) or any(
-        name not in _xattrs_of(state) for name in declared.xattrs or () if state.get("xattrs", ()) is not None
+    names = declared.xattrs or () if state.get("xattrs", ()) is not None else ()
+    return (
+        (declared.acl is not None and "acl" not in state)
+        or any(name not in _xattrs_of(state) for name in names)
+        or (bool(declared.selinux) and "selinux" not in state)
     )
 
 
@@ -116,6 +142,16 @@ def _diff_xattrs(declared: Metadata, state: State) -> Iterator[FieldChange]:
             before[name], after[name] = there.get(name) if is_seen else UNSEEN, text
     if after:
         yield FieldChange("xattrs", before, after)
+
+
+def _diff_label(declared: Metadata, state: State) -> Iterator[FieldChange]:
+    if not declared.selinux:
+        return
+    found = state.get("selinux", UNSEEN)
+    if not isinstance(found, str):
+        raise MalformedError("a state's `selinux`: expected a string", code="M014")
+    if not is_labelled(declared.selinux, found):
+        yield FieldChange("selinux", found or None, declared.selinux)
 
 
 def _xattrs_of(state: State) -> Mapping[str, Json]:

@@ -1,11 +1,11 @@
-"""Directories: existence, mode, owner, group, ACL, attributes; `purge` removes what is not managed in it; `absent` on a full one needs
-`recurse`.
+"""Directories: existence, mode, owner, group, ACL, attributes, label; `purge` removes what is not managed in it; `absent` on a full
+one needs `recurse`.
 
 With `recurse` a present directory gives owner and group to all below it, `mode` to the directories, `file_mode` to the files: not to
 what is managed by itself, not behind links (nor to links), not on another file system.
 
-`acl` names every entry beside those of `mode`: others go, an empty list takes them all away; it goes for the directory alone. Entries that
-begin with `default:` are what new things in it get; their own base entries begin as `mode`, unless named.
+`acl` names every entry beside those of `mode`: others go, an empty list takes them all away. Entries that begin with `default:` are what
+new things in it get; their own base entries begin as `mode`, unless named. `acl`, `xattrs` and `selinux` are for the directory alone.
 
 A link or a file in a directory's place is refused. What purge and recurse delete is listed under the directory's address, at most
 MAX_LISTED names at once: what is not listed is not deleted, the next run goes on. Names are shown by `steps.show_name`.
@@ -31,6 +31,7 @@ from gitops.providers.attributes import (
     is_unseen,
     name_accounts,
     observe_attributes,
+    observe_place,
 )
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
@@ -59,11 +60,12 @@ class DirectorySpec:
         "directory_acl", "who may what beside owner, group and others; nobody else may: `[]` takes all such entries away"
     )
     xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
+    selinux: Optional[str] = attribute("selinux", "its label; what a type alone leaves out stays as the machine made it")
 
     @property
     def metadata(self) -> Metadata:
         """What is declared of it."""
-        return replace(self.folder_metadata, acl=self.acl, xattrs=self.xattrs)
+        return replace(self.folder_metadata, acl=self.acl, xattrs=self.xattrs, selinux=self.selinux or "")
 
     @property
     def folder_metadata(self) -> Metadata:
@@ -86,44 +88,32 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     kind = "directory"
     spec = DirectorySpec
-    summary = "a directory: mode, owner, group, ACL, attributes, purge"
+    summary = "a directory: mode, owner, group, ACL, attributes, label, purge"
     honours_root = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl` and `xattrs` when declared; `extra` (with purge) or `entries` (with absent):
-        sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the owner, group
-        or mode, and `more_strays`.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with
+        absent): sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the
+        owner, group or mode, and `more_strays`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
         """See DESIGN §6."""
         found = type_of(state)
-        if found == "absent":
-            if spec.state == "absent":
-                return None
-            return Difference("create", describe_new(spec.metadata, NEW_MODE), implied=imply_parents(state))
-        if found != "directory":
-            words = {"symlink": "a link", "file": "a file"}.get(str(found), "something else")
+        if found not in ("absent", "directory"):
+            words = {"symlink": "a link", "file": "a file"}.get(found, "something else")
             return Difference(
                 "refused", reason=str(state.get("reason") or f"{words} is there, not a directory; move it away yourself")
             )
         if spec.state == "absent":
-            return self._diff_absent(spec, state)
+            return None if found == "absent" else self._diff_absent(spec, state)
         obstacle = find_obstacle(spec.metadata, state)
         if obstacle:
             return Difference("refused", reason=obstacle)
-        changes = [*diff_attributes(spec.metadata, state)]
-        if spec.goes_below and state.get("strays") != []:
-            changes.append(FieldChange("recurse", state.get("strays", "not looked at yet"), None))
-        if spec.purge and "extra" not in state:  # observed before anybody asked for it
-            changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
-            return Difference("update", tuple(changes), confidence="conditional")
-        if spec.purge and state.get("extra"):
-            changes.append(FieldChange("purge", state["extra"], None))
-        is_guessed = is_unseen(spec.metadata, state) or (spec.goes_below and "strays" not in state)
-        confidence = "conditional" if is_guessed else "exact"
-        return Difference("update", tuple(changes), _describe_more(state), confidence) if changes else None
+        if found == "absent":
+            return Difference("create", describe_new(spec.metadata, NEW_MODE), implied=imply_parents(state))
+        return self._diff_present(spec, state)
 
     def apply(self, steps: Sequence[Step[DirectorySpec]], host: Host) -> Iterator[Outcome]:
         """Make, mend, purge or remove, in order."""
@@ -145,6 +135,7 @@ class DirectoryProvider(Provider[DirectorySpec]):
         found = host.inspect(spec.path)
         state = describe_path(found, spec.owner, spec.group)
         if found.type != "directory":
+            state.update(observe_place(spec.metadata, host))
             return state
         try:
             if spec.state == "present":
@@ -165,6 +156,20 @@ class DirectoryProvider(Provider[DirectorySpec]):
         if len(names) > MAX_LISTED:
             state["more"] = len(names) - MAX_LISTED
         return state
+
+    @staticmethod
+    def _diff_present(spec: DirectorySpec, state: State) -> Optional[Difference]:
+        changes = [*diff_attributes(spec.metadata, state)]
+        if spec.goes_below and state.get("strays") != []:
+            changes.append(FieldChange("recurse", state.get("strays", "not looked at yet"), None))
+        if spec.purge and "extra" not in state:  # observed before anybody asked for it
+            changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
+            return Difference("update", tuple(changes), confidence="conditional")
+        if spec.purge and state.get("extra"):
+            changes.append(FieldChange("purge", state["extra"], None))
+        is_guessed = is_unseen(spec.metadata, state) or (spec.goes_below and "strays" not in state)
+        confidence = "conditional" if is_guessed else "exact"
+        return Difference("update", tuple(changes), _describe_more(state), confidence) if changes else None
 
     @staticmethod
     def _diff_absent(spec: DirectorySpec, state: State) -> Difference:

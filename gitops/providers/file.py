@@ -1,11 +1,11 @@
-"""Regular files: content, mode, owner, group, ACL, attributes; absent.
+"""Regular files: content, mode, owner, group, ACL, attributes, label; absent.
 
 A file without content manages only existence and metadata; what is not declared is left alone. A link in its place is replaced,
 never followed; a directory or device is refused. Content with secrets is compared on the machine: the state then has `matches`,
 the digest of the content with its references, when what is there is what the references give.
 
 `acl` names every entry beside those of `mode`: others go, an empty list takes them all away. A mask that is not named lets everything
-through.
+through. With an `acl`, `mode` is what owner, group and others may; the machine itself shows the mask in the place of the group's.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gitops.providers.attributes import (
     is_unseen,
     name_accounts,
     observe_attributes,
+    observe_place,
 )
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
@@ -53,6 +54,7 @@ class FileSpec:
         "acl", "who may what beside owner, group and others; nobody else may: `[]` takes all such entries away"
     )
     xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
+    selinux: Optional[str] = attribute("selinux", "its label; what a type alone leaves out stays as the machine made it")
 
     @cached_property
     def content_json(self) -> Json:
@@ -70,7 +72,7 @@ class FileSpec:
     @cached_property
     def metadata(self) -> Metadata:
         """What is declared beside the content."""
-        return Metadata(self.owner or "", self.group or "", self.mode or "", self.acl, self.xattrs)
+        return Metadata(self.owner or "", self.group or "", self.mode or "", self.acl, self.xattrs, self.selinux or "")
 
 
 class FileProvider(Provider[FileSpec]):
@@ -78,12 +80,12 @@ class FileProvider(Provider[FileSpec]):
 
     kind = "file"
     spec = FileSpec
-    summary = "a regular file: content, mode, owner, group, ACL, attributes"
+    summary = "a regular file: content, mode, owner, group, ACL, attributes, label"
     honours_root = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl` and `xattrs` when declared; digest and size of content, or `matches` when it is
-        secret; then `kept` says where what is there would be kept for an undo: `memory` or `nowhere`.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; digest and size of content, or `matches`
+        when it is secret; then `kept` says where what is there would be kept for an undo: `memory` or `nowhere`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
@@ -142,6 +144,7 @@ class FileProvider(Provider[FileSpec]):
         found = host.inspect(spec.path)
         state = describe_path(found, spec.owner, spec.group)
         if found.type != "file":
+            state.update(observe_place(spec.metadata, host))
             return state
         if spec.is_secret:
             state["kept"] = "memory" if host.keeps_sensitive else "nowhere"

@@ -37,6 +37,7 @@ class PathState:
 class Metadata:
     """Owner, group and mode to set; empty means: as it is, or the default of a new thing. So does no `acl`; an empty one means none but
     the mode. With an `acl`, `mode` is that of its base entries. Of `xattrs`, those named are set, or removed (None); others stay.
+    `selinux` is a type or a context (`gitops.model.selinux`).
     """
 
     owner: str = ""
@@ -44,16 +45,19 @@ class Metadata:
     mode: str = ""
     acl: Optional[Acl] = None
     xattrs: Optional[Mapping[str, Optional[str]]] = None
+    selinux: str = ""
 
 
 @dataclass(frozen=True)
 class Attributes:
     """What a file or directory has beside owner and mode: every entry of its ACL, the base ones too, none when it has no more than its
-    mode; and the attributes that were asked for and are there. None: not asked, or the file system keeps no such thing.
+    mode; and the attributes that were asked for and are there. None: not asked, or the file system keeps no such thing. `selinux` is its
+    context, empty when it has none.
     """
 
     acl: Optional[Acl] = None
     xattrs: Optional[Mapping[str, bytes]] = None
+    selinux: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from gitops.executor.posixacl import ACCESS, DEFAULT
 from gitops.model.report import Report
 from tests.support.rooted import Rooted, directory, file
 
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may label where SELinux does not run")
+
 # What setfacl 2.3.1 wrote: -m u:4242:rw-,g:5000:r--,u:7:--x on a 0640 file; -m d:g:5000:rwx,u:4242:rwx on a 0750 directory.
 FILES_ACL = (
     "0200000001000600ffffffff0200010007000000020006009210000004000400ffffffff080004008813000010000700ffffffff20000000ffffffff"
@@ -349,3 +351,97 @@ def test_one_attribute_for_which_there_is_no_room_leaves_all_as_it_was(machine: 
     resource = file("/srv/x", mode="0644", xattrs={"user.a": "1", "user.old": None, "user.b": "2"})
     assert "No space left on device" in only(machine.apply(resource))
     assert (note(machine, "/srv/x"), machine.mode("/srv/x")) == ({"user.old": b"old"}, "0600")
+
+
+LABEL = "security.selinux"
+
+
+def label(machine: Rooted, path: str) -> str:
+    return bytes.fromhex(kept(machine, path, LABEL)).decode()
+
+
+def with_selinux(machine: Rooted) -> None:
+    """Let the machine look like one with SELinux; the real kernel takes any label then, and gives none by itself."""
+    machine.write("/sys/fs/selinux/enforce", "1")
+
+
+@only_root
+def test_a_declared_label_is_set_compared_in_what_is_declared_and_undone(machine: Rooted) -> None:
+    with_selinux(machine)
+    machine.write("/srv/x", "hi")
+    os.setxattr(machine.root / "srv/x", LABEL, b"staff_u:object_r:etc_t:s0:c1\0")
+    resources = (
+        file("/srv/x", "hi", selinux="web_t"),
+        file("/srv/new", "hi", selinux="system_u:object_r:web_t:s0"),
+        directory("/srv", selinux="system_u:object_r:web_t"),
+    )
+    shown = {
+        change.address: {item.name: (item.before, item.after) for item in change.fields}
+        for change in machine.plan(*resources).changes
+    }
+    assert shown["file:/srv/x"] == {"selinux": ("staff_u:object_r:etc_t:s0:c1", "web_t")}
+    assert shown["file:/srv/new"]["selinux"] == (None, "system_u:object_r:web_t:s0")
+    run = machine.apply(*resources).run
+    assert label(machine, "/srv/x") == "staff_u:object_r:web_t:s0:c1\0"
+    assert (label(machine, "/srv/new"), label(machine, "/srv")) == ("system_u:object_r:web_t:s0\0", "system_u:object_r:web_t\0")
+    settled = machine.tree(is_exact=True)
+    assert machine.apply(*resources).result == "converged"
+    assert machine.tree(is_exact=True) == settled
+    assert machine.rollback(run).result == "reverted"
+    assert (label(machine, "/srv/x"), label(machine, "/srv"), machine.names("/srv")) == (
+        "staff_u:object_r:etc_t:s0:c1\0",
+        "",
+        ["x"],
+    )
+
+
+@only_root
+def test_a_new_content_has_the_declared_label(machine: Rooted) -> None:
+    with_selinux(machine)
+    machine.write("/srv/x", "hi")
+    os.setxattr(machine.root / "srv/x", LABEL, b"a:b:etc_t:s0\0")
+    machine.apply(file("/srv/x", "new", selinux="web_t"))
+    assert (machine.read("/srv/x"), label(machine, "/srv/x")) == ("new", "a:b:web_t:s0\0")
+
+
+def test_without_selinux_a_label_is_refused_and_nothing_changes(machine: Rooted) -> None:
+    machine.write("/srv/x", "hi")
+    before = machine.tree(is_exact=True)
+    for resource in (
+        file("/srv/x", "new", selinux="web_t"),
+        file("/srv/new", "new", selinux="web_t"),
+        directory("/srv", selinux="web_t"),
+        directory("/new", selinux="web_t"),
+    ):
+        report = machine.apply(resource)
+        assert (report.result, only(report)) == ("failed", "no SELinux runs on this machine; leave `selinux` out here")
+    assert machine.tree(is_exact=True) == before
+    assert machine.apply(file("/srv/x", state="absent", selinux="web_t")).result == "changed"
+
+
+def test_a_label_that_cannot_be_is_a_clear_failure_that_leaves_all_as_it_was(
+    machine: Rooted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_selinux(machine)
+    machine.write("/srv/x", "hi", 0o600)
+    resource = file("/srv/x", mode="0644", selinux="a:b:c:s0")
+    assert "it has no label whose type could be changed" in only(machine.apply(file("/srv/x", mode="0644", selinux="web_t")))
+    for number, words in (
+        (errno.EINVAL, "the policy of this machine does not know a:b:c:s0"),
+        (errno.ENOTSUP, "the file system keeps no labels here"),
+        (errno.EACCES, "Permission denied"),
+    ):
+        with monkeypatch.context() as patch:
+            failing(patch, "setxattr", lambda *words: words[1] == LABEL, number)
+            assert words in only(machine.apply(resource))
+        assert machine.mode("/srv/x") == "0600"
+
+
+@only_root
+def test_a_label_that_only_the_system_takes_away_stays(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_selinux(machine)
+    machine.write("/srv/x", "hi", 0o600)
+    run = machine.apply(file("/srv/x", mode="0644", selinux="a:b:c:s0")).run
+    failing(monkeypatch, "removexattr", lambda *words: words[1] == LABEL, errno.EACCES)
+    assert machine.rollback(run).result == "reverted"
+    assert (machine.mode("/srv/x"), label(machine, "/srv/x")) == ("0600", "a:b:c:s0\0")

@@ -42,6 +42,7 @@ class ThingSpec:
     acl: Any = attribute("acl", "l")  # noqa: RUF009  attribute() only describes a field
     folder_acl: Any = attribute("directory_acl", "l")  # noqa: RUF009  attribute() only describes a field
     xattrs: Any = attribute("xattrs", "x")  # noqa: RUF009  attribute() only describes a field
+    selinux: Any = attribute("selinux", "s")  # noqa: RUF009  attribute() only describes a field
     content: Any = attribute("content", "c")  # noqa: RUF009  attribute() only describes a field
     extra: str = "not an attribute"
 
@@ -65,6 +66,7 @@ REF = {"secret": "pw", "from": "env", "key": "PW"}
         ("acl", ["user:bob:r"], (AclEntry("user", "bob", "r--"),)),
         ("folder_acl", ["default:mask::rx"], (AclEntry("mask", "", "r-x", is_default=True),)),
         ("xattrs", {"user.a b": "x", "user.b": None}, {"user.a b": "x", "user.b": None}),
+        ("selinux", "etc_t", "etc_t"),
         ("env", {"A_1": "x"}, {"A_1": ("x",)}),
         ("content", "", ()),
         ("content", {"parts": ["a", REF]}, ("a", SecretRef("pw", "env", "PW"))),
@@ -118,6 +120,8 @@ def test_right_values_are_decoded(key: str, value: Any, decoded: Any) -> None:
         ("xattrs", {"user.a": 1}, "the number 1"),
         ("xattrs", {"user.a": {"parts": []}}, "a map"),
         ("xattrs", {"user.a": "é" * 32769}, "more than 65536 bytes"),
+        ("selinux", "a:b", "expected a type like"),
+        ("selinux", 1, "the number 1"),
         ("env", [], "a list"),
         ("env", {"a b": "x"}, "letters"),
         ("env", {"A": 1}, "quote it"),

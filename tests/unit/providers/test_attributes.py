@@ -37,6 +37,22 @@ def test_attributes_that_were_not_asked_for_are_conditional_only_they() -> None:
     assert found.fields[0].to_json() == {"name": "xattrs", "before": {"user.more": UNSEEN}, "after": {"user.more": "1"}}
 
 
+def test_a_label_that_was_not_asked_for_is_conditional_and_none_where_none_can_be_is_refused() -> None:
+    spec = FileSpec("/x", selinux="etc_t")
+    for state, action, confidence in (
+        (FILE, "update", "conditional"),
+        ({**FILE, "selinux": ""}, "update", "exact"),
+        ({**FILE, "selinux": None}, "refused", "exact"),
+        ({"type": "absent", "selinux": None}, "refused", "exact"),
+        ({"type": "absent"}, "create", "exact"),
+    ):
+        found = FILES.diff(spec, state)
+        assert found is not None
+        assert (found.action, found.confidence) == (action, confidence)
+    assert FILES.diff(spec, {**FILE, "selinux": "a:b:etc_t:s0"}) is None
+    assert FILES.diff(FileSpec("/x"), {**FILE, "selinux": None}) is None
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -47,11 +63,12 @@ def test_attributes_that_were_not_asked_for_are_conditional_only_they() -> None:
         {"acl": [], "mode": "rwx"},
         {"acl": [], "mode": None},
         {"acl": [], "xattrs": ["user.note"]},
+        {"acl": [], "selinux": 1},
     ],
 )
 def test_a_state_that_makes_no_sense_is_malformed(state: dict[str, Any]) -> None:
     with pytest.raises(MalformedError) as stop:
-        diff_attributes(Metadata(acl=ACL), {**FILE, **state})
+        diff_attributes(Metadata(acl=ACL, selinux="etc_t"), {**FILE, **state})
     assert stop.value.code == "M014"
 
 

@@ -45,17 +45,13 @@ def test_what_was_kept_in_memory_is_gone_after_a_restart_and_said_so(shared: Man
 
 
 SHARED = """\
-- group: laws
-  gid: 5410
-- user: ann
-  uid: 5411
+- {group: laws, gid: 5410}
+- {user: ann, uid: 5411}
 - file: /srv/shared
   content: "one\\n"
   mode: "0600"
   acl: ["user:ann:rw-", "group:laws:r--"]
-- directory: /srv/folder
-  mode: "0750"
-  acl: ["user:ann:rwx", "default:group:laws:rwx"]
+- {directory: /srv/folder, mode: "0750", acl: ["user:ann:rwx", "default:group:laws:rwx"]}
 """
 # systemd brings setfacl's own library, but takes the mask for the group's permissions where a default list says nothing.
 SAME = """\

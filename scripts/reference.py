@@ -19,7 +19,7 @@ from gitops.cli.verbs import VERBS
 from gitops.config.codes import CODES
 from gitops.config.resources import COMMON, known_attributes
 from gitops.model.attribute import Attribute, describe_type
-from gitops.model.facts import FACTS, OBSERVED
+from gitops.model.facts import CUSTOM_DOC, FACTS, OBSERVED
 from gitops.pipeline.laws import IDEMPOTENCY, LAWS, PREDICTION
 from gitops.providers.packages.choose import MANAGERS
 from gitops.providers.registry import PROVIDERS
@@ -143,7 +143,10 @@ def make_kinds() -> str:
         rows = [_attribute_row(name, item) for name, item in sorted(known_attributes(kind).items())]
         parts.append("| attribute | takes | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
     facts = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in FACTS.items())
-    parts.append(f"## Facts for `when`\n\n| fact | |\n|---|---|\n{facts}\n")
+    parts.append(f"## Facts for `when`\n\n| fact | |\n|---|---|\n{facts}\n| `custom.NAME` | {CUSTOM_DOC} |\n")
+    parts.append(
+        "How to tell one: [custom facts](../how-to/custom-facts.md). The names and types of all: `gitops schema facts`.\n"
+    )
     shown = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in OBSERVED.items())
     parts.append(
         f"## Facts that are shown\n\nThey stand in observations, as text; `when` does not ask them.\n\n| fact | |\n|---|---|\n{shown}\n"

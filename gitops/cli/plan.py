@@ -61,7 +61,7 @@ class _Asked:
 @click.option("--local", "is_local", is_flag=True, help="Observe this machine now.")
 @click.option("--live", "is_live", is_flag=True, help="Observe the hosts now, over their connection.")
 @prune_option
-@click.option("--guards", is_flag=True, help="With --local or --live: run `unless` and `onlyif`.")
+@click.option("--guards", is_flag=True, help="With --local or --live: run `unless`, `onlyif` and the project's own programs.")
 @ssh_options
 @root_option
 @format_option

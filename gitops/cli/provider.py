@@ -14,15 +14,17 @@ from gitops.config.provider import DECLARATION, FOLDER
 from gitops.errors import UsageError
 from gitops.model.address import is_object_name
 from gitops.model.codec import Json
-from gitops.pipeline.conformance import CASES, Verdict, judge_provider, open_subject
+from gitops.pipeline.conformance import Verdict, judge_provider
 from gitops.pipeline.laws import judge_kind
 from gitops.pipeline.scenarios import SCENARIOS
+from gitops.pipeline.subject import CASES, open_declaration, open_subject
 from gitops.render.escape import escape_terminal
 
 BROKEN = 4
 PROGRAMS = {"python": "provider.py", "sh": "provider.sh"}
 SOURCES = {"python": "python.txt", "sh": "sh.txt"}
 NAME = "__NAME__"
+MARK = "# --- the protocol;"
 DECLARED = f"""\
 # What `external: {NAME}/THING` takes in `set`, and the program that manages it. See docs/reference/provider-protocol.md.
 apiVersion: gitops/v1
@@ -30,7 +32,7 @@ kind: Provider
 metadata: {{name: {NAME}}}
 spec:
   executable: __PROGRAM__
-  protocol: 1
+  protocol: 2
   attributes:
     value: {{type: text, doc: what it is set to, required: true}}
 """
@@ -61,10 +63,9 @@ def new(directory: Path, name: str, language: str) -> int:
     target = directory / FOLDER / name
     if target.exists() or target.is_symlink():
         raise UsageError(f"{target} exists", code="U043", hint="name a new one; nothing was written")
-    program = (resources.files("gitops.cli") / "scaffold" / SOURCES[language]).read_text(encoding="utf-8")
     files = {
         DECLARATION: DECLARED.replace("__PROGRAM__", PROGRAMS[language]),
-        PROGRAMS[language]: program,
+        PROGRAMS[language]: _read_scaffold(SOURCES[language]),
         CASES: CASES_TEXT,
     }
     try:
@@ -76,6 +77,33 @@ def new(directory: Path, name: str, language: str) -> int:
     except OSError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}", code="U044") from error
     print_message(f"Next: gitops provider test {target}")
+    return 0
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def update(folder: Path) -> int:
+    """Renew the half of a provider that speaks the protocol, as `provider new` would write it now; the author's half stays.
+
+    FOLDER is providers/NAME. Nothing is written when there is nothing to renew.
+    """
+    declared = open_declaration(folder)
+    program = folder / Path(declared.executable).name
+    source = next((SOURCES[language] for language, name in PROGRAMS.items() if Path(name).suffix == program.suffix), "")
+    try:
+        text = program.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {program}: {error}", code="U081") from error
+    own, mark, old = text.partition(MARK)
+    if not source or not mark:
+        hint = "it is renewed only where `gitops provider new` made it"
+        raise UsageError(f"{program} has no line `{MARK} ...`", code="U083", hint=hint)
+    new = _read_scaffold(source).partition(MARK)[2].replace(NAME, declared.name)
+    if old == new:
+        print_message(f"{program} is up to date.")
+        return 0
+    _replace(program, f"{own}{mark}{new}")
+    print_message(f"{program}: the half below `{MARK}` was renewed. Next: gitops provider test {folder}")
     return 0
 
 
@@ -100,6 +128,18 @@ def test(subject: str, format_name: str) -> int:
     else:
         print_message(f"{name}: {len(verdicts) - broken} of {len(verdicts)} laws hold.")
     return BROKEN if broken else 0
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside and rename over, so that the author's half is never lost; the mode stays."""
+    beside = path.with_name(f".{path.name}.new")
+    write_new(beside, text.encode("utf-8"))
+    beside.chmod(path.stat().st_mode & 0o777)
+    beside.replace(path)
+
+
+def _read_scaffold(source: str) -> str:
+    return (resources.files("gitops.cli") / "scaffold" / source).read_text(encoding="utf-8")
 
 
 def _open(subject: str, scratch: Path) -> tuple[str, Iterator[Verdict]]:

@@ -16,7 +16,7 @@ from gitops.compile.params import Filled, check_schemas, fill_params
 from gitops.compile.peers import NO_PEERS, Peers
 from gitops.compile.quickcheck import HostChecker
 from gitops.compile.scope import CompileError, Layer, Scope, fail, layer_variables
-from gitops.compile.unit import EVERYTHING, Placed, Unit, UnitCompiler
+from gitops.compile.unit import EVERYTHING, Placed, Programs, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
 from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
 from gitops.config.cue import CueAnswer, CueProblem, Instance
@@ -108,6 +108,7 @@ class _Compiling:
     config: Config
     tree: SourceTree
     cue: CueModules
+    programs: Programs
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     shared: dict[tuple[str, str, str], _Sharing] = field(default_factory=dict[tuple[str, str, str], _Sharing])
     filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
@@ -124,7 +125,8 @@ class _Compiling:
 
 def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | None = None) -> Compiled:
     """Compile every host of a project; `evaluate` runs CUE (None for projects without CUE modules)."""
-    state = _Compiling(config, tree, CueModules(tree, evaluate or _refuse_cue))
+    programs = Programs(config.providers, config.facts)
+    state = _Compiling(config, tree, CueModules(tree, evaluate or _refuse_cue), programs)
     for _, module in sorted(config.modules.items()):
         state.found.extend(check_schemas(module))
     state.found.extend(_check_selectors(config))
@@ -192,7 +194,7 @@ def _compile_host(resolved: _Resolved, state: _Compiling) -> CompiledHost:
             units.append(_share(f"group/{group.name}", "", state.scope(resolved), state, plain))
     units.extend(_compile_modules(resolved, state))
     host = resolved.host
-    compiler = UnitCompiler(state.tree, state.scope(resolved), "", resolved.drift, providers=state.config.providers)
+    compiler = UnitCompiler(state.tree, state.scope(resolved), "", resolved.drift, programs=state.programs)
     own = compiler.compile(f"host/{host.name}", host.resources, host.place)
     state.found.extend(own.diagnostics)
     compiled = CompiledHost(host, resolved.environment, resolved.layers, tuple(units), own)
@@ -264,7 +266,7 @@ def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _Plai
     unit = sharing.find(scope)
     if unit is None:
         compiler = UnitCompiler(
-            state.tree, scope, plain.folder, plain.drift, on_failure=plain.on_failure, providers=state.config.providers
+            state.tree, scope, plain.folder, plain.drift, on_failure=plain.on_failure, programs=state.programs
         )
         unit = compiler.compile(name, plain.resources, plain.place)
         if plain.lost:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gitops.compile.interpolate import holds_secret, is_secret_text
 from gitops.compile.scope import CompileError, fail
 from gitops.config.config import DeclaredProvider
 from gitops.config.node import Node, to_json
@@ -52,7 +53,8 @@ def compile_external(
     program = tree.read(provider.executable)
     digest = digest_bytes(program)
     executable: Json = {"blob": digest, "size": len(program)}
-    return ExternalThing({"set": checked, "executable": executable, "protocol": provider.protocol}, digest, program)
+    more: dict[str, Json] = {"on_notify": provider.on_notify} if provider.on_notify else {}
+    return ExternalThing({"set": checked, "executable": executable, "protocol": provider.protocol, **more}, digest, program)
 
 
 def _check_values(
@@ -64,6 +66,11 @@ def _check_values(
         described = provider.attributes.get(key)
         if described is None:
             raise CompileError(unknown_key(key, provider.attributes, what, node.place))
+        if described.type == "secret":
+            _check_reference(f"{what}: `{key}`", node)
+        elif holds_secret(node):
+            hint = "its provider may declare the value as `type: secret`; then nobody sees it"
+            raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
         try:
             value = to_json(node)
             decoded = decode_value(described, value)
@@ -75,3 +82,12 @@ def _check_values(
         expected = describe_type(provider.attributes[missing[0]])
         raise fail("C106", f"{what}: `{missing[0]}` is missing in `set`, expected {expected}", place)
     return found
+
+
+def _check_reference(what: str, node: Node) -> None:
+    """Refuse what everybody could read, and data that only looks like a reference."""
+    if not is_secret_text(node):
+        hint = "declare it in gitops.yaml under `secrets`"
+        raise fail(
+            "C105", f"{what}: expected a reference to a secret like ${{secret.name}}, not the value", node.place, hint=hint
+        )

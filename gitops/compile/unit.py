@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gitops.compile.external import compile_external
+from gitops.compile.facts import compile_facts
 from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
 from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import render_template
-from gitops.config.config import DeclaredProvider, ResourceNode
+from gitops.config.config import DeclaredFact, DeclaredProvider, ResourceNode
 from gitops.config.node import Node, name_type, to_json
 from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes
 from gitops.config.yaml import decode_text
@@ -59,6 +60,17 @@ class Unit:
     lost: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Programs:
+    """The project's own programs, as they are declared: external providers and custom facts by name."""
+
+    providers: Mapping[str, DeclaredProvider] = field(default_factory=dict[str, DeclaredProvider])
+    facts: Mapping[str, DeclaredFact] = field(default_factory=dict[str, DeclaredFact])
+
+
+NO_PROGRAMS = Programs()
+
+
 class UnitCompiler:
     """Compiles resource nodes of one folder in one scope."""
 
@@ -70,10 +82,10 @@ class UnitCompiler:
         default_drift: str,
         *,
         on_failure: str = "continue",
-        providers: Mapping[str, DeclaredProvider] | None = None,
+        programs: Programs = NO_PROGRAMS,
     ) -> None:
         self._tree = tree
-        self._providers = providers or {}
+        self._programs = programs
         self._scope = scope
         self._folder = folder
         self._drift = default_drift
@@ -137,6 +149,8 @@ class UnitCompiler:
         attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
         if node.kind == "external":
             self._add_program(node, expanded, name.value, attributes)
+        asked = compile_facts(node.asked, self._programs.facts, self._tree)
+        self._blobs.update(asked.blobs)
         needs, notify = self._read_edges(node.needs, scope), self._read_edges(node.notify, scope)
         resource = Resource(
             kind=node.kind,
@@ -144,9 +158,10 @@ class UnitCompiler:
             attributes=_normalise(node.kind, attributes, is_sensitive=is_sensitive),
             needs=tuple(sorted(needs)),
             notify=tuple(sorted(notify)),
-            when=node.when,
+            when={**node.when, **asked.when},
             drift=node.drift or self._drift,
             on_failure=self._on_failure,
+            facts=asked.programs,
         )
         return Placed(resource, node.place, {**needs, **notify})
 
@@ -157,7 +172,7 @@ class UnitCompiler:
             expanded.get("set"),
             is_absent=is_absent,
             place=node.place,
-            providers=self._providers,
+            providers=self._programs.providers,
             tree=self._tree,
         )
         attributes.update(thing.attributes)
@@ -180,7 +195,7 @@ class UnitCompiler:
         for key, node in attributes.items():
             if key in known and known[key].type in SECRET_TYPES:
                 self._check_texts(key, node, what, is_table=known[key].type == "environment")
-            elif holds_secret(node):
+            elif holds_secret(node) and not (key in known and known[key].type == "values"):  # its provider says which are
                 hint = "secrets may stand in a file's content, a command's environment and a user's password_hash"
                 raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
 

@@ -34,6 +34,7 @@ CODES: Mapping[str, str] = {
     "C217": "a list, map or null inside text",
     "C218": "a parameter's schema is not valid",
     "C219": "no such external provider, or not PROVIDER/THING",
+    "C220": "a custom fact's program that no machine can start",
     "C301": "template or source file missing",
     "C302": "template syntax error",
     "C303": "undefined name in a template",

@@ -53,6 +53,7 @@ class ModuleUse:
 class ResourceNode:
     """A resource as written. `attributes` include `template` and `source`; the edges, `when`, `for_each` and `drift` are Nodes.
 
+    `asked` is the whole `when` as written where it asks custom facts, which `when` does not have: compile knows which there are.
     `is_checked` says that all is well but for what `${…}` will bring.
     """
 
@@ -67,6 +68,7 @@ class ResourceNode:
     for_each: Node | None = None
     drift: str = ""
     is_checked: bool = False
+    asked: Node | None = None
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,26 @@ class Module:
 
 @dataclass(frozen=True)
 class DeclaredProvider:
-    """An external provider: its program (a path in the tree, empty when its declaration is broken), the protocol's version, and the
-    values that its things have.
+    """An external provider: its program (a path in the tree, empty when its declaration is broken), the protocol's version, the
+    values that its things have, and what it does with a notification (empty: it takes none).
     """
 
     name: str
     executable: str
     protocol: int
     attributes: Mapping[str, Attribute]
+    place: Place
+    on_notify: str = ""
+
+
+@dataclass(frozen=True)
+class DeclaredFact:
+    """A custom fact: its program (a path in the tree, empty when its declaration is broken), its type, and the seconds it may take."""
+
+    name: str
+    program: str
+    type: str
+    timeout: int
     place: Place
 
 
@@ -134,6 +148,7 @@ class Config:
     modules: Mapping[str, Module]
     lost: frozenset[str] = frozenset()
     providers: Mapping[str, DeclaredProvider] = field(default_factory=dict[str, DeclaredProvider])
+    facts: Mapping[str, DeclaredFact] = field(default_factory=dict[str, DeclaredFact])
 
     def environment_of(self, host: HostDocument) -> tuple[Environment, ...]:
         """Give the environments whose selector matches a host."""

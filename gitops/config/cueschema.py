@@ -9,10 +9,12 @@ from gitops.config.documents import API_VERSION, CONNECTIONS
 from gitops.config.provider import VALUE_TYPES
 from gitops.config.resources import CONTENT, known_attributes
 from gitops.model.attribute import Attribute
-from gitops.model.facts import FACTS
+from gitops.model.facts import CUSTOM_PATTERN, FACT_TYPES, FACTS
+from gitops.model.limits import DEFAULTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
-from gitops.providers.external import PROTOCOL
+from gitops.providers.conversation import PROTOCOLS
+from gitops.providers.external import REFRESHES
 from gitops.providers.registry import PROVIDERS
 
 HEAD = """\
@@ -29,7 +31,7 @@ import "strings"
 #Vars: [string]: _
 #Use: #Name | {name: string, params?: #Vars}
 
-#Document: #Project | #Host | #Group | #Module | #Provider
+#Document: #Project | #Host | #Group | #Module | #Provider | #Fact
 """
 
 
@@ -51,7 +53,8 @@ def write_definitions() -> str:
             f"\t\tdrift?: {drift}\n\t\ton_failure?: {_choices(ON_FAILURE)}\n",
         ),
         _document("Provider", _provider(), key="spec!"),
-        "#When: {\n" + "".join(f'\t"{fact}"?: string | [...string]\n' for fact in FACTS) + "}\n",
+        _document("Fact", _fact(), key="spec!"),
+        _when(),
         _any_resource(),
         *(_resource(kind, drift) for kind in sorted(PROVIDERS)),
     ]
@@ -72,7 +75,21 @@ def _project(drift: str) -> str:
 def _provider() -> str:
     types = _choices(VALUE_TYPES)
     value = f"type?: {types}, doc?: string, choices?: [...string], minimum?: int, maximum?: int, required?: bool"
-    return f"\t\texecutable!: string\n\t\tprotocol?: {PROTOCOL}\n\t\tattributes?: [string]: {{{value}}}\n"
+    versions = " | ".join(map(str, PROTOCOLS))
+    return (
+        f"\t\texecutable!: string\n\t\tprotocol?: {versions}\n\t\ton_notify?: {_choices(REFRESHES)}\n"
+        f"\t\tattributes?: [string]: {{{value}}}\n"
+    )
+
+
+def _fact() -> str:
+    return f"\t\tprogram!: string\n\t\ttype?: {_choices(FACT_TYPES)}\n\t\ttimeout?: int & >=1 & <={DEFAULTS.fact_seconds}\n"
+
+
+def _when() -> str:
+    facts = "".join(f'\t"{fact}"?: string | [...string]\n' for fact in FACTS)
+    one = "string | int | bool"
+    return f"#When: {{\n{facts}\t[=~{json.dumps(CUSTOM_PATTERN)}]: {one} | [({one}), ...({one})]\n}}\n"
 
 
 def _common() -> str:

@@ -1,4 +1,7 @@
-"""The kinds of documents: Project, Host, Group, Module (a Provider is read in `provider`). Takes Nodes, gives nouns or diagnostics."""
+"""The kinds of documents: Project, Host, Group, Module (a Provider is read in `provider`, a Fact in `fact`).
+
+Takes Nodes, gives nouns or diagnostics.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES, SecretRef
 
 API_VERSION = "gitops/v1"
-KINDS = ("Project", "Host", "Group", "Module", "Provider")
+KINDS = ("Project", "Host", "Group", "Module", "Provider", "Fact")
 CONNECTIONS = ("agent", "ssh", "local")
 RESERVED = ("index",)
 NAME_HINT = "lower-case letters, digits, `.` and `-`, at most 63"

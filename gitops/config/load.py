@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from gitops.config.config import Config, DeclaredProvider, Group, HostDocument, Module, Project
+from gitops.config.config import Config, DeclaredFact, DeclaredProvider, Group, HostDocument, Module, Project
 from gitops.config.cue import CueEvaluator, CueTool
 from gitops.config.cuedocuments import read_documents, read_library
 from gitops.config.documents import KINDS, NAME_HINT, read_group, read_host, read_module, read_project
+from gitops.config.fact import read_fact
 from gitops.config.node import Node, name_type
 from gitops.config.provider import DECLARATION, FOLDER, read_provider
 from gitops.config.reader import Findings, suggest
@@ -27,7 +28,7 @@ from gitops.model.sourcetree import SourceTree
 PROJECT_FILE = "gitops.yaml"
 MODULE_FILES = ("/module.yaml", "/module.yml", "/module.cue")
 DATA_FOLDERS = ("files", "templates")
-Noun = TypeVar("Noun", HostDocument, Group, Module, Project, DeclaredProvider)
+Noun = TypeVar("Noun", HostDocument, Group, Module, Project, DeclaredProvider, DeclaredFact)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def load_config(tree: SourceTree, *, cue: CueTool | None = None) -> Loaded:
             collected.modules,
             frozenset(findings.lost),
             collected.providers,
+            collected.facts,
         )
     return Loaded(config, sort_diagnostics(findings.found), evaluator, is_whole)
 
@@ -149,6 +151,7 @@ class _Collected:
     groups: dict[str, Group] = field(default_factory=dict[str, Group])
     modules: dict[str, Module] = field(default_factory=dict[str, Module])
     providers: dict[str, DeclaredProvider] = field(default_factory=dict[str, DeclaredProvider])
+    facts: dict[str, DeclaredFact] = field(default_factory=dict[str, DeclaredFact])
     is_whole: bool = True
 
 
@@ -165,6 +168,8 @@ def _take_document(into: _Collected, path: str, node: Node, tree: SourceTree, fi
         is_entered = _enter(into.modules, _read_module(node, path, tree, findings), "Module", findings)
     elif kind == "Provider":
         is_entered = _enter(into.providers, read_provider(node, path, tree, findings), "Provider", findings)
+    elif kind == "Fact":
+        is_entered = _enter(into.facts, read_fact(node, tree, findings), "Fact", findings)
     into.is_whole = into.is_whole and is_entered
 
 

@@ -5,17 +5,20 @@ It lies at `providers/NAME/provider.yaml` and its program beside it. Nothing her
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from gitops.config.config import DeclaredProvider
 from gitops.config.documents import open_document
 from gitops.config.node import Node
 from gitops.config.reader import Findings, MapReader
 from gitops.model.attribute import VALUE_NAME, Attribute
 from gitops.model.sourcetree import SourceTree
-from gitops.providers.external import PROTOCOL
+from gitops.providers.conversation import PROTOCOLS, SINCE_SECRETS
+from gitops.providers.external import REFRESHES
 
 FOLDER = "providers"
 DECLARATION = "provider.yaml"
-VALUE_TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "texts")
+VALUE_TYPES = ("text", "integer", "boolean", "choice", "mode", "path", "texts", "secret")
 
 
 def read_provider(node: Node, path: str, tree: SourceTree, findings: Findings) -> DeclaredProvider:
@@ -27,16 +30,29 @@ def read_provider(node: Node, path: str, tree: SourceTree, findings: Findings) -
         hint = "the folder has the provider's name"
         message = f"the provider `{name}` is declared in {path}, not in {FOLDER}/{name}/{DECLARATION}"
         findings.add("C109", message, node.place, hint=hint)
-    protocol = spec.integer("protocol", PROTOCOL)
-    if protocol != PROTOCOL:
+    protocol = spec.integer("protocol", PROTOCOLS[0])
+    if protocol not in PROTOCOLS:
         place = spec.node.entries["protocol"].place
-        findings.add("C105", f"provider {name}: `protocol` is {protocol}, this version speaks {PROTOCOL}", place)
+        spoken = " and ".join(map(str, PROTOCOLS))
+        findings.add("C105", f"provider {name}: `protocol` is {protocol}, this version speaks {spoken}", place)
     executable = _read_executable(spec, path, tree, findings)
     attributes = {key: _read_attribute(key, item, findings) for key, item in spec.table("attributes").items()}
+    on_notify = spec.choice("on_notify", REFRESHES, "")
+    needing = [what for what, needs in _list_newer(attributes, on_notify) if needs]
+    if protocol < SINCE_SECRETS and needing:
+        findings.add("C105", f"provider {name}: {needing[0]} needs `protocol: {SINCE_SECRETS}`", node.place)
     spec.finish()
     if is_broken:
         return DeclaredProvider(expected, "", protocol, attributes, node.place)  # known, so that nothing follows from the mistake
-    return DeclaredProvider(name, executable, protocol, attributes, node.place)
+    return DeclaredProvider(name, executable, protocol, attributes, node.place, on_notify)
+
+
+def _list_newer(attributes: Mapping[str, Attribute], on_notify: str) -> Sequence[tuple[str, bool]]:
+    """Give what only newer protocols know, and whether it is declared."""
+    return (
+        ("an attribute of the type `secret`", any(item.type == "secret" for item in attributes.values())),
+        ("`on_notify`", bool(on_notify)),
+    )
 
 
 def _read_executable(spec: MapReader, path: str, tree: SourceTree, findings: Findings) -> str:

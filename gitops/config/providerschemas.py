@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from gitops.config.storedschemas import COUNT, DIALECT, FLAG, INTEGER, TEXT, Schema, choice, closed, document, many, table
 from gitops.model.codec import Json
-from gitops.providers.external import EVENTS
+from gitops.providers.conversation import EVENTS
+from gitops.providers.external import REFRESHES
 
 VALUE: Schema = {"anyOf": [TEXT, INTEGER, FLAG, many(TEXT)]}
 VALUES = table(VALUE, "[a-z][a-z0-9_]{0,62}")
@@ -30,8 +31,11 @@ def _titled(name: str, schema: Schema) -> Schema:
     return {"$schema": DIALECT, "$id": f"urn:trueup:schema:{name}:v1", "title": name, **schema}
 
 
+BEFORE = closed({"exists": FLAG, "values": VALUES}, {"kept": TEXT})
 APPLIED = closed({"name": TEXT, "action": choice("create", "update", "remove"), "set": VALUES, "before": STATE})
-OBSERVED = closed({"name": TEXT, "exists": FLAG}, {"values": VALUES})
+OBSERVED = closed(
+    {"name": TEXT, "exists": FLAG}, {"values": VALUES, "matches": table(FLAG, "[a-z][a-z0-9_]{0,62}"), "kept": TEXT}
+)
 DONE = closed({"name": TEXT, "result": choice("changed", "failed")}, {"message": TEXT})
 CASE = closed({"name": TEXT, "set": VALUES, "other": VALUES}, {"removable": FLAG})
 VERDICT = closed({"law": TEXT, "case": TEXT, "holds": FLAG, "reason": TEXT})
@@ -48,9 +52,10 @@ PROVIDER: Mapping[str, Schema] = {
             "anyOf": [
                 _request("hello", {"protocol": RANGE}),
                 _request("describe"),
-                _request("observe", {"items": many(closed({"name": TEXT, "set": VALUES}))}),
+                _request("observe", {"items": many(closed({"name": TEXT, "set": VALUES}, {"keep": FLAG}))}),
                 _request("apply", {"items": many(APPLIED)}),
-                _request("undo", {"items": many(closed({"name": TEXT, "before": STATE}))}),
+                _request("undo", {"items": many(closed({"name": TEXT, "before": BEFORE}))}),
+                _request("refresh", {"items": many(closed({"name": TEXT, "action": choice(*REFRESHES)}))}),
                 _request("cancel"),
             ]
         },

@@ -13,13 +13,13 @@ from gitops.config.node import Node, name_type, to_json
 from gitops.config.reader import Findings, MapReader, suggest, unknown_key
 from gitops.model.attribute import Attribute, attributes_of, decode_value, describe_type
 from gitops.model.diagnostic import Diagnostic, Place
-from gitops.model.facts import FACTS
+from gitops.model.facts import FACTS, is_custom
 from gitops.model.resource import DRIFTS
 from gitops.providers.registry import PROVIDERS
 
 COMMON = ("needs", "notify", "when", "for_each", "drift")
 CONTENT = ("content", "source", "template")
-FILLED_IN = ("executable", "protocol")
+FILLED_IN = ("executable", "protocol", "on_notify")
 UNLESS_ABSENT = {"symlink": "target"}
 TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 
@@ -72,6 +72,7 @@ def read_resource(node: Node, findings: Findings) -> ResourceNode | None:
         needs=reader.sequence("needs"),
         notify=reader.sequence("notify"),
         when=_read_when(reader, findings),
+        asked=_find_asked(reader),
         for_each=reader.get("for_each"),
         drift=reader.choice("drift", DRIFTS, ""),
         is_checked=is_known and not problems,
@@ -170,6 +171,8 @@ def _read_when(reader: MapReader, findings: Findings) -> dict[str, tuple[str, ..
     when: dict[str, tuple[str, ...]] = {}
     node = reader.get("when")
     for fact, value in reader.table("when").items():
+        if is_custom(fact):
+            continue  # compile knows which there are
         if fact not in FACTS and node is not None:
             hint = suggest(fact, FACTS) or "expected one of " + ", ".join(FACTS)
             findings.add("C214", f"unknown fact `{fact[:60]}`", node.key_place(fact), hint=hint, width=len(fact))
@@ -180,3 +183,9 @@ def _read_when(reader: MapReader, findings: Findings) -> dict[str, tuple[str, ..
         else:
             findings.add("C105", f"`when`: {fact} is {name_type(value)}, expected a string or a list of strings", value.place)
     return when
+
+
+def _find_asked(reader: MapReader) -> Node | None:
+    """Give the `when` as written, if it asks a custom fact."""
+    node = reader.get("when")
+    return node if node is not None and any(map(is_custom, node.entries)) else None

@@ -1,4 +1,4 @@
-"""JSON Schemas of what people write, made from the Specs: Project, Host, Group, Module, every kind of resource, and all at once.
+"""JSON Schemas of what people write, made from the Specs: every kind of document, every kind of resource, and all at once.
 
 `python -m gitops.config.schemas FOLDER` writes them, with those of stored documents, below FOLDER/json, and the CUE definitions below
 FOLDER/cue. Values may hold `${…}`, so a typed attribute also takes such a string. Pure but for `main`.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gitops.config.cueschema import write_definitions
-from gitops.config.documents import API_VERSION, CONNECTIONS
+from gitops.config.documents import API_VERSION, CONNECTIONS, KINDS
 from gitops.config.printedschemas import PRINTED
 from gitops.config.provider import VALUE_TYPES
 from gitops.config.providerschemas import PROVIDER
@@ -20,10 +20,12 @@ from gitops.config.resources import CONTENT, known_attributes
 from gitops.config.storedschemas import DIALECT, STORED
 from gitops.model.attribute import Attribute, describe_type
 from gitops.model.codec import Json
-from gitops.model.facts import FACTS
+from gitops.model.facts import CUSTOM_DOC, CUSTOM_PATTERN, FACT_SECONDS, FACT_TYPES, FACTS
+from gitops.model.limits import DEFAULTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.secret import SOURCES
-from gitops.providers.external import PROTOCOL
+from gitops.providers.conversation import PROTOCOLS
+from gitops.providers.external import REFRESHES
 from gitops.providers.registry import PROVIDERS
 
 Schema = dict[str, Json]
@@ -48,7 +50,7 @@ def make_schemas() -> dict[str, Schema]:
     """Give every schema by name, each complete in itself."""
     found: dict[str, Schema] = {}
     definitions = _definitions()
-    for name in ("project", "host", "group", "module", "provider", "resource"):
+    for name in ("project", "host", "group", "module", "provider", "fact", "resource"):
         found[name] = _complete(name, definitions[name], definitions)
     for kind in sorted(PROVIDERS):
         found[f"resource-{kind}"] = _complete(f"resource-{kind}", definitions[f"resource-{kind}"], definitions)
@@ -129,6 +131,7 @@ def _definitions() -> dict[str, Schema]:
         "group": _document("Group", _group_spec()),
         "module": _document("Module", _module_spec()),
         "provider": _document("Provider", _provider_spec()),
+        "fact": _document("Fact", _fact_spec()),
         "resource": {"anyOf": [_ref(f"resource-{kind}") for kind in sorted(PROVIDERS)]},
         "resources": {"type": "array", "items": _ref("resource")},
         "uses": {"type": "array", "items": {"anyOf": [NAME, _closed({"name": TEXT, "params": VARS}, "name")]}},
@@ -145,7 +148,7 @@ def _resource(kind: str) -> Schema:
         {
             "needs": {**TEXTS, "description": "addresses that come first, like package:nginx"},
             "notify": {**TEXTS, "description": "addresses that restart, reload or run when this changed"},
-            "when": _closed({fact: {"anyOf": [TEXT, TEXTS], "description": doc} for fact, doc in FACTS.items()}),
+            "when": _when(),
             "for_each": {
                 "anyOf": [REFERENCE, {"type": ["array", "object"]}],
                 "description": "repeat: ${each.key}, ${each.value}",
@@ -158,6 +161,13 @@ def _resource(kind: str) -> Schema:
         pairs = [(one, other) for one in CONTENT for other in CONTENT if one < other]
         schema["not"] = {"anyOf": [{"required": [one, other]} for one, other in pairs]}
     return {**schema, "description": PROVIDERS[kind].summary}
+
+
+def _when() -> Schema:
+    known = _closed({fact: {"anyOf": [TEXT, TEXTS], "description": doc} for fact, doc in FACTS.items()})
+    one: Schema = {"type": ["string", "integer", "boolean"]}
+    custom: Schema = {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}], "description": CUSTOM_DOC}
+    return {**known, "patternProperties": {CUSTOM_PATTERN: custom}}
 
 
 def _project_spec() -> Schema:
@@ -220,21 +230,35 @@ def _provider_spec() -> Schema:
     return _closed(
         {
             "executable": {"type": "string", "description": "the program's file, beside provider.yaml"},
-            "protocol": {"const": PROTOCOL},
+            "protocol": {"enum": list(PROTOCOLS)},
+            "on_notify": {"enum": list(REFRESHES)},
             "attributes": {"type": "object", "additionalProperties": value},
         },
         "executable",
     )
 
 
+def _fact_spec() -> Schema:
+    most = DEFAULTS.fact_seconds
+    timeout: Schema = {"type": "integer", "minimum": 1, "maximum": most, "default": FACT_SECONDS, "description": "seconds"}
+    return _closed(
+        {
+            "program": {"type": "string", "minLength": 1, "description": "the program's file, from the project's folder"},
+            "type": {"enum": list(FACT_TYPES), "default": FACT_TYPES[0]},
+            "timeout": timeout,
+        },
+        "program",
+    )
+
+
 def _document(kind: str, spec: Schema, *, labels: bool = False, has_spec: bool = True) -> Schema:
     metadata = _closed({"name": NAME, **({"labels": LABELS} if labels else {})}, "name")
-    required = ["apiVersion", "kind", "metadata", *(["spec"] if has_spec and kind in ("Group", "Provider") else [])]
+    required = ["apiVersion", "kind", "metadata", *(["spec"] if has_spec and kind in ("Group", "Provider", "Fact") else [])]
     return _closed({"apiVersion": {"const": API_VERSION}, "kind": {"const": kind}, "metadata": metadata, "spec": spec}, *required)
 
 
 def _any_document() -> Schema:
-    kinds = {"Project": "project", "Host": "host", "Group": "group", "Module": "module", "Provider": "provider"}
+    kinds = {kind: kind.lower() for kind in KINDS}
     choices: list[Json] = [
         {"if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]}, "then": _ref(name)}
         for kind, name in kinds.items()

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from gitops.model.approval import APPROVAL_SCHEMA, PROOFS
 from gitops.model.codec import MAX_INTEGER, Json
 from gitops.model.diagnostic import SEVERITIES
-from gitops.model.facts import FACTS, OBSERVED
+from gitops.model.facts import CUSTOM_DOC, CUSTOM_PATTERN, FACT_TYPES, FACTS, OBSERVED
 from gitops.model.graph import BLOCK_SCHEMA, GRAPH_SCHEMA
+from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import MANIFEST_SCHEMA
 from gitops.model.observation import OBSERVATION_SCHEMA
 from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, HOST_PLAN_SCHEMA, PLAN_SCHEMA, RISKS
@@ -83,6 +84,13 @@ OBJECT: Schema = {"type": "object"}
 
 SECRET = closed({"secret": TEXT, "from": choice(*SOURCES), "key": TEXT})
 PARTS = closed({"parts": many({"anyOf": [TEXT, SECRET]})})
+FACT_PROGRAM = closed(
+    {
+        "program": closed({"blob": DIGEST, "size": COUNT}),
+        "type": choice(*FACT_TYPES),
+        "timeout": {"type": "integer", "minimum": 1, "maximum": DEFAULTS.fact_seconds},
+    }
+)
 RESOURCE = closed(
     {"kind": TEXT, "name": TEXT, "attributes": OBJECT},
     {
@@ -91,6 +99,7 @@ RESOURCE = closed(
         "when": table(many(TEXT)),
         "drift": choice(*DRIFTS),
         "on_failure": choice(*ON_FAILURE),
+        "facts": table(FACT_PROGRAM, CUSTOM_PATTERN[1:-1]),
     },
 )
 INTENTS = closed({"hosts": many(TEXT), "items": many(pair(ADDRESS, {"anyOf": [DIGEST, {"const": REMOVED}]}))})
@@ -150,13 +159,23 @@ HOST_PLAN = document(
     },
     {"content_digest": DIGEST, "summary": OBJECT, "groups": many(GROUP)},
 )
-FACT_TABLE: Schema = {
-    **table(TEXT),
+FACT_NAMES: Schema = {
     "properties": {name: {"type": "string", "description": doc} for name, doc in {**FACTS, **OBSERVED}.items()},
+    "patternProperties": {CUSTOM_PATTERN: {"type": "string", "description": CUSTOM_DOC}},
+}
+FACT_TABLE: Schema = {**table(TEXT), **FACT_NAMES}
+KNOWN_FACTS: Schema = {
+    "$schema": DIALECT,
+    "$id": "urn:trueup:schema:facts:v1",
+    "title": "facts",
+    "type": "object",
+    **FACT_NAMES,
+    "additionalProperties": False,
 }
 OBSERVATION = document(
     OBSERVATION_SCHEMA,
     {"host": TEXT, "at": TIME, "facts": FACT_TABLE, "states": table(OBJECT, ADDRESS_PATTERN), "serial": COUNT},
+    {"probes": table(closed({"program": DIGEST}, {"trouble": TEXT}), CUSTOM_PATTERN[1:-1])},
 )
 REPORT = document(
     REPORT_SCHEMA,
@@ -206,6 +225,7 @@ STORED: Mapping[str, Schema] = {
         "description": "hosts/HH/index.json: the digest of each host's graph",
         **table(DIGEST),
     },
+    "facts": KNOWN_FACTS,
     "graph": document(GRAPH_SCHEMA, {"host": TEXT, "environment": TEXT, "blocks": many(DIGEST), "resources": many(RESOURCE)}),
     "block": document(BLOCK_SCHEMA, {"name": TEXT, "resources": many(RESOURCE)}),
     "approval": document(

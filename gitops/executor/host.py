@@ -16,20 +16,23 @@ from gitops.executor.contents import Contents
 from gitops.executor.durable import write_all
 from gitops.executor.extended import read_extended
 from gitops.executor.journal import Entry, Journal, has_memory
+from gitops.executor.probe import WHAT, take_fact
 from gitops.executor.process import NO_INPUT, find_account, follow, join_record, keep_in_memory, start
 from gitops.executor.redact import Redactor, Tail
 from gitops.executor.session import ProgramSession, load_program, start_program
 from gitops.executor.tree import Tree, read_parts
 from gitops.executor.writes import Writer
-from gitops.model.codec import Json, digest_bytes
+from gitops.model.codec import Json, digest_bytes, encode_canonical
+from gitops.model.facts import FactProgram
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
-from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Unpacked
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, SessionUndo, Unpacked
 from gitops.providers.steps import describe_failure, show_name
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 VALIDATOR_OUTPUT = 1000
 NOT_KEPT = "sensitive content is not kept on disk"
+NO_RECORD = "what it needs is secret, and is not kept on disk"
 
 
 @dataclass(frozen=True)
@@ -242,14 +245,21 @@ class RealHost:
         path = str(cast("Mapping[str, Json]", executable).get("path") or os.path.join(self._blobs, digest[:2], digest))
         program = load_program(path, digest)
         try:
-            account = find_account("")
-            environment = {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8"}
-            running = start_program(program, environment)
+            running = start_program(program, _clean_environment())
         finally:
             os.close(program)
-        return ProgramSession(running, self._redactor, self.tree.walker.forget)
+        return ProgramSession(running, self._secrets, self.tree.walker.forget)
 
-    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+    def ask_fact(self, fact: FactProgram) -> str:
+        """Run the program of a custom fact, out of memory like a provider's, and give the value that it told; else raise HostError."""
+        program = load_program(os.path.join(self._blobs, fact.blob[:2], fact.blob), fact.blob, WHAT)
+        try:
+            running = start_program(program, _clean_environment(), WHAT, is_talked_to=False)
+        finally:
+            os.close(program)
+        return take_fact(running, fact, self._redactor)
+
+    def note_session_undo(self, executable: Json, undos: Sequence[SessionUndo]) -> None:
         """Keep the program with the run, and journal what it is to be asked, in one flush."""
         journal = self._writable()
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
@@ -258,23 +268,30 @@ class RealHost:
             image = journal.keep_image(program, is_sensitive=False)
         finally:
             os.close(program)
-        for request in requests:
-            journal.add(Entry(program=image, request=dict(request)))
+        for undo in undos:
+            record = self._keep_record(encode_canonical(dict(undo.hidden))) if undo.hidden else ""
+            why_not = NO_RECORD if undo.hidden and not record else ""
+            entry = Entry(program=image, request=dict(undo.request), record=record, why_not=why_not, is_refresh=undo.is_refresh)
+            journal.add(entry)
         journal.flush()
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = (), is_refresh: bool = False) -> None:
         """Journal the command that undoes what follows, or why nothing can; a record is kept in memory, or not at all."""
         journal, image = self._writable(), ""
         if record:
-            source = keep_in_memory(join_record(record))
-            try:
-                image = journal.keep_image(source, is_sensitive=True)
-            finally:
-                os.close(source)
+            image = self._keep_record(join_record(record))
             if not image:
                 argv, why_not = (), f"`{' '.join(argv)}` would need a secret that is not kept on disk"
-        journal.add(Entry(undo=tuple(argv), why_not=why_not, record=image))
+        journal.add(Entry(undo=tuple(argv), why_not=why_not, record=image, is_refresh=is_refresh))
         journal.flush()
+
+    def _keep_record(self, data: bytes) -> str:
+        """Keep what an undo needs and no disk may hold; an empty text where there is no such storage."""
+        source = keep_in_memory(data)
+        try:
+            return self._writable().keep_image(source, is_sensitive=True)
+        finally:
+            os.close(source)
 
     def _take_image(self, path: str, *, is_sensitive: bool, has_content: bool) -> Entry:
         secret = is_sensitive or path in self._known.sensitive
@@ -338,3 +355,7 @@ class RealHost:
         if self._journal is None:
             raise HostError("this run may only read", code="E235")
         return self._journal
+
+
+def _clean_environment() -> Dict[str, str]:
+    return {"PATH": PATH, "HOME": find_account("").home, "LANG": "C.UTF-8"}

@@ -31,7 +31,8 @@ class Entry:
     and mode change); for commands `undo` or `why_not`; `is_sensitive` says that the
     path holds a secret before or after, so that no later image of it goes to disk either.
     `program` is the image of an external provider's program that undoes it when asked `request`;
-    `record` the image, in memory, of the line that the `undo` command is fed.
+    `record` the image, in memory, of the line that the `undo` command is fed, or of what that request
+    hides; `is_refresh`: it lets something read again what was undone before it.
     """
 
     path: str = ""
@@ -42,6 +43,7 @@ class Entry:
     program: str = ""
     request: Optional[Mapping[str, Json]] = None
     record: str = ""
+    is_refresh: bool = False
 
     def to_json(self) -> Dict[str, Json]:
         """Give the line's object."""
@@ -53,6 +55,8 @@ class Entry:
             table["program"], table["request"] = self.program, dict(self.request)
         if self.record:
             table["record"] = self.record
+        if self.is_refresh:
+            table["refresh"] = True
         return table
 
 
@@ -223,6 +227,7 @@ def _read_entry(line: bytes, folder: str) -> Entry:
         why_not=str(table["why_not"]),
         is_sensitive=bool(table.get("sensitive")),
         record=str(table.get("record") or ""),
+        is_refresh=bool(table.get("refresh")),
     )
 
 

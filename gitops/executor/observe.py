@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set
 
 from gitops.errors import ConfigError, UsageError
-from gitops.executor.facts import read_facts
 from gitops.model.address import Address
-from gitops.model.facts import is_met
 from gitops.model.observation import Observation, State
 from gitops.model.resource import Resource
+from gitops.plan.condition import judge_when
 from gitops.plan.item import Item, Preparer, Providers
 from gitops.plan.order import close_over, find_edges
 from gitops.providers.host import Host
 
 
-def observe_host(host_name: str, items: Sequence[Item], host: Host, *, now: datetime, serial: int = 0) -> Observation:
-    """Give the states of all items whose `when` is met here, and the facts."""
-    facts = read_facts()
+def observe_states(seen: Observation, items: Sequence[Item], host: Host) -> Observation:
+    """Give the observation with the states of all items whose `when` is met here, or may be."""
     by_kind: Dict[str, List[Item]] = {}
     for item in items:
-        if is_met(item.resource.when, facts):
+        if judge_when(item.resource, seen).state in ("met", "unknown"):
             by_kind.setdefault(item.resource.kind, []).append(item)
     states: Dict[Address, State] = {}
     for kind in sorted(by_kind):
         states.update(_observe_kind(by_kind[kind], host))
-    return Observation(host_name, now, facts, states, serial)
+    return replace(seen, states=states)
 
 
 def check_root(items: Iterable[Item], root: str) -> None:

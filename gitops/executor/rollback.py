@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import TrueupError
 from gitops.executor.extended import join_extended
@@ -15,9 +15,10 @@ from gitops.executor.host import RealHost
 from gitops.executor.journal import Entry
 from gitops.executor.restore import restore_path
 from gitops.model.address import Address, make_address
-from gitops.model.codec import Json
+from gitops.model.codec import Json, decode_json
 from gitops.model.report import Outcome
 from gitops.providers.external import ask_undo
+from gitops.providers.host import SessionUndo
 from gitops.providers.steps import describe_failure, show_name
 
 Tell = Callable[[Outcome], None]
@@ -46,13 +47,15 @@ def plan_undo(entries: Sequence[Entry]) -> Tuple[Entry, ...]:
             chosen.append(entry)
         elif places[entry.path] is entry:
             chosen.append(oldest[entry.path])
-    return tuple(_parents_first(chosen))
+    return tuple(_refreshes_late(_parents_first(chosen)))
 
 
 def describe_undo(entry: Entry, left: Left, host: RealHost) -> Dict[str, Json]:
     """Give {what, undoable, reason, warning} for people and programs; `left` is what the run left, by path."""
     if entry.request is not None:
-        return {"what": f"{_address_of(entry)}: back to what it was", "undoable": True, "reason": "", "warning": ""}
+        reason = _why_not(entry)
+        what = f"{_address_of(entry)}: {'refreshed again' if entry.is_refresh else 'back to what it was'}"
+        return {"what": what, "undoable": not reason, "reason": reason, "warning": ""}
     if not entry.path:
         reason = _why_not(entry) if entry.undo else entry.why_not
         return {"what": " ".join(entry.undo), "undoable": bool(entry.undo) and not reason, "reason": reason, "warning": ""}
@@ -104,7 +107,8 @@ def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:
             restore_path(host, entry.path, entry.before or {})
         elif entry.request is not None:
             host.note_undo((), f"{address} was brought back by its provider; that cannot be undone again")
-            ask_undo({"blob": os.path.basename(entry.program), "path": entry.program}, entry.request, host)
+            undo_request = SessionUndo(entry.request, _read_hidden(entry.record))
+            ask_undo({"blob": os.path.basename(entry.program), "path": entry.program}, undo_request, host)
         else:
             host.note_undo((), f"`{' '.join(entry.undo)}` undid something; that cannot be undone again")
             done = host.feed_line(entry.undo, _read_record(entry.record)) if entry.record else host.run(entry.undo)
@@ -120,6 +124,10 @@ def _read_record(path: str) -> bytes:
         return stream.read(RECORD_BYTES)
 
 
+def _read_hidden(path: str) -> Mapping[str, Json]:
+    return cast("Mapping[str, Json]", decode_json(_read_record(path))) if path else {}
+
+
 def _address_of(entry: Entry) -> Address:
     if entry.request is not None:
         item = entry.request.get("item")
@@ -133,10 +141,10 @@ def _address_of(entry: Entry) -> Address:
 
 def _why_not(entry: Entry) -> str:
     """Say why an entry cannot be undone; empty when it can."""
-    if entry.request is not None:
-        return ""
     if entry.record and not os.path.exists(entry.record):
         return "the secret that it needs was kept in memory, and is gone"
+    if entry.request is not None:
+        return entry.why_not
     if not entry.path:
         return "" if entry.undo else entry.why_not or "nothing undoes it"
     before = entry.before or {}
@@ -153,6 +161,23 @@ def _parents_first(entries: Sequence[Entry]) -> Sequence[Entry]:
     back = sorted((item for item in entries if _comes_back(item)), key=lambda item: item.path)
     rest = [item for item in entries if not _comes_back(item)]
     return [*back, *rest]
+
+
+def _refreshes_late(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Let what reads files again do so when these are as they were: a refresh moves behind the paths and refreshes that follow it, and
+    never behind a command, which may take away what is to be refreshed.
+    """
+    found: List[Entry] = []
+    waiting: List[Entry] = []
+    for entry in entries:
+        if entry.is_refresh:
+            waiting.append(entry)
+            continue
+        if not entry.path and (entry.undo or entry.request is not None):
+            found.extend(waiting)
+            waiting = []
+        found.append(entry)
+    return [*found, *waiting]
 
 
 def _has_content(entry: Entry) -> bool:

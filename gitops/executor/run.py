@@ -10,6 +10,8 @@ from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence,
 
 from gitops.errors import UsageError
 from gitops.executor.apply import BAD, Application, update_ledger
+from gitops.executor.customfacts import CustomFacts
+from gitops.executor.facts import read_facts
 from gitops.executor.host import KnownPaths, RealHost
 from gitops.executor.journal import Journal, has_entries, read_journal
 from gitops.executor.ledger import Ledger, read_ledger, read_pending, restore_ledger, write_ledger, write_pending
@@ -18,7 +20,7 @@ from gitops.executor.observe import (
     find_managed,
     find_sensitive,
     make_preparer,
-    observe_host,
+    observe_states,
     select_items,
 )
 from gitops.executor.pending import add_owed, find_owed, list_refreshes
@@ -46,13 +48,16 @@ CHANGES, HELD, FAILED, REVERTED = 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class Machine:
-    """What stays the same through one request: the request, its resources prepared once, what was applied last, what is owed."""
+    """What stays the same through one request: the request, its resources prepared once, what was applied last, what is owed, and the
+    custom facts, which are asked once.
+    """
 
     request: Request
     preparer: Preparer
     items: Tuple[Item, ...]
     baseline: Mapping[Address, Resource]
     owed: FrozenSet[str]
+    custom: CustomFacts
     make_host: MakeHost = RealHost
 
     def open_host(self, journal: Optional[Journal] = None, run: str = "") -> RealHost:
@@ -72,7 +77,9 @@ class Machine:
         host = self.open_host()
         try:
             selected = select_items(self.items, frozenset(self.request.only))
-            return observe_host(self.request.host, selected, host, now=_now(), serial=self.request.serial)
+            seen = Observation(self.request.host, _now(), read_facts(), serial=self.request.serial)
+            seen = self.custom.add(seen, [item.resource for item in selected], host.ask_fact)
+            return observe_states(seen, selected, host)
         finally:
             host.close()
 
@@ -334,7 +341,8 @@ def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenS
     items = preparer.prepare_all(request.resources)
     check_root(select_items(items, frozenset(request.only)), request.root)
     baseline = ledger if request.baseline is None else {resource.address: resource for resource in request.baseline}
-    return Machine(request, preparer, items, _share(baseline, request.resources), owed, make_host)
+    custom = CustomFacts(may_run=runs_guards, root=request.root)
+    return Machine(request, preparer, items, _share(baseline, request.resources), owed, custom, make_host)
 
 
 def _share(baseline: Mapping[Address, Resource], resources: Sequence[Resource]) -> Mapping[Address, Resource]:

@@ -11,14 +11,16 @@ import selectors
 import subprocess
 import time
 from hashlib import sha256
-from typing import IO, Callable, Dict, Mapping
+from typing import IO, Callable, Dict, Mapping, Sequence
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
 from gitops.executor.process import CHUNK, GRACE_SECONDS, POLL_SECONDS, end_group, kill_group, take_output
 from gitops.executor.redact import Redactor, Tail
 from gitops.executor.tree import read_parts
+from gitops.model.codec import Json
 from gitops.model.limits import DEFAULTS
+from gitops.model.secret import fill_text, text_from_json
 
 SAID = 1000
 CANCEL = b'{"id":0,"op":"cancel"}\n'
@@ -27,9 +29,11 @@ CANCEL = b'{"id":0,"op":"cancel"}\n'
 class ProgramSession:
     """See `gitops.providers.host.Session`: lines to and from a program, its complaints bounded, its group ended with it."""
 
-    def __init__(self, running: subprocess.Popen[bytes], redactor: Redactor, forget: Callable[[], None]) -> None:
+    def __init__(self, running: subprocess.Popen[bytes], secrets: Mapping[str, str], forget: Callable[[], None]) -> None:
         self._running = running
-        self._redactor = redactor
+        self._secrets = secrets
+        self._hidden: Dict[str, str] = {}
+        redactor = self._redactor = Redactor(secrets)
         self._forget = forget
         self._complaints = Tail(DEFAULTS.command_output + redactor.longest)
         self._out = b""
@@ -64,9 +68,18 @@ class ProgramSession:
         self._buffer = bytearray(rest)
         return line
 
+    def fill(self, content: Json) -> str:
+        """Put the secrets in."""
+        return fill_text(text_from_json(content, "value"), self._secrets)
+
     def redact(self, text: str) -> str:
         """Take the secrets out."""
         return self._redactor.redact(text)
+
+    def hide(self, texts: Sequence[str]) -> None:
+        """Know more secrets, of this conversation alone."""
+        self._hidden.update((text, text) for text in texts)
+        self._redactor = Redactor({**self._secrets, **self._hidden})
 
     def close(self, *, is_wanted: bool = True) -> None:
         """Close its input (after `cancel`, when it is not wanted any more), give it a moment, end its group."""
@@ -136,26 +149,26 @@ def _write_quietly(descriptor: int, data: bytes) -> None:
         return
 
 
-def load_program(path: str, digest: str) -> int:
-    """Copy a program into sealed memory; give its descriptor when it has its digest, so that nothing changes between look and run."""
+def load_program(path: str, digest: str, what: str = "the provider's program") -> int:
+    """Copy a program into sealed memory; give its descriptor when it has its digest, so that nothing changes between look and run.
+    `what` names it in messages.
+    """
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise HostError(
-            f"the provider's program {digest[:12]} is not in the run's folder: {error.strerror}", code="E233"
-        ) from error
+        raise HostError(f"{what} {digest[:12]} is not in the run's folder: {error.strerror}", code="E233") from error
     found = sha256()
     try:
         program = os.memfd_create("provider", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     except (AttributeError, OSError) as error:
         os.close(source)
-        raise HostError("external providers need Linux (memfd_create)", code="E260") from error
+        raise HostError("programs of the project need Linux (memfd_create)", code="E260") from error
     try:
         for part in read_parts(source):
             found.update(part)
             write_all(program, part)
         if found.hexdigest() != digest:
-            raise HostError(f"the provider's program does not have the digest {digest[:12]}: it is not run", code="E234")
+            raise HostError(f"{what} does not have the digest {digest[:12]}: it is not run", code="E234")
         fcntl.fcntl(program, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
     except BaseException:
         os.close(program)
@@ -166,14 +179,16 @@ def load_program(path: str, digest: str) -> int:
     return program
 
 
-def start_program(program: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start what `load_program` holds, with pipes to talk through."""
+def start_program(
+    program: int, environment: Mapping[str, str], what: str = "the provider's program", *, is_talked_to: bool = True
+) -> subprocess.Popen[bytes]:
+    """Start what `load_program` holds, with pipes to talk through; one that is not talked to reads nothing."""
     try:
         return subprocess.Popen(
             [f"/proc/self/fd/{program}"],
             cwd="/",
             env=dict(environment),
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if is_talked_to else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(program,),
@@ -181,4 +196,4 @@ def start_program(program: int, environment: Mapping[str, str]) -> subprocess.Po
         )
     except OSError as error:
         hint = "its first line names an interpreter that is not here, or it is for another machine"
-        raise HostError(f"cannot run the provider's program: {error.strerror}", code="E112", hint=hint) from error
+        raise HostError(f"cannot run {what}: {error.strerror}", code="E112", hint=hint) from error

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 from gitops.errors import MalformedError
 from gitops.model.acl import Acl, parse_acl
 from gitops.model.codec import MAX_INTEGER, Json, is_digest
-from gitops.model.secret import text_from_json
+from gitops.model.secret import find_secrets, text_from_json
 from gitops.model.selinux import parse_context
 
 S = TypeVar("S")
@@ -318,11 +318,20 @@ def _value_name(name: str) -> str:
 
 
 def _decode_plain(value: Json) -> Any:
+    if isinstance(value, dict):
+        return _decode_reference(value)
     if isinstance(value, (list, tuple)):
         return _decode_texts(_PLAIN, value)
     if isinstance(value, bool):
         return value
     return _decode_integer(_PLAIN, value) if isinstance(value, int) else _decode_text(_PLAIN, value)
+
+
+def _decode_reference(value: Mapping[str, Json]) -> Any:
+    """Read a text that holds a secret; any other map is no value."""
+    if set(value) != {"parts"} or not find_secrets(value):
+        raise ValueError("got a map, expected a string")
+    return text_from_json(value, "value")
 
 
 def _decode_secret(_: Attribute, value: Json) -> Any:

@@ -43,6 +43,9 @@ class Limits:
     provider_seconds: int = 300
     provider_values: int = 64
     provider_text: int = 4096
+    fact_output: int = 64 * 1024
+    fact_text: int = 1024
+    fact_seconds: int = 30
     download_bytes: int = 4096 * MIB
     archive_bytes: int = 2048 * MIB
     archive_files: int = 20_000

@@ -13,7 +13,7 @@ from typing import Dict, Mapping, cast
 from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, format_time
-from gitops.model.facts import Facts
+from gitops.model.facts import Facts, Probe
 from gitops.model.fields import Fields
 
 OBSERVATION_SCHEMA = "gitops/observation/v1"
@@ -23,17 +23,21 @@ State = Mapping[str, Json]
 
 @dataclass(frozen=True)
 class Observation:
-    """States by address. An address that is missing was never observed; `serial` is the release the host last accepted (0: none)."""
+    """States by address. An address that is missing was never observed; `serial` is the release the host last accepted (0: none).
+
+    `probes` says of each custom fact that was asked which program told it, or why it did not; its value stands with the other facts.
+    """
 
     host: str
     at: datetime
     facts: Facts = field(default_factory=dict[str, str])
     states: Mapping[Address, State] = field(default_factory=dict[Address, State])
     serial: int = 0
+    probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
 
     def to_json(self) -> Dict[str, Json]:
         """Give the document `gitops/observation/v1`."""
-        return {
+        table: Dict[str, Json] = {
             "schema": OBSERVATION_SCHEMA,
             "host": self.host,
             "at": format_time(self.at),
@@ -41,6 +45,9 @@ class Observation:
             "states": {str(address): dict(state) for address, state in self.states.items()},
             "serial": self.serial,
         }
+        if self.probes:
+            table["probes"] = {name: probe.to_json() for name, probe in self.probes.items()}
+        return table
 
     @staticmethod
     def from_json(value: Json) -> Observation:
@@ -53,6 +60,7 @@ class Observation:
             facts={name: _text(item) for name, item in fields.table("facts").items()},
             states={parse_address(name): _state(item) for name, item in fields.table("states").items()},
             serial=fields.integer("serial", 0),
+            probes={name: Probe.from_json(item) for name, item in fields.table("probes").items()},
         )
         fields.done()
         return found

@@ -13,7 +13,7 @@ from typing import Dict, Mapping, Tuple
 from gitops.errors import MalformedError
 from gitops.model.address import Address, make_address, parse_address, split_address
 from gitops.model.codec import Json, digest_json
-from gitops.model.facts import When
+from gitops.model.facts import FactProgram, When, is_custom
 from gitops.model.fields import Fields
 
 DRIFTS = ("heal", "report")
@@ -25,6 +25,7 @@ class Resource:
     """One thing of one kind; `attributes` are those of the kind's Spec, by name.
 
     `on_failure` says what a run does when this fails: what does not depend on it goes on, or it stops, or it puts back what it changed.
+    `facts` has the programs of the custom facts that `when` asks, by name; so a changed program is another desired state.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Resource:
     when: When = field(default_factory=dict[str, Tuple[str, ...]])
     drift: str = "heal"
     on_failure: str = "continue"
+    facts: Mapping[str, FactProgram] = field(default_factory=dict[str, FactProgram])
 
     @cached_property
     def address(self) -> Address:
@@ -64,6 +66,8 @@ class Resource:
             table["drift"] = self.drift
         if self.on_failure != "continue":
             table["on_failure"] = self.on_failure
+        if self.facts:
+            table["facts"] = {name: program.to_json() for name, program in self.facts.items()}
         return table
 
     @staticmethod
@@ -84,8 +88,11 @@ class Resource:
             when={fact: _values(item, where) for fact, item in when.items()},
             drift=fields.choice("drift", DRIFTS, "heal"),
             on_failure=fields.choice("on_failure", ON_FAILURE, "continue"),
+            facts={fact: FactProgram.from_json(item) for fact, item in fields.table("facts").items()},
         )
         fields.done()
+        if set(found.facts) != {fact for fact in found.when if is_custom(fact)}:
+            raise MalformedError(f"{where}: `facts` are not the custom facts of its `when`", code="M014")
         return found
 
 

@@ -29,8 +29,8 @@ class Request:
     `baseline`: what the host was last approved to be (its last accepted release); None means the machine's own ledger of what was
     last applied. `approved`: the sets that cover this run; None means an operator decided and no check is made; corrective
     changes need none. `blobs`, `state`, `root`: folders on the machine. `run`: the id of the new run, or of the run to show or
-    roll back. `prune`: what the ledger has and the resources have not, to be removed. `guards`: run `unless` and `onlyif` while
-    planning. `serial`/`release`: what is written into the report.
+    roll back. `prune`: what the ledger has and the resources have not, to be removed. `guards`: run `unless`, `onlyif` and
+    the project's own programs (external providers, custom facts) while planning. `serial`/`release`: what is written into the report.
     """
 
     operation: str

@@ -25,7 +25,8 @@ from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.resource import Resource
 from gitops.model.wire import Event, Request
-from gitops.pipeline.conformance import BrokenLawError, Verdict
+from gitops.pipeline.bench import BrokenLawError
+from gitops.pipeline.conformance import Verdict
 from gitops.pipeline.scenarios import SCENARIOS, Scenario
 from gitops.pipeline.simulated import SimulatedHost
 

@@ -27,7 +27,7 @@ from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
 from gitops.transport.kept import KeptSessions
 from gitops.transport.ssh import Destination, Payload, Session, Ssh
-from gitops.trust.contents import find_blobs
+from gitops.trust.contents import find_blobs, find_programs
 
 Found = TypeVar("Found")
 Found_co = TypeVar("Found_co", covariant=True)
@@ -76,11 +76,14 @@ class Pace:
 
 
 def plan_there(push: Push, host: str) -> HostPlan:
-    """Plan one host as it is now; changes nothing there but the executor's cache. Contents do not travel for this."""
+    """Plan one host as it is now; changes nothing there but the executor's cache. Contents do not travel for this, but for the programs
+    that guards ask.
+    """
     request = replace(make_push_request("plan", push, host), guards=push.guards)
+    programs = _take_blobs(push, find_programs(request.resources) if push.guards else ())
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(open_session(push, host))
-        plan = HostPlan.from_json(cast("Json", session.ask(request, {}).body("plan")))
+        plan = HostPlan.from_json(cast("Json", session.ask(request, programs).body("plan")))
         check_speaker(host, plan.host)
         if push.kept is not None and not plan.scope.is_empty:
             stack.pop_all()
@@ -91,12 +94,14 @@ def plan_there(push: Push, host: str) -> HostPlan:
 
 
 def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHost | None = None) -> Report:
-    """Apply on one host; `approved` is the scope that was shown: anything more is held. Contents of what the plan changes travel."""
+    """Apply on one host; `approved` is the scope that was shown: anything more is held. Contents of what the plan changes travel, and the
+    programs that tell how the host is.
+    """
     host = plan.host
     request = replace(make_push_request("apply", push, host), approved=approved, lock_timeout=push.lock_timeout)
     changed = {change.address for change in plan.changes}
     digests = find_blobs(resource for resource in request.resources if resource.address in changed)
-    blobs = {digest: push.graphs.blobs[digest] for digest in sorted(digests)}
+    blobs = _take_blobs(push, digests | find_programs(request.resources))
 
     def tell_of_host(event: Event) -> None:
         if tell is not None:
@@ -106,6 +111,10 @@ def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHo
         report = Report.from_json(cast("Json", session.ask(request, blobs, tell_of_host).body("report")))
     check_speaker(host, report.host)
     return report
+
+
+def _take_blobs(push: Push, digests: Iterable[str]) -> dict[str, bytes]:
+    return {digest: push.graphs.blobs[digest] for digest in sorted(digests)}
 
 
 def open_session(push: Push, host: str) -> Session:

@@ -138,7 +138,9 @@ def _fields_of(old: Mapping[str, Json], new: Mapping[str, Json]) -> Tuple[FieldC
 
 def _describe(resource: Resource) -> Dict[str, Json]:
     """Give attributes and edges by name, with content as digest and size and texts with their references."""
-    table = {key: value for key, value in resource.to_json().items() if key not in ("kind", "name", "attributes")}
+    table = {key: value for key, value in resource.to_json().items() if key not in ("kind", "name", "attributes", "facts")}
+    for fact, program in resource.facts.items():
+        table[fact] = f"{program.type} by program {program.blob}, {program.timeout} s at most"
     is_sensitive = resource.attributes.get("sensitive") is True
     for key, value in resource.attributes.items():
         table[key] = _describe_content(value, is_sensitive=is_sensitive) if key == "content" else _describe_value(value)

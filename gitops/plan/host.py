@@ -6,6 +6,7 @@ last approved or made to be. Gives changes in the order they would be made, and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import (
     AbstractSet,
     Dict,
@@ -20,11 +21,11 @@ from typing import (
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address, make_address
-from gitops.model.facts import is_met
 from gitops.model.observation import Observation, State
 from gitops.model.plan import Change, Difference, HostPlan
 from gitops.model.resource import Resource
 from gitops.model.scope import REMOVED, Effect, HostScope, Intent
+from gitops.plan.condition import MET, Condition, judge_when
 from gitops.plan.item import Item, Preparer
 from gitops.plan.laws import check_difference
 from gitops.plan.order import Edge, close_over, find_edges, order_items
@@ -126,7 +127,8 @@ class _Planning:
 
     def _settle(self, settled: Dict[Address, Optional[Resource]]) -> None:
         for item in self.items:
-            if self._class_by_graph(item) == "corrective" and self._is_wanted(item) and not item.relations.is_absent:
+            is_met = self._judge(item.resource).state == "met"
+            if self._class_by_graph(item) == "corrective" and is_met and not item.relations.is_absent:
                 for path in item.relations.paths:
                     for parent in _ancestors(path):
                         settled.setdefault(make_address("directory", parent), None)
@@ -136,22 +138,26 @@ class _Planning:
     def visit(self, item: Item) -> None:
         """Plan one item, given what was planned for those before it."""
         address = item.resource.address
-        if not self._is_wanted(item) or self._is_blocked(item):
+        condition = self._judge(item.resource)
+        if condition.state == "unmet" or self._is_blocked(item):
+            return
+        if condition.state == "failed":
+            self._refuse(address, condition.reason, self._class_by_graph(item))
             return
         state = None if self._observation is None else self._observation.states.get(address)
         if state is None:
-            self._expect_anything(item)
+            self._expect_anything(item, condition)
             return
         difference = item.provider.diff(item.spec, state)
         if difference is not None:
-            check_difference(address, difference, item.relations.paths)
+            difference = _restrict(check_difference(address, difference, item.relations.paths), condition)
         classification = self._classify(item, state)
         is_planned = difference is not None and self._plan_own(item, difference, classification)
         if not self._plan_refresh(item, difference) and not is_planned:
             self.unchanged += 1
 
-    def _is_wanted(self, item: Item) -> bool:
-        return self._observation is None or is_met(item.resource.when, self._observation.facts)
+    def _judge(self, resource: Resource) -> Condition:
+        return MET if self._observation is None else judge_when(resource, self._observation)
 
     def _is_blocked(self, item: Item) -> bool:
         address = item.resource.address
@@ -260,7 +266,7 @@ class _Planning:
             reason="because " + ", ".join(causes) + (" changes" if len(causes) == 1 else " change"),
         )
 
-    def _expect_anything(self, item: Item) -> None:
+    def _expect_anything(self, item: Item, condition: Condition) -> None:
         """Plan an address never observed: one line, and every effect that it may need; none when it was approved before."""
         address, classification = item.resource.address, self._class_by_graph(item)
         possible = [] if classification == "corrective" else list(item.provider.bound(item.spec))
@@ -292,7 +298,7 @@ class _Planning:
                 ),
                 after=item.resource.after if verbs[0] in STATEFUL_VERBS else "",
                 causes=causes if verbs[0] == item.relations.refresh else (),
-                reason="never observed here: at most " + ", ".join(verbs),
+                reason=_join("never observed here: at most " + ", ".join(verbs), condition.reason),
                 is_upper_bound=True,
             )
         )
@@ -347,7 +353,7 @@ class _Planning:
         return "conflict"
 
     def _find_drift(self, before: Resource, state: State) -> Optional[Difference]:
-        if self._observation is not None and not is_met(before.when, self._observation.facts):
+        if self._judge(before).state != "met":
             return None
         try:
             item = self._preparer.prepare(before)
@@ -360,6 +366,18 @@ class _Planning:
             if one.resource is None and one.verb != "replace":
                 self._add_effect(item.resource, one.verb)
                 self._changed.setdefault(item.resource.address, set()).add("intentional")
+
+
+def _restrict(difference: Difference, condition: Condition) -> Difference:
+    """Give what is to be done where it is not known whether it is to be done at all: an upper bound that says so."""
+    if condition.state != "unknown":
+        return difference
+    confidence = "conditional" if difference.confidence == "exact" else difference.confidence
+    return replace(difference, confidence=confidence, reason=_join(difference.reason, condition.reason))
+
+
+def _join(*reasons: str) -> str:
+    return "; ".join(reason for reason in reasons if reason)
 
 
 def _absorbs_refresh(difference: Optional[Difference]) -> bool:

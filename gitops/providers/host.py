@@ -6,7 +6,7 @@ flush. Paths are those of the config; the host applies `--root` and walks them w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import FrozenSet, Mapping, Optional, Protocol, Sequence, Tuple
 
 from gitops.model.acl import Acl
@@ -91,6 +91,17 @@ class Finished:
     output: str
 
 
+@dataclass(frozen=True)
+class SessionUndo:
+    """What a program is asked in order to undo something: `request` is {provider, item, protocol, op} (op undo of protocol 1 when the
+    last two are missing); `hidden` belongs into the item's `before` and is kept in memory only; `is_refresh`: see `Host.note_undo`.
+    """
+
+    request: Mapping[str, Json]
+    hidden: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    is_refresh: bool = False
+
+
 class Session(Protocol):
     """A program that was started and is talked to line by line; bounded, and ended with all it started."""
 
@@ -102,8 +113,16 @@ class Session(Protocol):
         """Give the next line without its end; raise HostError when none comes in time, it is too long, or the program ended."""
         ...
 
+    def fill(self, content: Json) -> str:
+        """Give a text of the graph with its secrets filled in, to be sent; raise MalformedError when one has no value here."""
+        ...
+
     def redact(self, text: str) -> str:
         """Give what it said without the values of the run's secrets."""
+        ...
+
+    def hide(self, texts: Sequence[str]) -> None:
+        """Take these texts, which it told in confidence, for secrets from now on."""
         ...
 
     def close(self, *, is_wanted: bool = True) -> None:
@@ -218,7 +237,7 @@ class Host(Protocol):
         """Start a program that the graph names by digest (`{blob, size}`): what does not have its digest never runs."""
         ...
 
-    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+    def note_session_undo(self, executable: Json, undos: Sequence[SessionUndo]) -> None:
         """Journal, in one flush, what that program is to be asked to undo what follows; the program is kept with the run."""
         ...
 
@@ -228,8 +247,8 @@ class Host(Protocol):
         """
         ...
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = (), is_refresh: bool = False) -> None:
         """Journal the command that undoes what follows, or why nothing can; a `record` that it is fed is kept in memory only, as a
-        secret's before-image is.
+        secret's before-image is. `is_refresh`: it lets something read again what the run wrote, so it is done when that is undone.
         """
         ...

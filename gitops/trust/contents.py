@@ -74,8 +74,21 @@ def read_plan(candidate: Candidate, manifest: Manifest) -> FleetPlan | None:
 
 
 def find_blobs(resources: Iterable[Resource]) -> frozenset[str]:
-    """Give the digests of all contents that resources refer to (`{blob, size}`)."""
-    return frozenset(digest for resource in resources for digest in _walk(resource.attributes))
+    """Give the digests of all contents that resources refer to (`{blob, size}`), programs included."""
+    found: set[str] = set()
+    for resource in resources:
+        found.update(_walk(resource.attributes))
+        found.update(program.blob for program in resource.facts.values())
+    return frozenset(found)
+
+
+def find_programs(resources: Iterable[Resource]) -> frozenset[str]:
+    """Give the digests of the project's programs that must run before anything is observed: of external things and custom facts."""
+    return frozenset(
+        digest
+        for resource in resources
+        for digest in (*_walk(resource.attributes.get("executable")), *(program.blob for program in resource.facts.values()))
+    )
 
 
 def _walk(value: Json) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gitops", "agent", "webhooks")
 MAY_RUN_PROCESSES = (
+    "gitops/executor/probe.py",
     "gitops/executor/process.py",
     "gitops/executor/session.py",
     "gitops/pipeline/child.py",

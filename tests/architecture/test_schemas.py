@@ -17,6 +17,7 @@ from gitops.config.cuebinary import find_cue
 from gitops.config.documents import KINDS
 from gitops.config.schemas import main, make_schemas, write_schemas
 from gitops.model.codec import Json
+from gitops.model.facts import FACTS, OBSERVED
 from gitops.providers.registry import PROVIDERS
 from tests.support import nouns
 from tests.support.cli import call
@@ -37,6 +38,7 @@ spec:
     - {file: /etc/motd, content: "x", mode: "0644", group: root, when: {os.family: debian}}
     - {user: alice, uid: "${vars.uid}", groups: [adm], for_each: "${vars.users}"}
     - {service: nginx, state: running, enabled: true, needs: [package:nginx], drift: report}
+    - {file: /etc/rack, content: "x", when: {custom.rack: [a, b], custom.disks: 4, custom.is-raid: [true]}}
     - {command: rebuild, argv: [make, all], creates: /x, timeout: 5}
 """
 
@@ -106,6 +108,9 @@ def test_the_examples_fit_the_one_schema_for_editors() -> None:
         ("state: running", "state: absent"),
         ("argv: [make, all]", "argv: []"),
         ("{os.family: debian}", "{os.famly: debian}"),
+        ("custom.rack: [a, b]", "custom.Rack: [a, b]"),
+        ("custom.rack: [a, b]", "custom.rack: []"),
+        ("custom.disks: 4", "custom.disks: 4.5"),
         ('content: "x"', 'content: "x", source: y'),
         ("drift: report", "drift: never"),
         ("user: alice, uid", "uid"),
@@ -130,6 +135,29 @@ def test_the_cue_definitions_accept_what_the_program_accepts(tmp_path: Path) -> 
     for number, path in enumerate(sorted((ROOT / "examples").rglob("*.yaml"))):
         if not {"files", "templates", ".github"} & set(path.parts):
             assert run_cue_vet(tmp_path / str(number), path.read_text()), path
+
+
+FACT = "apiVersion: gitops/v1\nkind: Fact\nmetadata: {name: rack}\nspec: {program: facts/rack, type: integer, timeout: 30}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("program: facts/rack, ", ""), ("integer", "list"), ("timeout: 30", "timeout: 31"), ("timeout", "seconds")],
+)
+def test_facts_are_declared_alike_for_all(tmp_path: Path, old: str, new: str) -> None:
+    assert problems("fact", yaml.load(FACT, yaml.CSafeLoader)) == []
+    assert run_cue_vet(tmp_path, FACT)
+    assert problems("gitops", yaml.load(FACT.replace(old, new), yaml.CSafeLoader)) != []
+    assert not run_cue_vet(tmp_path, FACT.replace(old, new))
+
+
+def test_the_facts_that_there_are_have_a_schema() -> None:
+    facts = json.loads(call("schema", "facts").out)
+    assert set(facts["properties"]) == {*FACTS, *OBSERVED}
+    assert problems("facts", {"os.family": "debian", "custom.rack": "r1"}) == []
+    assert problems("facts", {"os.famly": "debian"}) != []
+    assert problems("facts", {"custom.rack": 5}) != []
+    assert problems("facts", {"custom.": "x"}) != []
 
 
 def run_cue_vet(folder: Path, text: str) -> bool:

@@ -102,6 +102,18 @@ def test_postgresql_roles_obey_every_law(postgres: tuple[str, int], tmp_path: Pa
     assert judge(copy("postgres-role", tmp_path / "copy", {"/var/run/postgresql": folder, "5432": str(port)})) == []
 
 
+@pytest.mark.postgres
+def test_passwords_of_roles_come_back_where_memory_keeps_them(postgres: tuple[str, int], tmp_path: Path) -> None:
+    folder, port = postgres
+    made = copy("postgres-role", tmp_path / "copy", {"/var/run/postgresql": folder, "5432": str(port)})
+    own_memory = 'mount -t tmpfs none /run && exec "$@"'
+    command = [sys.executable, "-m", "gitops.cli", "provider", "test", str(made), "--format", "json"]
+    own_mounts = ["unshare", "--mount", "sh", "-c", own_memory, "sh", *command]
+    done = subprocess.run(own_mounts, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(item["holds"] for item in json.loads(done.stdout)["verdicts"])
+
+
 NGINX = """\
 user root;
 pid {folder}/nginx.pid;

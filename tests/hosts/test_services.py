@@ -11,6 +11,7 @@ import pytest
 from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from tests.support.managed import Managed
+from tests.support.service import wait_for
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
@@ -96,6 +97,27 @@ def test_a_unit_file_of_ours_is_loaded_before_its_service_is_started_again(share
     assert shared.rollback(run).report.result == "reverted"
     command = ["cat", f"/proc/{pid_of(shared, 'ours')}/cmdline"]
     assert shared.host.run(command).out.split("\0")[1] == "1000"
+
+
+def test_rollback_restarts_what_read_a_new_file_once_that_is_gone(shared: Managed) -> None:
+    script = "cat /etc/reader.d/* >/run/reader.seen; echo >>/run/reader.seen $EXTRA; exec sleep infinity"
+    unit(shared, "reader.service", f"[Service]\nType=exec\nExecStart=/bin/sh -c '{script}'\n")
+    before = """\
+- {file: /etc/reader.d/one, content: "one\\n"}
+- {service: reader, state: running, needs: [file:/etc/reader.d/one]}
+"""
+    after = """\
+- {file: /etc/reader.d/two, content: "two\\n", notify: [service:reader]}
+- file: /etc/systemd/system/reader.service.d/more.conf
+  content: "[Service]\\nEnvironment=EXTRA=more\\n"
+  notify: [service:reader]
+"""
+    shared.converge(before)
+    run = shared.converge(before + after).run
+    wait_for(lambda: shown(shared, "cat", "/run/reader.seen").split() == ["one", "two", "more"])
+    assert shared.rollback(run).report.result == "reverted"
+    wait_for(lambda: shown(shared, "cat", "/run/reader.seen").split() == ["one"])
+    assert shown(shared, "systemctl", "show", "-p", "Environment", "--value", "reader") == ""
 
 
 def test_rollback_of_a_new_service_stops_and_disables_it(shared: Managed) -> None:

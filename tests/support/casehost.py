@@ -21,7 +21,7 @@ from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -98,7 +98,7 @@ class CaseHost:
         self.ran[-1].append(f"< {':'.join(fields)}")
         return done
 
-    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = ()) -> None:
+    def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = (), is_refresh: bool = False) -> None:
         self.undo.append([*shorten(argv), *([f"< {':'.join(record)}"] if record else [])] if argv else [why_not])
 
     def digest(self, path: str) -> str:
@@ -128,7 +128,7 @@ class CaseHost:
     def start_session(self, executable: Json) -> Session:
         raise AssertionError("these kinds start no program of a project")
 
-    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+    def note_session_undo(self, executable: Json, undos: Sequence[SessionUndo]) -> None:
         raise AssertionError("these kinds start no program of a project")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from gitops.model.address import Address, make_address
 from gitops.model.codec import MAX_INTEGER, Json, digest_bytes
-from gitops.model.facts import FACTS
+from gitops.model.facts import CUSTOM, FACT_TYPES, FACTS, FactProgram, Probe
 from gitops.model.graph import Block, HostGraph
 from gitops.model.observation import Observation
 from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, RISKS, Change, ChangeGroup, FieldChange
@@ -32,13 +33,16 @@ paths = st.lists(st.sampled_from(["etc", "srv", "a", "b b", "ü"]), min_size=1, 
 )
 addresses: st.SearchStrategy[Address] = st.builds(make_address, st.sampled_from(["file", "service", "user"]), texts.filter(bool))
 facts = st.dictionaries(st.sampled_from(sorted(FACTS)), texts, max_size=3)
+custom_names = names.map(lambda name: CUSTOM + name)
+programs = st.builds(FactProgram, digests, st.integers(0, 99), st.sampled_from(FACT_TYPES), st.integers(1, 30))
+probes = st.dictionaries(custom_names, st.builds(Probe, digests, texts), max_size=2)
 
 
 def sorted_tuple(items: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[Any]:
     return st.lists(items, max_size=most, unique=True).map(lambda found: tuple(sorted(found)))
 
 
-resources = st.builds(
+plain_resources = st.builds(
     Resource,
     kind=st.sampled_from(["file", "service", "user"]),
     name=texts.filter(bool),
@@ -47,6 +51,17 @@ resources = st.builds(
     notify=sorted_tuple(addresses),
     when=st.dictionaries(st.sampled_from(sorted(FACTS)), sorted_tuple(texts), max_size=2),
     drift=st.sampled_from(["heal", "report"]),
+)
+
+
+def asking(resource: Resource, asked: dict[str, tuple[FactProgram, tuple[str, ...]]]) -> Resource:
+    """Let a resource ask custom facts too."""
+    when = {**resource.when, **{name: values for name, (_, values) in asked.items()}}
+    return replace(resource, when=when, facts={name: program for name, (program, _) in asked.items()})
+
+
+resources = st.builds(
+    asking, plain_resources, st.dictionaries(custom_names, st.tuples(programs, sorted_tuple(texts)), max_size=2)
 )
 
 
@@ -63,6 +78,7 @@ observations = st.builds(
     facts,
     st.dictionaries(addresses, st.dictionaries(texts, json_values, max_size=3), max_size=3),
     st.integers(0, 9),
+    probes,
 )
 intents = st.tuples(addresses, digests | st.just(REMOVED))
 effects = st.tuples(addresses, st.sampled_from(VERBS), digests | st.just(""))

@@ -30,14 +30,7 @@ def make_fedora(host: TestHost, *packages: Small) -> None:
     """Make it look as if it were Fedora: dnf, rpm and one source."""
     claim(host, "fedora")
     for package in packages:
-        lines = [
-            f"Name: {package.name}\nVersion: {package.version}\nRelease: 1\nSummary: tiny\nLicense: none\nBuildArch: noarch\n",
-            f"Epoch: {package.epoch}\n" if package.epoch else "",
-            f"Requires: {package.needs}\n" if package.needs else "",
-            f"Conflicts: {package.conflicts}\n" if package.conflicts else "",
-            f"%description\ntiny\n%install\nmkdir -p %{{buildroot}}/opt/{package.name}\n%files\n/opt/{package.name}\n",
-        ]
-        write(host.path / f"srv/specs/{package.name}.spec", "".join(lines))
+        write_spec(host, package)
         host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {RPMS}", f"/srv/specs/{package.name}.spec"])
     write(
         host.path / "etc/yum.repos.d/tiny.repo",
@@ -46,11 +39,28 @@ def make_fedora(host: TestHost, *packages: Small) -> None:
     publish_rpms(host)
 
 
+def write_spec(host: TestHost, package: Small) -> None:
+    """Write what rpmbuild makes a package of."""
+    lines = [
+        f"Name: {package.name}\nVersion: {package.version}\nRelease: 1\nSummary: tiny\nLicense: none\nBuildArch: noarch\n",
+        f"Epoch: {package.epoch}\n" if package.epoch else "",
+        f"Requires: {package.needs}\n" if package.needs else "",
+        f"Conflicts: {package.conflicts}\n" if package.conflicts else "",
+        f"%description\ntiny\n%install\nmkdir -p %{{buildroot}}/opt/{package.name}\n%files\n/opt/{package.name}\n",
+    ]
+    write(host.path / f"srv/specs/{package.name}.spec", "".join(lines))
+
+
 def publish_rpms(host: TestHost) -> None:
     """Index what was built, and let dnf know it."""
     host.run(["createrepo_c", "-q", RPMS])
     host.run(["dnf", "-q", "makecache", "--refresh"])
-    host.run(["dnf", "-C", "--assumeno", "remove", "nothing-here"], check=False)  # its history is begun once
+    begin_history(host)
+
+
+def begin_history(host: TestHost) -> None:
+    """Let dnf begin its history: it does so once, even when it only reads."""
+    host.run(["dnf", "-C", "--assumeno", "remove", "nothing-here"], check=False)
 
 
 def make_arch(host: TestHost, *packages: Small) -> None:
@@ -88,3 +98,20 @@ def claim(host: TestHost, name: str) -> None:
     path = host.path / "etc/os-release"
     path.unlink()
     write(path, f"ID={name}\nVERSION_ID=1\n")
+
+
+def publish_signed(host: TestHost, folder: str, package: Small, signer: str) -> str:
+    """Build one package into a source of its own and sign it with a new key of `signer`; give the public key, armored."""
+    home = f"{folder}/gpg"
+    gpg = ["env", f"GNUPGHOME={home}", "gpg", "--batch", "--quiet", "--passphrase", "", "--pinentry-mode", "loopback"]
+    host.run(["install", "-d", "-m", "700", home])
+    host.run([*gpg, "--quick-gen-key", signer, "rsa2048", "sign", "never"])
+    write_spec(host, package)
+    host.run(["rpmbuild", "-bb", "--quiet", "--define", f"_rpmdir {folder}/rpms", f"/srv/specs/{package.name}.spec"])
+    defines = ["--define", "__gpg /usr/bin/gpg", "--define", f"_gpg_name {signer}"]
+    file = f"{folder}/rpms/noarch/{package.name}-{package.version}-1.noarch.rpm"
+    host.run(["env", f"GNUPGHOME={home}", "rpmsign", *defines, "--addsign", file])
+    host.run(["createrepo_c", "-q", f"{folder}/rpms"])
+    key = host.run([*gpg, "--armor", "--export", signer]).out
+    host.run(["env", f"GNUPGHOME={home}", "gpgconf", "--kill", "all"])
+    return key

@@ -23,14 +23,24 @@ from tests.support.tools import run_checked
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueup-test-roots"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "python3", "passwd", "iproute2", "procps")
 # The suite MANY is bookworm with other package managers, what generates locales, and the packages of other inits in /srv/debs.
-MANAGERS = ("dnf", "dnf-plugins-core", "rpm", "createrepo-c", "pacman-package-manager", "makepkg", "libarchive-tools", "locales")
+MANAGERS = (
+    "dnf",
+    "dnf-plugins-core",
+    "rpm",
+    "createrepo-c",
+    "pacman-package-manager",
+    "makepkg",
+    "libarchive-tools",
+    "locales",
+    "gnupg",
+)
 INITS = (
     *("insserv", "startpar", "initscripts", "sysv-rc", "sysvinit-core", "libeinfo1", "librc1", "openrc"),
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),
 )
 KEEP_INITS = f'mkdir -p "$1/srv/debs" && chroot "$1" sh -c "cd /srv/debs && apt-get download {" ".join(INITS)}"'
-# The suite STACK_SUITE is bookworm with an SSH server, and in /srv/packages what the project `examples/stack` installs, with all it needs.
-SERVER = ("openssh-server",)
+# The suite STACK_SUITE is bookworm with an SSH server and git, and in /srv/packages what the project `examples/stack` installs, with all it needs.
+SERVER = ("openssh-server", "git")
 STACK = ("sudo", "nginx-light", "postgresql", "python3-psycopg2", "cron", "nftables")
 KEEP_STACK = (
     f'chroot "$1" apt-get install -y -q --download-only --no-install-recommends {" ".join(STACK)} && mkdir -p "$1/srv/packages"'

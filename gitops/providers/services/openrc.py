@@ -9,7 +9,7 @@ from typing import Dict, Mapping, Sequence, Tuple
 
 from gitops.model.codec import Json
 from gitops.providers.host import Host
-from gitops.providers.services.supervisor import INVERSE, Supervisor, plain, run_verb
+from gitops.providers.services.supervisor import INVERSE, REFRESHES, Supervisor, plain, run_verb
 
 BOOTED, STARTED = "/run/openrc/softlevel", "/run/openrc/started"
 SCRIPTS, RUNLEVELS, DEFAULT = "/etc/init.d", "/etc/runlevels", "default"
@@ -36,7 +36,7 @@ class OpenRc(Supervisor):
         elif verb == "disable":
             _move(service, ("del", "add"), _list_levels(service, host), host)
         elif verb not in ("restart", "reload") or _read_state(service, host)["running"]:
-            host.note_undo(["rc-service", service, INVERSE.get(verb, verb)])
+            host.note_undo(["rc-service", service, INVERSE.get(verb, verb)], is_refresh=verb in REFRESHES)
             run_verb(["rc-service", service, "restart" if verb == "start" else verb], host)
 
 

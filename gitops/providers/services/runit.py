@@ -51,7 +51,7 @@ class Runit(Supervisor):
             else:
                 run_verb(["sv", "start", service], host)
         elif _read_state(service, host)["running"]:
-            host.note_undo(["sv", verb, service])
+            host.note_undo(["sv", verb, service], is_refresh=True)
             run_verb(["sv", verb, service], host)
 
 

@@ -14,6 +14,7 @@ from gitops.model.codec import Json
 from gitops.providers.host import Host
 
 OUTPUT_SHOWN = 400
+REFRESHES = ("restart", "reload")  # each is its own undo, once what the service reads is back
 INVERSE: Mapping[str, str] = {"start": "stop", "stop": "start", "enable": "disable", "disable": "enable"}
 
 

@@ -12,9 +12,10 @@ from typing import Dict, List, Mapping, Sequence
 from gitops.errors import HostError
 from gitops.model.codec import Json
 from gitops.providers.host import Host
-from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, Supervisor
+from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, REFRESHES, Supervisor
 
 BOOTED = "/run/systemd/system"
+CONFIGURED = "/etc/systemd/system"
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit", "MainPID")
 SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES))
 RUNNING = ("active", "reloading", "activating")
@@ -57,7 +58,7 @@ class Systemd(Supervisor):
     def control(self, verb: str, name: str, host: Host) -> None:
         """Run systemctl; what failed tells its journal."""
         unit, word = unit_of(name), VERBS.get(verb, verb)
-        host.note_undo(["systemctl", INVERSE.get(verb, word), "--", unit])
+        host.note_undo(["systemctl", INVERSE.get(verb, word), "--", unit], is_refresh=verb in REFRESHES)
         if word == "restart":
             host.run(["systemctl", "reset-failed", "--", unit])  # else a start limit that was reached would hold
         done = host.run(["systemctl", word, "--", unit])
@@ -67,16 +68,24 @@ class Systemd(Supervisor):
 
     def prepare(self, names: Sequence[str], host: Host) -> None:
         """Let systemd read its files again when one of these changed since, or is not known yet."""
+        units = [unit_of(name) for name in names]
         try:
-            shown = show_units([unit_of(name) for name in names], host, ("NeedDaemonReload",))
+            shown = show_units(units, host, ("NeedDaemonReload", "DropInPaths"))
+            is_stale = any(
+                unit.get("NeedDaemonReload") == "yes"
+                or unit.get("LoadState") == "not-found"
+                or _has_other_parts(name, unit, host)
+                for name, unit in zip(units, shown)
+            )
         except HostError:
-            shown = ({"NeedDaemonReload": "yes"},)
-        if any(unit.get("NeedDaemonReload") == "yes" or unit.get("LoadState") == "not-found" for unit in shown):
+            is_stale = True
+        if is_stale:
+            host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)  # for unit files that are new, and gone again by then
             host.run(["systemctl", "daemon-reload"])
 
     def finish(self, host: Host) -> None:
         """Note the newest entry, so the first to be undone: unit files may be back by then."""
-        host.note_undo(["systemctl", "daemon-reload"])
+        host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)
 
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""
@@ -119,6 +128,14 @@ def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Se
     if done.status != 0 or len(blocks) != len(units):
         raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")
     return blocks
+
+
+def _has_other_parts(unit: str, shown: Mapping[str, str], host: Host) -> bool:
+    """Say whether a unit's drop-ins are others than systemd knows: it does not notice one in a folder that is new itself."""
+    folder = f"{CONFIGURED}/{unit}.d"
+    names = host.list_names(folder) if host.inspect(folder).type == "directory" else ()
+    there = {f"{folder}/{name}" for name in names if name.endswith(".conf")}
+    return there != {path for path in shown.get("DropInPaths", "").split() if path.startswith(f"{folder}/")}
 
 
 def _show_settled(unit: str, host: Host) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from typing import Dict, List, Mapping, Sequence
 
 from gitops.model.codec import Json
 from gitops.providers.host import Host
-from gitops.providers.services.supervisor import INVERSE, Supervisor, plain, run_verb
+from gitops.providers.services.supervisor import INVERSE, REFRESHES, Supervisor, plain, run_verb
 
 FIRST_PROCESS = "/proc/1/comm"
 SCRIPTS = "/etc/init.d"
@@ -34,7 +34,7 @@ class SysVInit(Supervisor):
         service = plain(name)
         if verb in ("restart", "reload") and not self._is_running(service, host):
             return
-        host.note_undo(_argv(INVERSE.get(verb, verb), service))
+        host.note_undo(_argv(INVERSE.get(verb, verb), service), is_refresh=verb in REFRESHES)
         if verb == "enable":  # makes the links when there are none; `enable` alone only turns them round
             run_verb(["update-rc.d", service, "defaults"], host)
         run_verb(_argv("restart" if verb == "start" else verb, service), host)

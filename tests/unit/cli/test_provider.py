@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from gitops.config.schemas import make_schemas
 from tests.support.cli import call
+from tests.support.programs import keeper
 
 SCHEMAS = make_schemas()
 
@@ -44,7 +45,7 @@ def test_a_new_provider_is_valid_and_obeys_every_law(tmp_path: Path, language: s
 BREAKS = [
     ("provider=NAME", 'provider="other"', "it says hello in time, by its declared name"),
     ("attributes=sorted(VALUES)", "attributes=[]", "it describes what is declared"),
-    ('if not versions["min"] <= 1 <= versions["max"]:', "if False:", "a protocol of the future is refused"),
+    ('if chosen < max(versions["min"], PROTOCOLS[0]):', "if False:", "a protocol of the future is refused"),
     ('raise ValueError("unknown operation `%s`" % operation)', 'say(number, "result")', "an unknown operation is an error, and it goes on"),
     ("say(number, \"error\", code=\"failed\", message=\"%s: %s\" % (type(error).__name__, error))", 'say(number, "result")', "garbage is an error, not an answer"),
     ("sys.exit(0)", 'say(number, "result")', "cancel ends it"),
@@ -157,3 +158,75 @@ def test_what_is_neither_a_kind_nor_a_folder_is_refused(tmp_path: Path) -> None:
         True,
         True,
     )
+
+
+def test_the_half_that_speaks_the_protocol_is_renewed_and_the_author_s_stays(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    program = made / "provider.py"
+    new = program.read_text()
+    mark = "# --- the protocol;"
+    program.write_text(new.partition(mark)[0] + "# mine\n" + mark + " of long ago\nprint('nothing')\n")
+    program.chmod(0o750)
+    called = call("provider", "update", made)
+    assert (called.status, "was renewed" in called.err) == (0, True)
+    assert program.read_text() == new.replace(mark, "# mine\n" + mark)
+    assert program.stat().st_mode & 0o777 == 0o750
+    assert sorted(path.name for path in made.iterdir()) == ["cases.json", "provider.py", "provider.yaml"]
+    again = call("provider", "update", made)
+    assert (again.status, "up to date" in again.err) == (0, True)
+    assert call("provider", "test", made).status == 0
+
+
+def test_a_program_of_another_making_is_not_renewed(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    program = made / "provider.py"
+    program.write_text("#!/usr/bin/env python3\n")
+    called = call("provider", "update", made)
+    assert (called.status, "U083" in called.err, program.read_text()) == (1, True, "#!/usr/bin/env python3\n")
+    program.write_bytes(b"\xff")
+    assert call("provider", "update", made).status == 1
+    assert call("provider", "update", tmp_path / "nowhere").status == 1
+
+
+SECRET_CASE = {"name": "first", "set": {"value": "x", "token": "first-sesame"}, "other": {"value": "y", "token": "second-sesame"}}
+
+
+def make_keeper(folder: Path, language: str) -> Path:
+    made, program = make(folder, language), {"python": "provider.py", "sh": "provider.sh"}[language]
+    (folder / "things").mkdir()
+    (made / program).write_text(keeper(language, folder / "things"))
+    text = (made / "provider.yaml").read_text()
+    (made / "provider.yaml").write_text(
+        text.replace("required: true}", "required: true}\n    token: {type: secret}").replace(
+            "  protocol: 2\n", "  protocol: 2\n  on_notify: restart\n"
+        )
+    )
+    (made / "cases.json").write_text(json.dumps({"cases": [SECRET_CASE]}))
+    return made
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+def test_a_provider_with_secrets_and_notifications_obeys_their_laws(tmp_path: Path, language: str) -> None:
+    called = call("provider", "test", make_keeper(tmp_path, language), "--format", "json")
+    assert [item for item in called.json["verdicts"] if not item["holds"]] == []
+    laws = {item["law"] for item in called.json["verdicts"]}
+    assert {"its secrets come out nowhere", "a notification is taken, and changes nothing declared"} <= laws
+
+
+TELLS = [
+    ('return {"exists": True,', 'sys.stdout.write(""); values["value"] += wanted.get("token", "")\n    return {"exists": True,', "applied twice it changes once"),
+    ("def refresh(name, action):", "def refresh(name, action):\n    put(name, {'value': 'z'})\n\ndef other(name, action):", "a notification is taken, and changes nothing declared"),
+    ('result="changed")', 'result="changed", message=str(item.get("set")))', "its secrets come out nowhere"),
+    ("def refresh(name, action):", "def other(name, action):", "a notification is taken, and changes nothing declared"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "law"), TELLS)
+def test_a_program_that_is_careless_with_them_is_found(tmp_path: Path, old: str, new: str, law: str) -> None:
+    made = make_keeper(tmp_path, "python")
+    program = made / "provider.py"
+    assert old in program.read_text()
+    program.write_text(program.read_text().replace(old, new))
+    called = call("provider", "test", made)
+    lines = [line for line in called.out.splitlines() if line.startswith("BROKEN")]
+    assert (called.status, any(line.endswith(law) for line in lines)) == (4, True), called.out

@@ -154,6 +154,27 @@ def test_contents_from_files_arrive_and_only_where_they_are_wanted(pushed: Pushe
     assert [pushed.fleet.contents(alias) for alias in ALIASES] == [[], [], []]
 
 
+FACT = "apiVersion: gitops/v1\nkind: Fact\nmetadata: {name: rack}\nspec: {program: facts/rack}\n"
+RACK = "#!/bin/sh\necho r1\n"
+
+
+def test_programs_that_tell_custom_facts_travel_and_are_asked_there(pushed: Pushed) -> None:
+    pushed.declare(
+        FILE.replace("}\n", ", when: {custom.rack: r1}}\n")
+        + FILE.replace("motd", "other").replace("}\n", ", when: {custom.rack: r2}}\n"),
+        files={"facts/facts.yaml": FACT, "facts/rack": RACK},
+    )
+    bound = pushed.call("plan", "--live", "--host", "web-1", "--format", "json")
+    assert [item["confidence"] for item in bound.json["groups"][0]["changes"]] == ["conditional"] * 2
+    exact = pushed.call("plan", "--live", "--host", "web-1", "--guards", "--format", "json")
+    assert [item["address"] for item in exact.json["groups"][0]["changes"]] == [f"file:{pushed.base('web-1')}/motd"], exact.err
+    assert pushed.apply("--host", "web-1").status == 0
+    assert [path.name for path in pushed.base("web-1").iterdir()] == ["motd"]
+    again = pushed.call("plan", "--live", "--host", "web-1", "--guards")
+    assert again.status == 0, again.out
+    assert pushed.fleet.contents("web-1") == []
+
+
 def test_a_host_that_cannot_be_reached_stops_all_unless_it_may_fail(pushed: Pushed) -> None:
     write_files(pushed.project, {"inventory/web-2.yaml": pushed.host("web-2", address="127.0.0.1:1")})
     stopped = pushed.apply("--host", "web-*", "--format", "json")

@@ -9,6 +9,7 @@ import pytest
 
 from gitops.model.codec import digest_bytes
 from gitops.model.plan import PlanSubject
+from gitops.model.secret import find_secrets
 from gitops.pipeline.project import Examined, examine_tree
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
@@ -127,12 +128,14 @@ def test_a_mistake_in_a_thing_is_shown_at_its_place(tmp_path: Path, resource: st
         ("executable: run.sh", "executable: other.sh", "C301"),
         ("executable: run.sh", "program: run.sh", "C104"),
         ("name: demo", "name: other", "C109"),
-        ("{type: boolean}", "{type: secret}", "C105"),
+        ("{type: boolean}", "{type: secret}", "C105"),  # in protocol 1
         ("{type: boolean}", "{type: boolean, choices: [x]}", "C105"),
         ("{type: boolean}", "{type: choice}", "C105"),
         ("{type: boolean}", "{typ: boolean}", "C104"),
         ("flag:", "Flag:", "C109"),
-        ("  executable: run.sh", "  executable: run.sh\n  protocol: 2", "C105"),
+        ("  executable: run.sh", "  executable: run.sh\n  protocol: 3", "C105"),
+        ("  executable: run.sh", "  executable: run.sh\n  on_notify: restart", "C105"),
+        ("  executable: run.sh", "  executable: run.sh\n  protocol: 2\n  on_notify: explode", "C105"),
     ],
 )
 def test_a_mistake_in_a_declaration_is_shown(tmp_path: Path, old: str, new: str, code: str) -> None:
@@ -179,3 +182,45 @@ def test_nothing_of_a_strangers_provider_runs_while_it_is_planned(tmp_path: Path
     assert not marker.exists()
     assert call("-C", project, "plan", *local, "--guards").status == 4
     assert marker.exists()  # the trap works
+
+
+NEWER = (
+    DECLARED.replace("  executable: run.sh\n", "  executable: run.sh\n  protocol: 2\n  on_notify: reload\n")
+    + "    key: {type: secret}\n"
+)
+
+
+def test_a_secret_stands_in_the_graph_as_its_reference_and_a_notification_is_planned(tmp_path: Path) -> None:
+    things = (
+        "    - {external: demo/x, set: {value: x, key: 'a ${secret.token}'}}\n"
+        "    - {file: /etc/x, content: x, notify: [external:demo/x]}\n"
+    )
+    found = examine(tmp_path, things, {"providers/demo/provider.yaml": NEWER})
+    assert found.diagnostics == ()
+    graphs = found.graphs["production"]
+    resource = next(item for item in graphs.resources_of("a") if item.kind == "external")
+    reference = {"secret": "token", "from": "env", "key": "TOKEN"}
+    assert resource.attributes["set"] == {"value": "x", "key": {"parts": ["a ", reference]}}
+    assert (resource.attributes["protocol"], resource.attributes["on_notify"]) == (2, "reload")
+    assert [item.name for item in find_secrets(resource.to_json())] == ["token"]
+    plan = plan_fleet(PlanSubject("acme", "production"), FleetInputs(graphs, None, {}), providers=PROVIDERS)
+    verbs = {(address, verb) for address, verb, _ in plan.scope.hosts["a"].effects}
+    assert {("external:demo/x", "set"), ("external:demo/x", "reload")} <= verbs
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [("hunter2", "C105"), ("{parts: [{secret: token, from: env, key: TOKEN}]}", "C105"), ("5", "C105"), ("'${vars.v}'", "C105")],
+)
+def test_a_secret_is_a_reference_or_refused_and_never_repeated(tmp_path: Path, value: str, code: str) -> None:
+    things = f"    - {{external: demo/x, set: {{value: x, key: {value}}}}}\n"
+    found = examine(tmp_path, things, {"providers/demo/provider.yaml": NEWER})
+    assert codes(found) == [code]
+    assert "expected a reference to a secret" in found.diagnostics[0].message
+    assert "hunter2" not in found.diagnostics[0].message
+
+
+def test_secrets_need_the_protocol_that_knows_them(tmp_path: Path) -> None:
+    old = NEWER.replace("  protocol: 2\n  on_notify: reload\n", "")
+    found = examine(tmp_path, files={"providers/demo/provider.yaml": old})
+    assert "an attribute of the type `secret` needs `protocol: 2`" in found.diagnostics[0].message

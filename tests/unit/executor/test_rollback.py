@@ -87,3 +87,12 @@ def test_what_cannot_be_undone_is_described(tmp_path: Path) -> None:
     for reason, entry in cases.items():
         described = describe_undo(entry, {}, host)
         assert (described["undoable"], described["reason"]) == (False, reason if reason != "nothing undoes it" else "")
+
+
+def test_what_reads_files_again_does_so_when_these_are_as_they_were_and_before_a_command_may_take_it_away() -> None:
+    made = Entry("/etc/new", {"type": "absent"})
+    install = Entry(undo=("apt-get", "remove", "app"))
+    restart, reload = Entry(undo=("restart",), is_refresh=True), Entry(undo=("reload",), is_refresh=True)
+    opaque = Entry(why_not="nothing undoes it")
+    assert plan_undo((install, made, opaque, restart, reload)) == (opaque, made, reload, restart, install)
+    assert plan_undo((made, install, restart)) == (restart, install, made)

@@ -12,7 +12,7 @@ from gitops.errors import HostError
 from gitops.executor.host import RealHost
 from gitops.executor.session import ProgramSession
 from gitops.model.limits import DEFAULTS
-from gitops.providers.external import Client
+from gitops.providers.conversation import Client
 from tests.support.programs import lay_out, python, scaffold, thing
 from tests.support.rooted import Rooted, file, secret
 from tests.support.service import wait_for
@@ -26,7 +26,7 @@ def ask(folder: Path, text: str, seconds: float = 20) -> str:
     """Say hello, observe nothing; give the reason of the failure."""
     session = start(folder, text)
     try:
-        client = Client(session, seconds)
+        client = Client(session, seconds, protocol=1)
         client.hello()
         client.ask("observe", {"items": []})
     except HostError as error:
@@ -61,7 +61,7 @@ def test_a_program_that_was_not_shipped_is_an_error(tmp_path: Path) -> None:
 def test_what_is_exchanged_after_the_look_does_not_run(tmp_path: Path) -> None:
     session = start(tmp_path, python("request = read(); say(request['id'], 'result', sealed=sys.argv[0])"))
     try:
-        client = Client(session)
+        client = Client(session, protocol=1)
         client.hello()
         path = str(client.ask("describe", {})[1]["sealed"])
     finally:
@@ -73,7 +73,7 @@ def test_a_program_cannot_write_itself(tmp_path: Path) -> None:
     text = "request = read()\ntry:\n    os.pwrite(int(sys.argv[0].rpartition('/')[2]), b'x', 0)\nexcept OSError as error:\n    say(2, 'result', why=error.strerror)"
     session = start(tmp_path, python(text))
     try:
-        client = Client(session)
+        client = Client(session, protocol=1)
         client.hello()
         assert client.ask("describe", {})[1] == {"why": "Operation not permitted"}
     finally:
@@ -92,7 +92,7 @@ def test_the_environment_is_clean_and_the_folder_is_the_root(tmp_path: Path, mon
         python("r = read(); say(r['id'], 'result', env=sorted(os.environ), cwd=os.getcwd(), sid=os.getsid(0), pid=os.getpid())"),
     )
     try:
-        client = Client(session)
+        client = Client(session, protocol=1)
         client.hello()
         body = client.ask("describe", {})[1]
     finally:
@@ -132,7 +132,7 @@ def test_progress_makes_no_time_longer(tmp_path: Path) -> None:
 def test_a_program_that_does_not_read_is_ended(tmp_path: Path) -> None:
     session = start(tmp_path, python("time.sleep(600)"))
     try:
-        client = Client(session, 0.5)
+        client = Client(session, 0.5, protocol=1)
         client.hello()
         with pytest.raises(HostError, match="took longer"):
             client.ask("observe", {"items": ["x" * (1 << 20)]})
@@ -143,7 +143,7 @@ def test_a_program_that_does_not_read_is_ended(tmp_path: Path) -> None:
 def test_a_program_that_ended_is_not_written_to(tmp_path: Path) -> None:
     session = start(tmp_path, python("sys.stdin.close(); os.close(0); time.sleep(0.2)"))
     try:
-        client = Client(session, 5)
+        client = Client(session, 5, protocol=1)
         client.hello()
         with pytest.raises(HostError, match="ended without an answer"):
             client.ask("observe", {"items": ["x" * (1 << 20)]})
@@ -159,7 +159,7 @@ def test_all_that_a_program_started_ends_with_it(tmp_path: Path, is_wanted: bool
         "r = read(); say(r['id'], 'result', pids=[os.getpid(), child.pid])\nread()\ntime.sleep(600)"
     )
     session = start(tmp_path, python(text))
-    client = Client(session)
+    client = Client(session, protocol=1)
     client.hello()
     pids = client.ask("describe", {})[1]["pids"]
     session.close(is_wanted=is_wanted)
@@ -168,7 +168,7 @@ def test_all_that_a_program_started_ends_with_it(tmp_path: Path, is_wanted: bool
 
 def test_cancel_is_said_before_the_end(tmp_path: Path) -> None:
     session = start(tmp_path, python(f"open({str(tmp_path / 'said')!r}, 'w').write(read()['op'])"))
-    Client(session).hello()
+    Client(session, protocol=1).hello()
     session.close(is_wanted=False)
     assert (tmp_path / "said").read_text() == "cancel"
 

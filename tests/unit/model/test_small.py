@@ -13,7 +13,6 @@ from gitops.errors import ConfigError, MalformedError, TrueupError
 from gitops.model.address import Address
 from gitops.model.candidate import Candidate, Listed
 from gitops.model.diagnostic import Diagnostic, InvalidConfigError, Place, has_errors, sort_diagnostics
-from gitops.model.facts import is_met
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS
 from gitops.model.plan import Change, ChangeGroup, FleetPlan, PlanSubject
@@ -92,17 +91,6 @@ def test_long_values_are_not_echoed() -> None:
     with pytest.raises(MalformedError) as stop:
         Fields({"k": "s" * 1000}, "thing").integer("k")
     assert len(stop.value.message) < 120
-
-
-# ── Facts ──
-
-
-@given(st.dictionaries(st.sampled_from("abc"), st.sampled_from("xy")))
-def test_an_empty_predicate_is_always_met_and_one_never_met_fails(facts: dict[str, str]) -> None:
-    assert is_met({}, facts)
-    assert not is_met({"z": ("x", "y")}, facts)
-    assert is_met({"a": ("x",)}, facts) == (facts.get("a") == "x")
-    assert is_met({"a": ("x", "y")}, facts) == ("a" in facts)
 
 
 # ── Secrets ──

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitops.model.facts import FactProgram
 from gitops.model.graph import Graphs, HostGraph
 from gitops.model.resource import Resource
 from gitops.plan.graphdiff import diff_graphs
@@ -40,6 +41,17 @@ def test_contents_kept_apart_are_compared() -> None:
     (group,) = diff_graphs(graphs("ab" * 32, b"a\n"), graphs("cd" * 32, b"b\n")).groups
     assert group.changes[0].diff == ("@@ -1 +1 @@", "-a", "+b")
     assert group.changes[0].fields[0].before == {"digest": "ab" * 32, "size": 2}
+
+
+def test_a_changed_program_of_a_custom_fact_is_shown_by_its_digest() -> None:
+    def graphs(digest: str) -> Graphs:
+        facts = {"custom.rack": FactProgram(digest, 9)}
+        resource = declare("file:/x", {"content": "x"}, when={"custom.rack": ("r1",)}, facts=facts)
+        return Graphs("e", {"h": HostGraph("h", "e", (), (resource,))})
+
+    (group,) = diff_graphs(graphs("ab" * 32), graphs("cd" * 32)).groups
+    (field,) = group.changes[0].fields
+    assert (field.name, field.after) == ("custom.rack", f"string by program {'cd' * 32}, 5 s at most")
 
 
 @given(st.lists(projects(), min_size=1, max_size=3), st.lists(projects(), min_size=1, max_size=3))

@@ -16,10 +16,12 @@ from gitops.errors import HostError
 from gitops.model.address import make_address
 from gitops.model.attribute import decode_spec
 from gitops.model.codec import Json
+from gitops.model.secret import fill_text, text_from_json
 from gitops.plan.laws import check_difference
 from gitops.providers.base import Possible, Step
 from gitops.providers.external import ExternalProvider, ExternalSpec
-from tests.support.casehost import CaseHost, describe
+from gitops.providers.host import SessionUndo
+from tests.support.casehost import CaseHost, describe, notified
 
 SESSIONS = sorted((Path(__file__).parents[2] / "providers/external/sessions").glob("*.json"))
 SCHEMAS = make_schemas()
@@ -34,6 +36,7 @@ class RecordedSession:
     exchanges: list[Any]
     answers: list[Any] = field(default_factory=list[Any])
     is_closed: bool = False
+    hidden: list[str] = field(default_factory=list[str])
 
     def send(self, line: bytes, seconds: float) -> None:
         assert not self.answers, "there are answers left"
@@ -46,8 +49,14 @@ class RecordedSession:
             raise HostError("the provider ended without an answer")
         return json.dumps(self.answers.pop(0)).encode()
 
+    def fill(self, content: Json) -> str:
+        return fill_text(text_from_json(content, "value"), {"env:TOKEN": "hunter2"})
+
     def redact(self, text: str) -> str:
-        return text
+        return text.replace("hunter2", "[secret]")
+
+    def hide(self, texts: Sequence[str]) -> None:
+        self.hidden.extend(texts)
 
     def close(self, *, is_wanted: bool = True) -> None:
         self.is_closed = True
@@ -56,18 +65,30 @@ class RecordedSession:
 class RecordedHost(CaseHost):
     """A machine whose only program is a recorded one."""
 
-    def __init__(self, exchanges: list[Any]) -> None:
+    def __init__(self, exchanges: list[Any], *, has_memory: bool = True) -> None:
         super().__init__({})
+        self.has_memory = has_memory
         self.session = RecordedSession(list(exchanges))
         self.requests: list[Any] = []
+
+    @property
+    def keeps_sensitive(self) -> bool:
+        return self.has_memory
 
     def start_session(self, executable: Json) -> RecordedSession:
         assert executable == PROGRAM
         return self.session
 
-    def note_session_undo(self, executable: Json, requests: Sequence[Mapping[str, Json]]) -> None:
+    def note_session_undo(self, executable: Json, undos: Sequence[SessionUndo]) -> None:
         assert executable == PROGRAM
-        self.requests.extend(requests)
+        for undo in undos:
+            self.requests.append(
+                {
+                    **undo.request,
+                    **({"hidden": undo.hidden} if undo.hidden else {}),
+                    **({"late": True} if undo.is_refresh else {}),
+                }
+            )
 
 
 def decode(name: str, values: Mapping[str, Json]) -> ExternalSpec:
@@ -90,17 +111,22 @@ def test_a_recorded_conversation_goes_as_it_went(path: Path) -> None:
             address = make_address("external", name)
             check_difference(address, difference)
             steps.append(Step(address, difference.action, spec, states[name], difference))
+    steps.extend(notified(PROVIDER, specs[name], states[name], action) for name, action in case.get("notified", {}).items())
     if "apply" not in case:
         return
-    host = RecordedHost(case["apply"])
+    told = [answer["body"]["kept"] for _, given in case["apply"] for answer in given if "kept" in answer["body"]]
+    host = RecordedHost(case["apply"], has_memory=case.get("has_memory", True))
     outcomes = {item.address.partition(":")[2]: item for item in PROVIDER.apply(steps, host)}
     assert {name: item.result for name, item in outcomes.items()} == {name: item[0] for name, item in case["outcomes"].items()}
     assert all(case["outcomes"][name][1] in item.message for name, item in outcomes.items())
     assert (host.session.exchanges, host.session.is_closed, host.requests) == ([], True, case["undo"])
+    assert host.undo == case.get("notes", [])
+    assert host.session.hidden == told
 
 
 def is_good(path: Path) -> bool:
-    return path.stem in ("created", "updated", "removed", "settled", "silent", "twice", "an-error")
+    good = ("created", "updated", "removed", "settled", "silent", "twice", "an-error", "notified", "secret-created")
+    return path.stem in (*good, "secret-settled", "secret-changed", "secret-not-kept", "removed-with-its-secret")
 
 
 @pytest.mark.parametrize("path", [path for path in SESSIONS if is_good(path)], ids=lambda path: path.stem)
@@ -142,9 +168,9 @@ def test_what_is_not_asked_is_an_upper_bound(state: str, action: str) -> None:
 
 
 def test_a_protocol_of_the_future_starts_nothing() -> None:
-    spec = decode("demo/a", {"protocol": 2})
+    spec = decode("demo/a", {"protocol": 3})
     states = PROVIDER.observe([spec], RecordedHost([]))
-    assert states["demo/a"] == {"trouble": "it needs provider protocol 2, this version speaks 1"}
+    assert states["demo/a"] == {"trouble": "it needs provider protocol 3, this version speaks 1 and 2"}
 
 
 def test_a_resource_without_its_program_starts_nothing() -> None:

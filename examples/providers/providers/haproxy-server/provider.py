@@ -71,7 +71,8 @@ def ask(command):
     return answer.decode("utf-8", "replace")
 
 
-# --- the protocol; no need to change what follows ---------------------------------------------------------------------------------
+# --- the protocol; no need to change what follows (`gitops provider update` renews it) ---------------------------------------------
+PROTOCOLS = (1, 2)
 
 
 def say(number, event, **body):
@@ -87,7 +88,16 @@ def check(values):
             raise ValueError("`%s` is not of the type %s" % (key, VALUES[key].__name__))
 
 
+def optional(name):
+    if name not in globals():
+        raise ValueError("this provider has no `%s`" % name)
+    return globals()[name]
+
+
 def change(item, operation):
+    if operation == "refresh":
+        optional("refresh")(item["name"], item["action"])
+        return
     before = item.get("before", {})
     if operation == "undo":
         action, values = ("update", before.get("values", {})) if before.get("exists") else ("remove", {})
@@ -95,23 +105,29 @@ def change(item, operation):
         action, values = item["action"], item.get("set", {})
     check(values)
     do(item["name"], action, values)
+    if operation == "undo" and "kept" in before:
+        optional("restore")(item["name"], before["kept"])
 
 
 def answer(request):
     number, operation = request["id"], request["op"]
     if operation == "hello":
         versions = request["protocol"]
-        if not versions["min"] <= 1 <= versions["max"]:
-            raise ValueError("this provider speaks protocol 1")
-        say(number, "result", protocol=1, provider=NAME)
+        chosen = min(versions["max"], PROTOCOLS[1])
+        if chosen < max(versions["min"], PROTOCOLS[0]):
+            raise ValueError("this provider speaks protocols %d to %d" % PROTOCOLS)
+        say(number, "result", protocol=chosen, provider=NAME)
     elif operation == "describe":
         say(number, "result", attributes=sorted(VALUES))
     elif operation == "observe":
         for item in request["items"]:
             check(item.get("set", {}))
-            say(number, "item", name=item["name"], **look(item["name"], item.get("set", {})))
+            found = look(item["name"], item.get("set", {}))
+            if not item.get("keep"):
+                found.pop("kept", None)
+            say(number, "item", name=item["name"], **found)
         say(number, "result")
-    elif operation in ("apply", "undo"):
+    elif operation in ("apply", "undo", "refresh"):
         for item in request["items"]:
             try:
                 change(item, operation)

@@ -42,7 +42,8 @@ drop() {
   return 1
 }
 
-# --- the protocol; no need to change what follows --------------------------------------------------------------------------------
+# --- the protocol; no need to change what follows (`gitops provider update` renews it) ---------------------------------------------
+MAX=2
 
 plain() { printf '%s' "$1" | sed 's/\\/\\\\/g'; } # awk -v reads escapes
 
@@ -114,7 +115,7 @@ refuse() { say error "\"code\":\"failed\",\"message\":$(quote "$1")"; }
 
 # load PREFIX: put values below a path into `set_KEY`; an unknown one sets `why` and fails.
 load() {
-  for key in $VALUES; do unset "set_$key" "found_$key"; done
+  for key in $VALUES; do unset "set_$key" "found_$key" "match_$key"; done
   for key in $(keys "$1"); do
     case " $VALUES " in *" $key "*) ;; *) why="unknown value $key"; return 1 ;; esac
     value=$(get "$1.$key") || { why="$key is not one value"; return 1; }
@@ -131,18 +132,35 @@ item_name() {
 observe() {
   load "items.$1.set" || return 1
   item_name "$1"
+  kept=
   look "$name" || return 1
-  values=
+  values= more=
   if [ "$exists" = true ]; then
     for key in $VALUES; do
       eval "is_known=\${found_$key+yes}; value=\${found_$key-}"
       [ -z "$is_known" ] || values="$values${values:+,}\"$key\":$(quote "$value")"
     done
   fi
-  say item "\"name\":$(quote "$name"),\"exists\":$exists,\"values\":{$values}"
+  for key in ${SECRETS-}; do
+    eval "matches=\${match_$key-}"
+    [ -z "$matches" ] || more="$more${more:+,}\"$key\":$matches"
+  done
+  [ -z "$more" ] || more=",\"matches\":{$more}"
+  [ -z "$kept" ] || [ "$(get "items.$1.keep")" != true ] || more="$more,\"kept\":$(quote "$kept")"
+  say item "\"name\":$(quote "$name"),\"exists\":$exists,\"values\":{$values}$more"
+}
+
+# optional FUNCTION WORD...: call what the author may have written.
+optional() {
+  case $(type "$1" 2>/dev/null) in *function*) "$@" ;; *) why="this provider has no $1"; return 1 ;; esac
 }
 
 change() {
+  if [ "$operation" = refresh ]; then
+    item_name "$1"
+    optional refresh "$name" "$(get "items.$1.action")"
+    return
+  fi
   if [ "$operation" = undo ]; then
     from="items.$1.before.values"
     [ "$(get "items.$1.before.exists")" = true ] && action=update || action=remove
@@ -156,7 +174,11 @@ change() {
     remove) drop "$name" ;;
     create | update) make_so "$name" ;;
     *) why="unknown action"; return 1 ;;
-  esac
+  esac || return 1
+  if [ "$operation" = undo ] && kept=$(get "items.$1.before.kept"); then
+    kept=$(unescape "$kept"; printf .)
+    optional restore "$name" "${kept%.}"
+  fi
 }
 
 each() {
@@ -184,13 +206,16 @@ while IFS= read -r line; do
   operation=$(get op) || operation=
   case $operation in
     hello)
-      if [ "$(get protocol.min)" -le 1 ] && [ "$(get protocol.max)" -ge 1 ]; then say result "\"protocol\":1,\"provider\":\"$NAME\""
-      else refuse 'this provider speaks protocol 1'; fi ;;
+      chosen=$(get protocol.max)
+      [ "$chosen" -le "$MAX" ] || chosen=$MAX
+      if [ "$chosen" -ge 1 ] && [ "$(get protocol.min)" -le "$chosen" ]; then
+        say result "\"protocol\":$chosen,\"provider\":\"$NAME\""
+      else refuse "this provider speaks protocols 1 to $MAX"; fi ;;
     describe)
       list=
       for key in $VALUES; do list="$list${list:+,}\"$key\""; done
       say result "\"attributes\":[$list]" ;;
-    observe | apply | undo) each ;;
+    observe | apply | undo | refresh) each ;;
     cancel) exit 0 ;;
     *) refuse "unknown operation $operation" ;;
   esac

@@ -61,8 +61,9 @@ def put_back(target: Target, values: Mapping[str, Json]) -> None:
         elif name not in values and name == LABEL:
             with suppress(PermissionError):  # where SELinux runs nothing is without one
                 os.removexattr(target, name)
+    there = read_extended(target)
     for name, value in values.items():
-        if name not in OF_CONTENT and (_get(target, name) or b"").hex() != value:
+        if name not in OF_CONTENT and there.get(name) != value:
             _set_attribute(target, name, value)
 
 
@@ -128,6 +129,7 @@ def change_declared(target: Target, metadata: Metadata, ids: Ids, mode: int, acc
     except BaseException:
         with suppress(OSError):  # what cannot be put back was not changed either, as on a disk that takes no writes
             put_back(target, before)
+        with suppress(OSError):
             apply_metadata(target, info.st_uid, info.st_gid, stat.S_IMODE(info.st_mode))
         raise
 

@@ -82,7 +82,8 @@ gives others fails: with `--update-golden` it writes what it found, and `make do
 
 ## Every kind, on a simulated machine
 
-Held of tried scenarios (of each killed at every step; for the disks, of scenarios times three troubles). The programs of accounts, packages
+Held of tried scenarios (of each killed at every step; for the disks, of scenarios times three troubles, without
+those of `xattrs`). The programs of accounts, packages
 (pacman), services (sysvinit) and the kernel are stand-ins here. `gitops provider test KIND` tries the first of these laws on your machine.
 *Idempotency*: second runs that changed nothing at all. *Prediction*: of all changes that were planned or happened, those that were both.
 

@@ -21,7 +21,7 @@ from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session, SessionUndo
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -61,6 +61,9 @@ class CaseHost:
     def inspect(self, path: str) -> PathState:
         owner, target = (self.case.get(key, {}).get(path, "") for key in ("owners", "targets"))
         return PathState(self.case.get("paths", {}).get(path, "absent"), owner=owner, target=target)
+
+    def read_attributes(self, path: str, declared: Metadata) -> Attributes:
+        raise AssertionError("these kinds declare no attributes")
 
     def read_text(self, path: str) -> str:
         return self.case.get("texts", {}).get(path, "")

@@ -45,6 +45,8 @@ MANAGER_TESTS: Mapping[str, str] = {
     "apt": "tests/hosts/test_packages.py",
     "dnf": "tests/hosts/test_other_packages.py",
     "pacman": "tests/hosts/test_other_packages.py",
+    "zypper": "tests/hosts/test_other_packages.py",
+    "apk": "",
 }
 SUPERVISOR_TESTS: Mapping[str, str] = {
     "systemd": "tests/hosts/test_services.py",
@@ -63,9 +65,15 @@ ALL_LAWS = (*LAWS, KILLED, TROUBLED)
 HOST_LAWS = ("observing changes nothing", PREDICTION, IDEMPOTENCY, "undo restores, or says that it cannot")
 NOT_RUN: Mapping[str, str] = {
     "live kernel modules": "simulated, not run (the hosts are containers that do not see the kernel's modules)",
-    "real Fedora, RHEL, Arch": "recorded cases, not run (the programs run as Debian's packages, above)",
-    "zypper, apk, brew, launchd, macOS": "not supported, so not run",
+    "real Fedora, RHEL, Arch, openSUSE": "recorded cases, not run (the programs run as Debian's packages, above)",
+    "apk": "its answers are written from its sources and manual pages; it has not run, real or recorded",
+    "macOS": "its answers are written from manuals and from what other projects recorded; nothing has run on a Mac",
 }
+ON_MACS = ("brew", "dscl", "launchd")
+MAC = (
+    "macOS is checked by recorded cases alone, and nothing of it has run on a Mac: what its tools are made to answer there was "
+    "written from their manuals and from what other projects recorded of them."
+)
 CONFORMANCE = """\
 # Conformance
 
@@ -74,7 +82,8 @@ gives others fails: with `--update-golden` it writes what it found, and `make do
 
 ## Every kind, on a simulated machine
 
-Held of tried scenarios (of each killed at every step; for the disks, of scenarios times three troubles). The programs of accounts, packages
+Held of tried scenarios (of each killed at every step; for the disks, of scenarios times three troubles, without
+those of `xattrs`). The programs of accounts, packages
 (pacman), services (sysvinit) and the kernel are stand-ins here. `gitops provider test KIND` tries the first of these laws on your machine.
 *Idempotency*: second runs that changed nothing at all. *Prediction*: of all changes that were planned or happened, those that were both.
 
@@ -138,7 +147,8 @@ def make_kinds() -> str:
     for kind in sorted(PROVIDERS):
         provider = PROVIDERS[kind]
         root = "can be used with `--root`" if provider.honours_root else "cannot be used with `--root`"
-        parts.append(f"## `{kind}`\n\n{provider.summary[:1].upper()}{provider.summary[1:]}; {root}.\n")
+        linux = "; needs Linux" if provider.needs_linux else ""
+        parts.append(f"## `{kind}`\n\n{provider.summary[:1].upper()}{provider.summary[1:]}; {root}{linux}.\n")
         parts.append(inspect.cleandoc(sys.modules[type(provider).__module__].__doc__ or "") + "\n")
         rows = [_attribute_row(name, item) for name, item in sorted(known_attributes(kind).items())]
         parts.append("| attribute | takes | default | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
@@ -168,15 +178,18 @@ def make_diagnostics() -> str:
 def make_platforms() -> str:
     """Give the table of kinds, platforms and how each pair is checked; a file of real tests that is not there is an error."""
     head = (
-        "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back.\n\n"
-        "dnf and pacman are Debian's builds of them, on a host that calls itself Fedora or Arch; no real Fedora, RHEL or Arch is booted. "
+        "*Real*: the tool itself runs in the tests, on a booted host. *Recorded*: only answers of the tool are played back. *Written*: the "
+        "answers that are played back are written from its sources and manual pages, never seen from the tool.\n\n"
+        "dnf, zypper (Debian 12's and 13's) and pacman are Debian's builds of them, on a host that calls itself Fedora, openSUSE or Arch; "
+        "none of these, nor RHEL, SLES or Alpine, is booted. "
         "OpenRC and runit are Debian's packages too; Debian's OpenRC does not notice a daemon that died, so that is recorded only. "
-        "zypper, apk, brew, launchd and macOS are not there.\n\n"
+        f"{MAC}\n\n"
         "Packages by apt, services by systemd, users and whole machines are tested on booted Debian 11, 12 and 13; "
         "`test_agents.py` and `test_agent_unit.py` on the test machine's own release, `test_old_python.py` on Debian 11.\n"
     )
-    rows = [_platform_row("package", name, MANAGER_TESTS[name]) for name in MANAGERS]
-    rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS[item.name]) for item in SUPERVISORS)
+    rows = [_platform_row("package", name, MANAGER_TESTS.get(name, "")) for name in MANAGERS]
+    rows.extend(_platform_row("service", item.name, SUPERVISOR_TESTS.get(item.name, "")) for item in SUPERVISORS)
+    rows.extend(_platform_row(kind, "dscl", "") for kind in ("group", "user"))
     others = sorted(kind for kind in PROVIDERS if kind not in ("package", "service"))
     rows.extend(f"| `{kind}` | Debian 11, 12 and 13 | {_how_checked(kind)} |" for kind in others)
     return f"{NOTE}\n# Platforms\n\n{head}\n| kind | platform | how checked | by |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
@@ -191,6 +204,9 @@ def _how_checked(kind: str) -> str:
 
 
 def _platform_row(kind: str, name: str, file: str) -> str:
+    if not file:
+        where = f"{name} (macOS)" if name in ON_MACS else name
+        return f"| `{kind}` | {where} | written | `tests/providers/{kind}/` |"
     if not (ROOT / file).is_file():
         raise SystemExit(f"{file} is not there")
     return f"| `{kind}` | {name} | real, recorded | `{file}`, `tests/providers/{kind}/` |"

@@ -13,7 +13,6 @@ from gitops.config.reader import suggest, unknown_key
 from gitops.model.attribute import decode_value, describe_type
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.diagnostic import Place
-from gitops.model.limits import DEFAULTS
 from gitops.model.sourcetree import SourceTree
 
 
@@ -48,8 +47,6 @@ def compile_external(
     if not provider.executable:
         return ExternalThing({})  # told already
     checked = _check_values(f"external:{name}", values, provider, place, is_absent=is_absent)
-    if tree.size(provider.executable) > DEFAULTS.provider_bytes:
-        raise fail("C602", f"{provider.executable} is larger than {DEFAULTS.provider_bytes} bytes", provider.place)
     program = tree.read(provider.executable)
     digest = digest_bytes(program)
     executable: Json = {"blob": digest, "size": len(program)}

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from gitops.config.config import DeclaredProvider
 from gitops.config.documents import open_document
 from gitops.config.node import Node
+from gitops.config.programs import check_program
 from gitops.config.reader import Findings, MapReader
 from gitops.model.attribute import VALUE_NAME, Attribute
 from gitops.model.sourcetree import SourceTree
@@ -64,15 +65,7 @@ def _read_executable(spec: MapReader, path: str, tree: SourceTree, findings: Fin
     if not node.value or "/" in node.value or node.value in (".", ".."):
         findings.add("C305", f"{node.value[:80]!r} is not a file of {folder}/", node.place, width=node.width)
         return ""
-    try:
-        kind = tree.kind(found)
-    except KeyError:
-        findings.add("C301", f"{found} is missing", node.place, width=node.width)
-        return ""
-    if kind not in ("file", "executable"):
-        findings.add("C610", f"{found} is a {kind}, expected a file", node.place, width=node.width)
-        return ""
-    return found
+    return check_program(found, node, tree, findings)
 
 
 def _read_attribute(name: str, node: Node, findings: Findings) -> Attribute:

@@ -34,6 +34,9 @@ REFERENCE: Schema = {"type": "string", "pattern": r"\$\{"}
 NAME: Schema = {"type": "string", "pattern": r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"}
 TEXT: Schema = {"type": "string"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
+ACL_ENTRY = r"^((user|group):[^:]+|mask:):[rwx-]{1,3}$"
+DIRECTORY_ACL_ENTRY = r"^((default:)?((user|group):[^:]+|mask:)|default:(user|group|other):):[rwx-]{1,3}$"
+SELINUX = r"^[A-Za-z0-9_.]+(:[A-Za-z0-9_.]+:[A-Za-z0-9_.]+(:[A-Za-z0-9_.,:-]+)?)?$"
 VARS: Schema = {"type": "object", "description": "values by name; ${vars.x} reads one"}
 LABELS: Schema = {"type": "object", "additionalProperties": TEXT}
 SELECTOR: Schema = {
@@ -106,7 +109,15 @@ def _plain_type(described: Attribute) -> Schema:
         "path": {"type": "string", "pattern": "^/"},
         "argv": {"type": "array", "items": TEXT, "minItems": 1},
         "texts": TEXTS,
+        "selinux": {"type": "string", "pattern": SELINUX},
+        "xattrs": {
+            "type": "object",
+            "propertyNames": {"pattern": r"^user\.."},
+            "additionalProperties": {"type": ["string", "null"]},
+        },
         "integers": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}, "minItems": 1},
+        "acl": {"type": "array", "items": {"anyOf": [{"type": "string", "pattern": ACL_ENTRY}, REFERENCE]}},
+        "directory_acl": {"type": "array", "items": {"anyOf": [{"type": "string", "pattern": DIRECTORY_ACL_ENTRY}, REFERENCE]}},
         "environment": {"type": "object", "additionalProperties": TEXT},
         "values": {"type": "object", "propertyNames": {"pattern": "^[a-z][a-z0-9_]{0,62}$"}},
     }

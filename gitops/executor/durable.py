@@ -24,7 +24,8 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 def start_writeback(descriptor: int) -> None:
     """Let the kernel begin to write a file now, so that the flush that follows waits less; wrong nowhere, only faster."""
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def sync_many(descriptors: Sequence[int]) -> Dict[int, OSError]:

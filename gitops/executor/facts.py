@@ -6,6 +6,7 @@ import os
 from typing import Dict
 
 from gitops.executor.hardware import read_hardware
+from gitops.executor.macfacts import read_mac_facts
 from gitops.model.facts import Facts
 
 FAMILIES = {
@@ -18,6 +19,9 @@ FAMILIES = {
     "alpine": "alpine",
     "suse": "suse",
     "opensuse": "suse",
+    "opensuse-leap": "suse",
+    "opensuse-tumbleweed": "suse",
+    "sles": "suse",
 }
 INITS = {"systemd": "systemd", "openrc-init": "openrc", "init": "sysvinit", "runit": "runit", "launchd": "launchd"}
 
@@ -36,6 +40,7 @@ def read_facts(root: str = "") -> Facts:
         "init": _find_init(root),
         "hostname": system.nodename,
         **read_hardware(root, lambda path: _read(root + path)),
+        **read_mac_facts(root),
     }
 
 

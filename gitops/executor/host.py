@@ -14,14 +14,15 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, cast
 from gitops.errors import HostError
 from gitops.executor.contents import Contents, load_later
 from gitops.executor.durable import write_all
+from gitops.executor.extended import read_extended
 from gitops.executor.journal import Entry, Journal, has_memory
-from gitops.executor.tree import Tree, read_extended, read_parts
+from gitops.executor.tree import Tree, read_parts
 from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.facts import FactProgram
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Unpacked
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Unpacked
 from gitops.providers.steps import describe_failure, show_name
 
 PROCESS = "gitops.executor.process"
@@ -89,6 +90,10 @@ class RealHost:
     def inspect(self, path: str) -> PathState:
         """Say what is at a path, links not followed."""
         return self.tree.inspect(path)
+
+    def read_attributes(self, path: str, declared: Metadata) -> Attributes:
+        """Give what a file or directory has of that which is declared beside owner and mode."""
+        return self.tree.read_attributes(path, declared)
 
     def digest(self, path: str) -> str:
         """Give the SHA-256 of a regular file."""
@@ -251,23 +256,22 @@ class RealHost:
     def _take_image(self, path: str, *, is_sensitive: bool, has_content: bool) -> Entry:
         secret = is_sensitive or path in self._known.sensitive
         before = self.tree.describe(path)
-        if before["type"] == "file" and not has_content:
+        if before["type"] == "file" and has_content:
+            return self._take_file(path, before, is_sensitive=secret)
+        if before["type"] == "file":
             before["image"] = None  # the content stays: no copy of it is needed
-        if before["type"] == "directory":
-            extended = read_extended(self.tree.walker.directory(path))
-            if extended:
-                before["xattrs"] = extended
-        if before["type"] != "file" or not has_content:
-            return Entry(path, before, is_sensitive=secret)
+        if before["type"] in ("file", "directory"):
+            before["xattrs"] = self.tree.read_extended(path)
+        return Entry(path, before, is_sensitive=secret)
+
+    def _take_file(self, path: str, before: Dict[str, Json], *, is_sensitive: bool) -> Entry:
         descriptor = self.tree.open_file(path)
         try:
-            before["image"] = self._writable().keep_image(descriptor, is_sensitive=secret)
-            extended = read_extended(descriptor, is_same_content=True)
+            before["image"] = self._writable().keep_image(descriptor, is_sensitive=is_sensitive)
+            before["xattrs"] = read_extended(descriptor, is_same_content=True)
         finally:
             os.close(descriptor)
-        if extended:
-            before["xattrs"] = extended
-        return Entry(path, before, why_not="" if before["image"] else NOT_KEPT, is_sensitive=secret)
+        return Entry(path, before, why_not="" if before["image"] else NOT_KEPT, is_sensitive=is_sensitive)
 
     def _pour(self, write: FileWrite, descriptor: int) -> None:
         content = write.content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set
 
@@ -10,7 +11,7 @@ from gitops.model.address import Address
 from gitops.model.observation import Observation, State
 from gitops.model.resource import Resource
 from gitops.plan.condition import judge_when
-from gitops.plan.item import Item, Preparer, Providers
+from gitops.plan.item import NEEDS_LINUX, Item, Preparer, Providers
 from gitops.plan.order import close_over, find_edges
 from gitops.providers.host import Host
 
@@ -68,5 +69,7 @@ def make_preparer(providers: Providers) -> Preparer:
 
 def _observe_kind(items: Sequence[Item], host: Host) -> Mapping[Address, State]:
     provider: Any = items[0].provider
+    if provider.needs_linux and os.uname().sysname != "Linux":
+        return {item.resource.address: {NEEDS_LINUX: True} for item in items}
     states: Mapping[str, State] = provider.observe([item.spec for item in items], host)
     return {item.resource.address: states[item.resource.name] for item in items}

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import Mapping, Sequence
+from typing import List, Mapping, Sequence
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
@@ -21,6 +21,7 @@ from gitops.executor.redact import Tail
 
 CHUNK = 1 << 16
 NO_INPUT = subprocess.DEVNULL
+PIPE_BYTES = 4096  # every pipe takes these at once
 BREAKING = re.compile(r"[:\x00-\x1f\x7f]")
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 2.0
@@ -58,7 +59,9 @@ def join_record(fields: Sequence[str]) -> bytes:
 
 
 def keep_in_memory(data: bytes) -> int:
-    """Give an open file with these bytes that is on no disk."""
+    """Give an open file with these bytes that is on no disk: of memory, or, where the kernel has none, a pipe that holds them."""
+    if not hasattr(os, "memfd_create"):
+        return _fill_pipe(data)
     descriptor = os.memfd_create("record", os.MFD_CLOEXEC)
     write_all(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -81,7 +84,7 @@ def start(
             start_new_session=True,
             user=account.uid if is_other else None,
             group=account.gid if is_other else None,
-            extra_groups=os.getgrouplist(account.name, account.gid) if is_other else None,
+            extra_groups=list_groups(account) if is_other else None,
         )
     except (OSError, subprocess.SubprocessError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it could not be prepared"
@@ -89,6 +92,11 @@ def start(
         raise HostError(f"cannot run {argv[0]}{where}: {reason}", code="E112") from error
     except ValueError as error:
         raise HostError(f"cannot run {argv[0]}: an argument or variable holds a NUL character", code="E112") from error
+
+
+def list_groups(account: Account) -> List[int]:
+    """Give the groups that a program of this user has: as many as the kernel takes (macOS 16)."""
+    return os.getgrouplist(account.name, account.gid)[: os.sysconf("SC_NGROUPS_MAX")]
 
 
 def follow(running: subprocess.Popen[bytes], tail: Tail, seconds: float) -> bool:
@@ -147,3 +155,16 @@ def kill_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         return
+
+
+def _fill_pipe(data: bytes) -> int:
+    if len(data) > PIPE_BYTES:
+        raise HostError(
+            f"{len(data)} bytes are too many for a program's input on this machine (at most {PIPE_BYTES})", code="E361"
+        )
+    source, end = os.pipe()
+    try:
+        write_all(end, data)
+    finally:
+        os.close(end)
+    return source

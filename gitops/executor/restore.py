@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import Mapping, cast
+from typing import Mapping, Optional, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
+from gitops.executor.extended import apply_metadata, set_extended, set_of_content
 from gitops.executor.host import RealHost
-from gitops.executor.tree import read_parts, set_extended, set_of_content
-from gitops.executor.writes import apply_metadata
+from gitops.executor.tree import read_parts
 from gitops.model.codec import Json
 from gitops.providers.host import Metadata
 
@@ -27,14 +27,15 @@ def restore_path(host: RealHost, path: str, before: Before) -> None:
     if kind == "absent":
         _remove(host, path, found.type)
     elif kind == "symlink":
-        host.writer.make_symlink(path, str(before["target"]), (_number(before["uid"]), _number(before["gid"])))
+        host.writer.make_symlink(path, str(before["target"]), _ids(before))
     elif kind == "directory":
+        extended = _known_extended(before)
         if found.type == "absent":
             host.make_directory(path, Metadata())
-            set_extended(host.tree.walker.directory(path), _extended(before))
-        host.writer.set_numbers(path, _number(before["uid"]), _number(before["gid"]), _mode(before))
+            extended = _extended(before)
+        host.writer.restore_metadata(path, _ids(before), _mode(before), extended)
     elif before.get("image") is None:
-        host.writer.set_numbers(path, _number(before["uid"]), _number(before["gid"]), _mode(before))
+        host.writer.restore_metadata(path, _ids(before), _mode(before), _known_extended(before))
     else:
         host.writer.replace_file(path, lambda descriptor: _fill(descriptor, before))
 
@@ -60,7 +61,7 @@ def _fill(descriptor: int, before: Before) -> None:
     if digest.hexdigest() != image.rpartition("/")[2]:
         raise HostError("the copy that was kept of it is damaged", code="E254")
     set_extended(descriptor, _extended(before))
-    apply_metadata(descriptor, _number(before["uid"]), _number(before["gid"]), _mode(before))
+    apply_metadata(descriptor, *_ids(before), _mode(before))
     set_of_content(descriptor, _extended(before))
     if before.get("mtime"):
         moment = int(str(before["mtime"]))
@@ -71,9 +72,14 @@ def _extended(before: Before) -> Mapping[str, Json]:
     return cast("Mapping[str, Json]", before.get("xattrs") or {})
 
 
+def _known_extended(before: Before) -> Optional[Mapping[str, Json]]:
+    """Give nothing for an image of an earlier version, which does not say that there were none: then what is there stays."""
+    return _extended(before) if "xattrs" in before else None
+
+
 def _mode(before: Before) -> int:
     return int(str(before["mode"]), 8)
 
 
-def _number(value: Json) -> int:
-    return cast(int, value)
+def _ids(before: Before) -> Tuple[int, int]:
+    return cast(int, before["uid"]), cast(int, before["gid"])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import TrueupError
+from gitops.executor.extended import join_extended
 from gitops.executor.host import RealHost
 from gitops.executor.journal import Entry
 from gitops.executor.restore import restore_path
@@ -193,6 +194,8 @@ def _join(first: Optional[Entry], second: Entry) -> Entry:
     if older.get("type") != "file" or older.get("image") is not None or younger.get("type") != "file":
         return first
     kept = {name: older[name] for name in ("mode", "uid", "gid")}
+    if "xattrs" in older:
+        kept["xattrs"] = join_extended(older["xattrs"], younger.get("xattrs"))
     return replace(second, before={**younger, **kept}, is_sensitive=first.is_sensitive or second.is_sensitive)
 
 

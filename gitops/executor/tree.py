@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from hashlib import sha256
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Dict, Generator, Iterator, List, Optional, Tuple, Union
 
 from gitops.errors import HostError
 from gitops.executor.accounts import Accounts
+from gitops.executor.extended import read_attributes, read_extended
 from gitops.executor.walk import MissingParentsError, UnsafePathError, Walker, is_open_to_others
-from gitops.model.codec import Json
-from gitops.providers.host import PathState
+from gitops.model.codec import Json, digest_json
+from gitops.providers.host import Attributes, Metadata, PathState
 from gitops.providers.steps import show_name
 
 CHUNK = 1 << 18
 MOST_BELOW = 1_000_000
+PATH_ONLY: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 NOT_THEIRS = "it belongs to another user than its folder, which that user can change"
 HARD_LINKED = "it has more than one hard link in a folder that others can write"
-OF_CONTENT = ("security.capability", "security.ima")  # granted to, or measured from, these very bytes
-OF_INODE = ("security.evm",)
-INHERITED = ("system.posix_acl_access", "system.posix_acl_default")  # from the default ACL of the folder
 
 
 class Tree:
@@ -70,6 +70,31 @@ class Tree:
             uid=info.st_uid,
             gid=info.st_gid,
         )
+
+    def read_attributes(self, path: str, declared: Metadata) -> Attributes:
+        """Give what a file or directory has of that which is declared beside owner and mode."""
+        with self.opened(path) as target:
+            return read_attributes(target, declared, self.accounts)
+
+    def read_extended(self, path: str) -> Dict[str, Json]:
+        """Give the extended attributes of a file or directory that do not belong to a content."""
+        with self.opened(path) as target:
+            return read_extended(target)
+
+    @contextmanager
+    def opened(self, path: str) -> Generator[Union[int, str], None, None]:
+        """Hold a file or directory open for its metadata; raise HostError for anything else."""
+        parent, name = self.walker.parent_of(path)
+        descriptor, target = open_thing(name, parent)
+        try:
+            info = os.fstat(descriptor)
+            if stat.S_ISREG(info.st_mode) and info.st_nlink > 1 and is_open_to_others(os.fstat(parent)):
+                raise HostError(f"{path}: {HARD_LINKED}", code="E238")
+            if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
+                raise HostError(f"{path} is neither a file nor a directory", code="E231")
+            yield target
+        finally:
+            os.close(descriptor)
 
     def open_file(self, path: str) -> int:
         """Open a regular file for reading; raise HostError for anything else."""
@@ -169,8 +194,15 @@ class Tree:
         if info is None:
             return "absent"
         if stat.S_ISDIR(info.st_mode):
-            return f"directory {info.st_ino} {info.st_mode:o} {info.st_uid} {info.st_gid}"
+            return f"directory {info.st_ino} {info.st_mode:o} {info.st_uid} {info.st_gid}{self._digest_extended(path)}"
         return f"{type_of(info.st_mode)} {info.st_ino} {info.st_ctime_ns} {info.st_size}"
+
+    def _digest_extended(self, path: str) -> str:
+        try:
+            extended = self.read_extended(path)
+        except (HostError, OSError):
+            return " unknown"
+        return f" {digest_json(dict(extended))}" if extended else ""
 
     def real_folder(self, path: str) -> str:
         """Give the folder of a path as other programs on this machine would name it, links of the root resolved."""
@@ -198,47 +230,16 @@ def hash_parts(descriptor: int) -> str:
     return found.hexdigest()
 
 
-def read_extended(descriptor: int, *, is_same_content: bool = False) -> Dict[str, Json]:
-    """Give the extended attributes (ACLs and labels too), as hex: those that a new content should keep, or all that the same content may
-    have again. A capability was granted to a program, not to whatever takes its place.
-    """
-    lost = OF_INODE if is_same_content else (*OF_INODE, *OF_CONTENT)
-    try:
-        names = [name for name in os.listxattr(descriptor) if name not in lost]
-        return {name: os.getxattr(descriptor, name).hex() for name in names}
-    except OSError:
-        return {}
-
-
-def set_extended(descriptor: int, values: Mapping[str, Json]) -> None:
-    """Give something new the extended attributes of what was there: an ACL that it got from its folder and that was not there goes, or
-    who could not read the old could read the new. Labels that only the system may set are left to it.
+def open_thing(name: str, parent: int) -> Tuple[int, Union[int, str]]:
+    """Open a file or directory for its metadata: give the descriptor to close, and the target; what may not be read is reached through
+    its descriptor's name in /proc.
     """
     try:
-        given = os.listxattr(descriptor)
-    except OSError:
-        given = []
-    for name in given:
-        if name in INHERITED and name not in values:
-            os.removexattr(descriptor, name)
-    for name, value in values.items():
-        if name not in OF_CONTENT:
-            _set_attribute(descriptor, name, value)
-
-
-def set_of_content(descriptor: int, values: Mapping[str, Json]) -> None:
-    """Set what belongs to a content, after its owner: a file that changes hands loses it."""
-    for name, value in values.items():
-        if name in OF_CONTENT:
-            _set_attribute(descriptor, name, value)
-
-
-def _set_attribute(descriptor: int, name: str, value: Json) -> None:
-    try:
-        os.setxattr(descriptor, name, bytes.fromhex(str(value)))
+        descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
     except PermissionError:
-        if not name.startswith(("security.", "trusted.")):
-            raise
+        descriptor = os.open(name, PATH_ONLY, dir_fd=parent)
+        return descriptor, f"/proc/self/fd/{descriptor}"
+    return descriptor, descriptor
 
 
 def type_of(mode: int) -> str:
@@ -250,4 +251,4 @@ def type_of(mode: int) -> str:
     return "symlink" if stat.S_ISLNK(mode) else "other"
 
 
-__all__ = ["READ_FLAGS", "Tree", "read_extended", "read_parts", "set_extended", "set_of_content", "type_of"]
+__all__ = ["READ_FLAGS", "Tree", "open_thing", "read_parts", "type_of"]

@@ -17,7 +17,8 @@ MAX_LINKS = 40
 MAX_OPEN = 200
 MAX_DEPTH = 200
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-SEARCH_ONLY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Elsewhere than on Linux a folder on the way must be readable.
+SEARCH_ONLY: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 WRITABLE_BY_OTHERS = 0o022
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gitops.errors import HostError
 from gitops.executor.durable import start_writeback, sync_many
-from gitops.executor.tree import (
-    HARD_LINKED,
-    READ_FLAGS,
-    Tree,
-    read_extended,
+from gitops.executor.extended import (
+    apply_declared,
+    apply_metadata,
+    apply_new,
+    change_declared,
+    put_back,
     set_extended,
 )
-from gitops.executor.walk import is_open_to_others
+from gitops.executor.tree import Tree
 from gitops.model.codec import Json
 from gitops.providers.host import FileWrite, Metadata
 from gitops.providers.steps import describe_failure
@@ -30,7 +31,6 @@ NEW_FILE_MODE = 0o644
 NEW_DIRECTORY_MODE = 0o755
 TEMP_PREFIX = ".gitops-"
 NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-PATH_ONLY = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Pour = Callable[[FileWrite, int], None]
 Check = Callable[[FileWrite, str], None]
@@ -64,14 +64,15 @@ class Writer:
 
     def make_directory(self, path: str, metadata: Metadata) -> None:
         """Make one directory, complete before it appears; its parent is there."""
-        uid, gid = self._tree.accounts.ids(metadata.owner, metadata.group)
+        ids = self._tree.accounts.ids(metadata.owner, metadata.group)
+        mode = int(metadata.mode, 8) if metadata.mode else NEW_DIRECTORY_MODE
         temp = self._next_temp()
         parent, name = self._touch(path)
         os.mkdir(temp, 0o700, dir_fd=parent)
         try:
             descriptor = os.open(temp, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
             try:
-                apply_metadata(descriptor, uid, gid, int(metadata.mode, 8) if metadata.mode else NEW_DIRECTORY_MODE)
+                apply_new(descriptor, metadata, ids, mode, self._tree.accounts)
             finally:
                 os.close(descriptor)
             if self._tree.look(path) is not None:
@@ -96,23 +97,20 @@ class Writer:
         self._tree.walker.forget()
 
     def set_metadata(self, path: str, metadata: Metadata) -> None:
-        """Set owner, group and mode of the file or directory that is there, on the open thing itself."""
-        uid, gid = self._tree.accounts.ids(metadata.owner, metadata.group)
-        self.set_numbers(path, uid, gid, int(metadata.mode, 8) if metadata.mode else None)
+        """Set what is declared of the file or directory that is there, on the open thing itself: all of it or nothing."""
+        ids = self._tree.accounts.ids(metadata.owner, metadata.group)
+        self._touch(path)
+        with self._tree.opened(path) as target:
+            mode = int(metadata.mode, 8) if metadata.mode else keep_mode(os.stat(target), *ids)
+            change_declared(target, metadata, ids, mode, self._tree.accounts)
 
-    def set_numbers(self, path: str, uid: int, gid: int, mode: Optional[int]) -> None:
-        """Set ids (-1: as they are) and mode (None: as it is)."""
-        parent, name = self._touch(path)
-        descriptor, target = _open_thing(name, parent)
-        try:
-            info = os.fstat(descriptor)
-            if stat.S_ISREG(info.st_mode) and info.st_nlink > 1 and is_open_to_others(os.fstat(parent)):
-                raise HostError(f"{path}: {HARD_LINKED}", code="E238")
-            if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
-                raise HostError(f"{path} is neither a file nor a directory", code="E231")
-            apply_metadata(target or descriptor, uid, gid, keep_mode(info, uid, gid) if mode is None else mode)
-        finally:
-            os.close(descriptor)
+    def restore_metadata(self, path: str, ids: Tuple[int, int], mode: int, extended: Optional[Mapping[str, Json]]) -> None:
+        """Give something that stayed the owner and mode that it had, and its extended attributes when they are known."""
+        self._touch(path)
+        with self._tree.opened(path) as target:
+            if extended is not None:
+                put_back(target, extended)
+            apply_metadata(target, *ids, mode)
 
     def remove_one(self, path: str, *, is_directory: bool) -> None:
         """Remove one thing; a directory must be empty."""
@@ -199,9 +197,11 @@ class Writer:
         try:
             self._pour(write, descriptor)
             if before is not None and stat.S_ISREG(before.st_mode):
-                set_extended(descriptor, _extended_of(name, parent))
+                set_extended(descriptor, self._tree.read_extended(write.path))
                 uid, gid, mode = _keep_undeclared(before, metadata, (uid, gid, mode))
-            apply_metadata(descriptor, uid, gid, mode)
+                apply_declared(descriptor, metadata, (uid, gid), mode, self._tree.accounts)
+            else:
+                apply_new(descriptor, metadata, (uid, gid), mode, self._tree.accounts)
             start_writeback(descriptor)
         except BaseException:
             os.close(descriptor)
@@ -212,13 +212,6 @@ class Writer:
     def _next_temp(self) -> str:
         self._count += 1
         return f"{self._prefix}{self._count}"
-
-
-def apply_metadata(target: Union[int, str], uid: int, gid: int, mode: int) -> None:
-    """Set owner, then mode: changing the owner clears setuid and setgid."""
-    if uid >= 0 or gid >= 0:
-        os.chown(target, uid, gid)
-    os.chmod(target, mode)
 
 
 def keep_mode(info: os.stat_result, uid: int, gid: int) -> int:
@@ -246,31 +239,11 @@ def sweep_temps(tree: Tree, folders: Sequence[str], run: str) -> List[str]:
     return removed
 
 
-def _open_thing(name: str, parent: int) -> Tuple[int, str]:
-    """Open a file or directory for its metadata; what may not be read is reached through its descriptor's name in /proc."""
-    try:
-        return os.open(name, READ_FLAGS, dir_fd=parent), ""
-    except PermissionError:
-        descriptor = os.open(name, PATH_ONLY, dir_fd=parent)
-        return descriptor, f"/proc/self/fd/{descriptor}"
-
-
 def _lstat(name: str, parent: int) -> Optional[os.stat_result]:
     try:
         return os.lstat(name, dir_fd=parent)
     except FileNotFoundError:
         return None
-
-
-def _extended_of(name: str, parent: int) -> Dict[str, Json]:
-    try:
-        descriptor = os.open(name, READ_FLAGS, dir_fd=parent)
-    except OSError:
-        return {}
-    try:
-        return read_extended(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _keep_undeclared(info: os.stat_result, metadata: Metadata, ids: Tuple[int, int, int]) -> Tuple[int, int, int]:
@@ -283,4 +256,4 @@ def _keep_undeclared(info: os.stat_result, metadata: Metadata, ids: Tuple[int, i
     )
 
 
-__all__ = ["TEMP_PREFIX", "Writer", "apply_metadata", "keep_mode", "sweep_temps"]
+__all__ = ["TEMP_PREFIX", "Writer", "keep_mode", "sweep_temps"]

@@ -14,8 +14,10 @@ from functools import cache
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, cast
 
 from gitops.errors import MalformedError
+from gitops.model.acl import Acl, parse_acl
 from gitops.model.codec import MAX_INTEGER, Json, is_digest
 from gitops.model.secret import find_secrets, text_from_json
+from gitops.model.selinux import parse_context
 
 S = TypeVar("S")
 
@@ -33,6 +35,10 @@ TYPES = (
     "values",
     "secret",
     "integers",
+    "acl",
+    "directory_acl",
+    "xattrs",
+    "selinux",
 )
 
 
@@ -149,12 +155,19 @@ _WORDS = {
     "integers": "a list of integers from 0 to 255",
     "secret": "a reference to a secret like ${secret.name}",
     "values": "a map of names to strings, integers, booleans or lists of strings",
+    "acl": 'a list of entries like "user:alice:rw-", "group:ops:r--" or "mask::r-x"',
+    "directory_acl": 'a list of entries like "user:alice:rwx" or "default:group:ops:r-x"',
+    "xattrs": "a map of names like user.note to strings, or to null for one that is to go",
+    "selinux": 'a type like "etc_t" or a context like "system_u:object_r:etc_t:s0"',
 }
 _MODE = re.compile(r"0?[0-7]{3}\Z|[0-7]{4}\Z")
 _PLAIN = Attribute("text", "a value")
 _BYTE = Attribute("integer", "an exit status", minimum=0, maximum=255)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 VALUE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_XATTR = re.compile(r"user\.[^\x00-\x1f\x7f]+\Z")
+MAX_XATTR_NAME, MAX_XATTR_VALUE = 255, 65536  # bytes; the kernel's own bounds (xattr(7))
+DECLARED_ELSEWHERE = {"system.posix_acl_access": "acl", "system.posix_acl_default": "acl", "security.selinux": "selinux"}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -225,6 +238,36 @@ def _decode_texts(_: Attribute, value: Json) -> Tuple[str, ...]:
         if not isinstance(item, str) or "\0" in item:
             raise ValueError(f"got {_type_name(item)} in the list, expected strings without NUL")
     return tuple(str(item) for item in value)
+
+
+def _decode_acl(described: Attribute, value: Json) -> Acl:
+    return parse_acl(_decode_texts(described, value), has_default=described.type == "directory_acl")
+
+
+def _decode_selinux(described: Attribute, value: Json) -> str:
+    return parse_context(_decode_text(described, value))
+
+
+def _decode_xattrs(described: Attribute, value: Json) -> Mapping[str, Optional[str]]:
+    if not isinstance(value, dict):
+        raise ValueError(f"got {_type_name(value)}, expected {describe_type(described)}")
+    table = cast("Mapping[str, Json]", value)
+    return {_xattr_name(name): _xattr_value(name, item) for name, item in table.items()}
+
+
+def _xattr_name(name: str) -> str:
+    if name in DECLARED_ELSEWHERE:
+        raise ValueError(f"got the name {name!r}, which `{DECLARED_ELSEWHERE[name]}` declares")
+    if not _XATTR.match(name) or len(name.encode("utf-8")) > MAX_XATTR_NAME:
+        raise ValueError(f'got the name {name[:40]!r}, expected one that begins with "user.", at most {MAX_XATTR_NAME} bytes')
+    return name
+
+
+def _xattr_value(name: str, value: Json) -> Optional[str]:
+    text = None if value is None else _decode_text(_PLAIN, value)
+    if text is not None and len(text.encode("utf-8")) > MAX_XATTR_VALUE:
+        raise ValueError(f"{name} has more than {MAX_XATTR_VALUE} bytes")
+    return text
 
 
 def _decode_integers(_: Attribute, value: Json) -> Tuple[int, ...]:
@@ -333,4 +376,8 @@ _DECODERS: Mapping[str, Callable[[Attribute, Json], Any]] = {
     "secret": _decode_secret,
     "integers": _decode_integers,
     "values": _decode_values,
+    "acl": _decode_acl,
+    "directory_acl": _decode_acl,
+    "xattrs": _decode_xattrs,
+    "selinux": _decode_selinux,
 }

@@ -19,21 +19,21 @@ from gitops.model.limits import DEFAULTS
 
 FACTS: Mapping[str, str] = {
     "os.family": "family of the distribution: debian, redhat, arch, alpine, suse, darwin",
-    "os.name": "ID of os-release: debian, ubuntu, fedora …",
-    "os.version": "VERSION_ID of os-release, as text",
+    "os.name": "ID of os-release: debian, ubuntu, fedora …; macos",
+    "os.version": "VERSION_ID of os-release, as text; of macOS the ProductVersion",
     "os.codename": "VERSION_CODENAME of os-release, or empty",
     "arch": "machine architecture as the kernel names it: x86_64, aarch64 …",
     "kernel": "kernel name in lower case: linux, darwin",
     "init": "the first process: systemd, openrc, sysvinit, runit, launchd, unknown",
     "hostname": "the machine's own host name",
-    "package_manager": "the tool that installs packages: apt, dnf, yum, zypper, pacman, apk, or empty",
-    "virtualisation": "what the machine runs on: none, kvm, vmware, virtualbox, hyperv, xen, other, or the kind of container",
+    "package_manager": "the tool that installs packages: apt, dnf, yum, zypper, pacman, apk, brew, or empty",
+    "virtualisation": "what the machine runs on: none, kvm, vmware, virtualbox, hyperv, xen, other, a container's kind, empty on macOS",
 }
 OBSERVED: Mapping[str, str] = {
     "kernel.version": "release of the kernel, as it names it itself",
     "cpus": "number of processors",
     "memory": "memory in MiB, rounded down",
-    "addresses": "network addresses, but loopback and link-local ones, sorted, with blanks between",
+    "addresses": "network addresses, but loopback and link-local ones, sorted, with blanks between; empty on macOS",
 }
 
 Facts = Mapping[str, str]

@@ -96,7 +96,7 @@ class Bench:
         return all(item["undoable"] for item in body["undo"])
 
     def tree(self, *, is_exact: bool = False) -> Tree:
-        """Give type, mode, owner and content of everything below the root; exactly: with the times of content and metadata."""
+        """Give type, mode, owner, content, ACL and attributes of all below the root; exactly: with the times of content and metadata."""
         return dict(_describe_tree(self.root, is_exact=is_exact))
 
     def kept(self) -> bytes:
@@ -310,6 +310,9 @@ def _make_tree(root: Path, scenario: Scenario) -> None:
             real.write_text(text, encoding="utf-8")
     for path, target in scenario.links.items():
         (root / path[1:]).symlink_to(target)
+    for path, attributes in scenario.extended.items():
+        for name, value in attributes.items():
+            os.setxattr(root / path.strip("/"), name, value)
 
 
 def _describe_tree(root: Path, *, is_exact: bool) -> Iterator[tuple[str, tuple[object, ...]]]:
@@ -318,9 +321,21 @@ def _describe_tree(root: Path, *, is_exact: bool) -> Iterator[tuple[str, tuple[o
         for path in waiting.pop().iterdir():
             info = path.lstat()
             times: Sequence[int] = (info.st_mtime_ns, info.st_ctime_ns) if is_exact else ()
-            yield f"/{path.relative_to(root)}", (info.st_mode, info.st_uid, info.st_gid, _inside(path, info), *times)
+            owner = (info.st_mode, info.st_uid, info.st_gid)
+            yield f"/{path.relative_to(root)}", (*owner, _inside(path, info), _beside(path), *times)
             if stat.S_ISDIR(info.st_mode):
                 waiting.append(path)
+
+
+def _beside(path: Path) -> tuple[tuple[str, bytes], ...]:
+    """Give ACLs and the attributes that users set."""
+    try:
+        names = sorted(
+            name for name in os.listxattr(path, follow_symlinks=False) if name.startswith(("user.", "system.posix_acl_"))
+        )
+    except OSError:
+        return ()
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
 
 
 def _inside(path: Path, info: os.stat_result) -> bytes:

@@ -1,9 +1,9 @@
 """What the laws are tried with: for each kind, what is there and what is declared. A kind without a row here fails the conformance tests.
 
 To let a kind join, add a row to SCENARIOS: one that creates, one that changes what is there, one that removes are a good start. `before`
-says what is there (a text: a file; a name that ends with `/`: a folder; `links`: links). If the kind runs a program, give it a stand-in in
-`gitops.pipeline.simulated`. In attributes `@ROOT@` is the real path of the root, `@PROGRAM@` the external provider of the scaffold,
-`@USER@` whoever runs this.
+says what is there (a text: a file; a name that ends with `/`: a folder; `links`: links; `extended`: attributes of what is there). If the
+kind runs a program, give it a stand-in in `gitops.pipeline.simulated`. In attributes `@ROOT@` is the real path of the root, `@PROGRAM@`
+the external provider of the scaffold, `@USER@` whoever runs this.
 The laws are in `gitops.pipeline.laws`; `gitops provider test KIND` and `tests/conformance` try them.
 """
 
@@ -49,6 +49,7 @@ class Scenario:
     secrets: Mapping[str, str] = field(default_factory=dict[str, str])
     leaves: tuple[str, ...] = ()
     contents: tuple[bytes, ...] = ()
+    extended: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict[str, Mapping[str, bytes]])
 
 
 def _declare(kind: str, name: str, **attributes: Json) -> Resource:
@@ -95,6 +96,10 @@ ZONES: Mapping[str, str] = {"/usr/share/zoneinfo/Europe/Berlin": "TZif2 Berlin\n
 BOOTED: Mapping[str, str] = {"/run/systemd/system/": "", "/run/units/": "", "/etc/systemd/system/timers.target.wants/": ""}
 TIDY: Mapping[str, str] = {f"/etc/systemd/system/tidy.{part}": "old\n" for part in ("service", "timer")} | dict(BOOTED)
 DATA: Mapping[str, Json] = {"device": "/dev/vdb1", "fstype": "ext4"}
+BOBS_ACL = bytes.fromhex(
+    "02000000 01000600ffffffff 02000600e9030000 04000400ffffffff 10000600ffffffff 20000000ffffffff"
+)  # bob: rw-
+OPEN: Mapping[str, Json] = {"mode": "0750", "acl": ["user:bob:rwx", "group:staff:r-x", "default:group:staff:rwx"]}
 
 SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
     "apt_repository": (
@@ -151,6 +156,24 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
     ),
     "directory": (
         Scenario("create", (_declare("directory", "/srv/a/b", mode="0750"), _declare("directory", "/srv/c"))),
+        Scenario(
+            "acl", tuple(_declare("directory", f"/srv/{name}", **OPEN) for name in ("new", "old")), {**ACCOUNTS, "/srv/old/": ""}
+        ),
+        Scenario(
+            "acl taken away",
+            (_declare("directory", "/srv", acl=[], mode="0750"),),
+            {**ACCOUNTS, "/srv/": ""},
+            extended={"/srv/": {"system.posix_acl_default": BOBS_ACL, "system.posix_acl_access": BOBS_ACL}},
+        ),
+        Scenario(
+            "xattrs",
+            (
+                _declare("directory", "/srv", xattrs={"user.note": "new"}),
+                _declare("directory", "/new", xattrs={"user.note": "2"}),
+            ),
+            {"/srv/": ""},
+            extended={"/srv/": {"user.other": b"kept"}},
+        ),
         Scenario("purge", (_declare("directory", "/srv/a", purge=True),), {"/srv/a/x": "x\n", "/srv/a/y/z": "z\n"}),
         Scenario("remove", (_absent("directory", "/srv/a", recurse=True),), {"/srv/a/x": "x\n"}),
     ),
@@ -178,6 +201,29 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
         Scenario("create", (_declare("file", "/etc/new/one", content="one\n"), _declare("file", "/etc/two", content="2\n"))),
         Scenario("change", (_declare("file", "/etc/one", content="new\n", mode="0600"),), {"/etc/one": "old\n"}),
         Scenario("metadata", (_declare("file", "/etc/one", mode="0640"),), {"/etc/one": "kept\n"}),
+        Scenario(
+            "acl",
+            (
+                _declare("file", "/etc/one", mode="0640", acl=["user:bob:rw-", "group:staff:r--"]),
+                _declare("file", "/etc/two", content="2\n", acl=["user:1001:r--", "mask::r--"]),
+            ),
+            {**ACCOUNTS, "/etc/one": "kept\n"},
+        ),
+        Scenario(
+            "acl taken away",
+            (_declare("file", "/etc/one", acl=[]), _declare("file", "/etc/two", acl=[], content="new\n")),
+            {**ACCOUNTS, "/etc/one": "kept\n", "/etc/two": "old\n"},
+            extended={f"/etc/{name}": {"system.posix_acl_access": BOBS_ACL} for name in ("one", "two")},
+        ),
+        Scenario(
+            "xattrs",
+            (
+                _declare("file", "/etc/one", xattrs={"user.note": "new", "user.old": None}),
+                _declare("file", "/etc/two", content="2\n", mode="0444", xattrs={"user.note": "2"}),
+            ),
+            {"/etc/one": "kept\n"},
+            extended={"/etc/one": {"user.note": b"old", "user.old": b"old", "user.other": b"kept"}},
+        ),
         Scenario("remove", (_absent("file", "/etc/one"),), {"/etc/one": "old\n"}),
         Scenario("secret", (_declare("file", "/etc/key", content=SECRET_PARTS),), {"/etc/": ""}, secrets=SECRET),
     ),

@@ -148,7 +148,7 @@ class _Planning:
         if state is None:
             self._expect_anything(item, condition)
             return
-        difference = item.provider.diff(item.spec, state)
+        difference = item.diff(state)
         if difference is not None:
             difference = _restrict(check_difference(address, difference, item.relations.paths), condition)
         classification = self._classify(item, state)
@@ -358,7 +358,7 @@ class _Planning:
             item = self._preparer.prepare(before)
         except MalformedError:  # an older compiler's resource: nothing can be said of it
             return None
-        return item.provider.diff(item.spec, state)
+        return item.diff(state)
 
     def _expect_healed(self, item: Item) -> None:
         for one in item.provider.bound(item.spec):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from gitops.errors import MalformedError
 from gitops.model.attribute import decode_spec
+from gitops.model.observation import State
+from gitops.model.plan import Difference
 from gitops.model.resource import Resource
 from gitops.providers.base import Provider, Relations
 
 Providers = Mapping[str, Provider[Any]]
+NEEDS_LINUX = "needs_linux"  # in a state: the machine's kernel is another, and nothing else was looked at
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,13 @@ class Item:
     provider: Provider[Any]
     spec: Any
     relations: Relations
+
+    def diff(self, state: State) -> Optional[Difference]:
+        """Say what must be done, or None; a kind that needs Linux is refused where the machine has another kernel."""
+        if self.provider.needs_linux and state.get(NEEDS_LINUX):
+            return Difference("refused", reason=f"`{self.resource.kind}` needs Linux, which this machine does not run")
+        found: Optional[Difference] = self.provider.diff(self.spec, state)
+        return found
 
 
 class Preparer:

@@ -47,6 +47,7 @@ class AptRepositoryProvider(GeneratedProvider[AptRepositorySpec]):
     kind = "apt_repository"
     spec = AptRepositorySpec
     summary = "a source of packages for apt"
+    needs_linux = True
 
     def find_mistake(self, spec: AptRepositorySpec) -> str:
         """Check the name and every word; what would be signed by nobody must be said."""

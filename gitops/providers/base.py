@@ -63,12 +63,15 @@ class Step(Generic[S]):
 
 
 class Provider(ABC, Generic[S]):
-    """Everything the engine knows of a kind. `honours_root` says whether `--root` works for it."""
+    """Everything the engine knows of a kind. `honours_root` says whether `--root` works for it, `needs_linux` that no other kernel has
+    what it sets.
+    """
 
     kind: ClassVar[str]
     spec: ClassVar[type]
     summary: ClassVar[str]
     honours_root: ClassVar[bool] = False
+    needs_linux: ClassVar[bool] = False
 
     @abstractmethod
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:

@@ -58,6 +58,7 @@ class CronProvider(GeneratedProvider[CronSpec]):
     kind = "cron"
     spec = CronSpec
     summary = "a scheduled command (cron)"
+    needs_linux = True
 
     def find_mistake(self, spec: CronSpec) -> str:
         """Check the name, the schedule, the user and the command."""

@@ -1,7 +1,11 @@
-"""Directories: existence, mode, owner, group; `purge` removes what is not managed in it; `absent` on a full one needs `recurse`.
+"""Directories: existence, mode, owner, group, ACL, attributes, label; `purge` removes what is not managed in it; `absent` on a full
+one needs `recurse`.
 
 With `recurse` a present directory gives owner and group to all below it, `mode` to the directories, `file_mode` to the files: not to
 what is managed by itself, not behind links (nor to links), not on another file system.
+
+`acl` names every entry beside those of `mode`: others go, an empty list takes them all away. Entries that begin with `default:` are what
+new things in it get; their own base entries begin as `mode`, unless named. `acl`, `xattrs` and `selinux` are for the directory alone.
 
 A link or a file in a directory's place is refused. What purge and recurse delete is listed under the directory's address, at most
 MAX_LISTED names at once: what is not listed is not deleted, the next run goes on. Names are shown by `steps.show_name`.
@@ -9,21 +13,33 @@ MAX_LISTED names at once: what is not listed is not deleted, the next run goes o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, Iterator, List, Mapping, Optional, Sequence
 
 from gitops.errors import HostError
+from gitops.model.acl import Acl
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
+from gitops.providers.attributes import (
+    ATTRIBUTES,
+    describe_new,
+    diff_attributes,
+    find_obstacle,
+    is_unseen,
+    name_accounts,
+    observe_attributes,
+    observe_place,
+)
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
 from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name, type_of
 
 MAX_LISTED = 1000
+NEW_MODE = "0755"
 
 
 @dataclass(frozen=True)
@@ -40,10 +56,20 @@ class DirectorySpec:
     )
     file_mode: Optional[str] = attribute("mode", "with `recurse`: permissions of the files below")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
+    acl: Optional[Acl] = attribute(
+        "directory_acl", "who may what beside owner, group and others; nobody else may: `[]` takes all such entries away"
+    )
+    xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
+    selinux: Optional[str] = attribute("selinux", "its label; what a type alone leaves out stays as the machine made it")
 
     @property
     def metadata(self) -> Metadata:
-        """Owner, group and mode as declared."""
+        """What is declared of it."""
+        return replace(self.folder_metadata, acl=self.acl, xattrs=self.xattrs, selinux=self.selinux or "")
+
+    @property
+    def folder_metadata(self) -> Metadata:
+        """What the directories below get."""
         return Metadata(self.owner or "", self.group or "", self.mode or "")
 
     @property
@@ -62,40 +88,32 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     kind = "directory"
     spec = DirectorySpec
-    summary = "a directory: mode, owner, group, purge"
+    summary = "a directory: mode, owner, group, ACL, attributes, label, purge"
     honours_root = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `extra` (with purge) or `entries` (with absent): sorted names, and `more`, the
-        number of those beyond the list; with recurse `strays`: what is below and has not the owner, group or mode, and `more_strays`.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with
+        absent): sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the
+        owner, group or mode, and `more_strays`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
         """See DESIGN §6."""
         found = type_of(state)
-        if found == "absent":
-            if spec.state == "absent":
-                return None
-            fields = compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), {})
-            return Difference("create", fields, implied=imply_parents(state))
-        if found != "directory":
-            words = {"symlink": "a link", "file": "a file"}.get(str(found), "something else")
+        if found not in ("absent", "directory"):
+            words = {"symlink": "a link", "file": "a file"}.get(found, "something else")
             return Difference(
                 "refused", reason=str(state.get("reason") or f"{words} is there, not a directory; move it away yourself")
             )
         if spec.state == "absent":
-            return self._diff_absent(spec, state)
-        changes = [*compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state)]
-        if spec.goes_below and state.get("strays") != []:
-            changes.append(FieldChange("recurse", state.get("strays", "not looked at yet"), None))
-        if spec.purge and "extra" not in state:  # observed before anybody asked for it
-            changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
-            return Difference("update", tuple(changes), confidence="conditional")
-        if spec.purge and state.get("extra"):
-            changes.append(FieldChange("purge", state["extra"], None))
-        confidence = "conditional" if spec.goes_below and "strays" not in state else "exact"
-        return Difference("update", tuple(changes), _describe_more(state), confidence) if changes else None
+            return None if found == "absent" else self._diff_absent(spec, state)
+        obstacle = find_obstacle(spec.metadata, state)
+        if obstacle:
+            return Difference("refused", reason=obstacle)
+        if found == "absent":
+            return Difference("create", describe_new(spec.metadata, NEW_MODE), implied=imply_parents(state))
+        return self._diff_present(spec, state)
 
     def apply(self, steps: Sequence[Step[DirectorySpec]], host: Host) -> Iterator[Outcome]:
         """Make, mend, purge or remove, in order."""
@@ -103,11 +121,9 @@ class DirectoryProvider(Provider[DirectorySpec]):
         yield from do_each(steps, lambda step: self._do(step, host), failures)
 
     def relate(self, spec: DirectorySpec) -> Relations:
-        """A directory comes after its parent, its owner and its group."""
-        wants = [f"path:{spec.path.rpartition('/')[0] or '/'}"]
-        wants.extend(f"user:{name}" for name in (spec.owner,) if name)
-        wants.extend(f"group:{name}" for name in (spec.group,) if name)
-        return Relations((f"path:{spec.path}",), tuple(wants), (spec.path,), spec.state == "absent")
+        """A directory comes after its parent, its owner, its group, and all that its ACL names."""
+        wants = (f"path:{spec.path.rpartition('/')[0] or '/'}", *name_accounts(spec.metadata))
+        return Relations((f"path:{spec.path}",), wants, (spec.path,), spec.state == "absent")
 
     def bound(self, spec: DirectorySpec) -> Sequence[Possible]:
         """At most: set it and make every parent."""
@@ -118,9 +134,14 @@ class DirectoryProvider(Provider[DirectorySpec]):
     def _observe_one(self, spec: DirectorySpec, host: Host) -> State:
         found = host.inspect(spec.path)
         state = describe_path(found, spec.owner, spec.group)
-        if found.type != "directory" or (spec.state == "present" and not spec.purge and not spec.recurse):
+        if found.type != "directory":
+            state.update(observe_place(spec.metadata, host))
             return state
         try:
+            if spec.state == "present":
+                state.update(observe_attributes(spec.path, spec.metadata, host))
+            if spec.state == "present" and not spec.purge and not spec.recurse:
+                return state
             if spec.goes_below:
                 strays = _find_strays(spec, host)
                 state["strays"] = [show_name(path) for path in strays[:MAX_LISTED]]
@@ -135,6 +156,20 @@ class DirectoryProvider(Provider[DirectorySpec]):
         if len(names) > MAX_LISTED:
             state["more"] = len(names) - MAX_LISTED
         return state
+
+    @staticmethod
+    def _diff_present(spec: DirectorySpec, state: State) -> Optional[Difference]:
+        changes = [*diff_attributes(spec.metadata, state)]
+        if spec.goes_below and state.get("strays") != []:
+            changes.append(FieldChange("recurse", state.get("strays", "not looked at yet"), None))
+        if spec.purge and "extra" not in state:  # observed before anybody asked for it
+            changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
+            return Difference("update", tuple(changes), confidence="conditional")
+        if spec.purge and state.get("extra"):
+            changes.append(FieldChange("purge", state["extra"], None))
+        is_guessed = is_unseen(spec.metadata, state) or (spec.goes_below and "strays" not in state)
+        confidence = "conditional" if is_guessed else "exact"
+        return Difference("update", tuple(changes), _describe_more(state), confidence) if changes else None
 
     @staticmethod
     def _diff_absent(spec: DirectorySpec, state: State) -> Difference:
@@ -156,7 +191,7 @@ class DirectoryProvider(Provider[DirectorySpec]):
             host.make_directory(spec.path, spec.metadata)
             return
         # There already: mended, or (planned as new) made since by a package or with its user; what is not declared stays as they made it.
-        if names & {"mode", "owner", "group"}:
+        if names & ATTRIBUTES:
             host.set_metadata(spec.path, spec.metadata)
         if "recurse" in names:
             _mend_listed(spec, step.state.get("strays"), host)
@@ -195,7 +230,7 @@ def _mend_listed(spec: DirectorySpec, listed: Json, host: Host) -> None:
         try:
             if path not in failures:
                 is_file = host.inspect(path).type == "file"
-                host.set_metadata(path, spec.file_metadata if is_file else spec.metadata)
+                host.set_metadata(path, spec.file_metadata if is_file else spec.folder_metadata)
         except (HostError, OSError) as error:
             failures[path] = describe_failure(error)
     if failures:

@@ -1,8 +1,11 @@
-"""Regular files: content, mode, owner, group; absent.
+"""Regular files: content, mode, owner, group, ACL, attributes, label; absent.
 
 A file without content manages only existence and metadata; what is not declared is left alone. A link in its place is replaced,
 never followed; a directory or device is refused. Content with secrets is compared on the machine: the state then has `matches`,
 the digest of the content with its references, when what is there is what the references give.
+
+`acl` names every entry beside those of `mode`: others go, an empty list takes them all away. A mask that is not named lets everything
+through. With an `acl`, `mode` is what owner, group and others may; the machine itself shows the mask in the place of the group's.
 """
 
 from __future__ import annotations
@@ -12,15 +15,27 @@ from sys import intern
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
+from gitops.model.acl import Acl
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json, digest_bytes, digest_json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.model.secret import Text, text_to_json
+from gitops.providers.attributes import (
+    describe_new,
+    diff_attributes,
+    find_obstacle,
+    is_unseen,
+    name_accounts,
+    observe_attributes,
+    observe_place,
+)
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
-from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, type_of
+from gitops.providers.steps import bound_parents, describe_failure, do_each, imply_parents, type_of
+
+NEW_MODE = "0644"
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,11 @@ class FileSpec:
     sensitive: bool = attribute("boolean", "never show the content, not even its digest", default=False)
     validate: Optional[Tuple[str, ...]] = attribute("argv", "a command that must accept the new file; `{path}` stands for it")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
+    acl: Optional[Acl] = attribute(
+        "acl", "who may what beside owner, group and others; nobody else may: `[]` takes all such entries away"
+    )
+    xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
+    selinux: Optional[str] = attribute("selinux", "its label; what a type alone leaves out stays as the machine made it")
 
     @property
     def content_json(self) -> Json:
@@ -51,8 +71,8 @@ class FileSpec:
 
     @property
     def metadata(self) -> Metadata:
-        """Owner, group and mode as declared."""
-        return Metadata(self.owner or "", self.group or "", self.mode or "")
+        """What is declared beside the content."""
+        return Metadata(self.owner or "", self.group or "", self.mode or "", self.acl, self.xattrs, self.selinux or "")
 
 
 class FileProvider(Provider[FileSpec]):
@@ -60,12 +80,12 @@ class FileProvider(Provider[FileSpec]):
 
     kind = "file"
     spec = FileSpec
-    summary = "a regular file: content, mode, owner, group"
+    summary = "a regular file: content, mode, owner, group, ACL, attributes, label"
     honours_root = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; digest and size of content, or `matches` when it is secret; then `kept` says where
-        what is there would be kept for an undo: `memory` or `nowhere`.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; digest and size of content, or `matches`
+        when it is secret; then `kept` says where what is there would be kept for an undo: `memory` or `nowhere`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
@@ -80,14 +100,18 @@ class FileProvider(Provider[FileSpec]):
             )
         if spec.state == "absent":
             return None if found == "absent" else Difference("remove", reason=_describe_keeping(state))
+        obstacle = find_obstacle(spec.metadata, state)
+        if obstacle:
+            return Difference("refused", reason=obstacle)
         if found == "absent":
             return Difference("create", self._new_fields(spec), implied=imply_parents(state))
         if found == "symlink":
             return Difference("replace", self._new_fields(spec), reason=f"a link to {state.get('target')} is there")
-        changes = [*self._content_changes(spec, state)]
-        changes.extend(compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), state))
+        changes = [*self._content_changes(spec, state), *diff_attributes(spec.metadata, state)]
         has_content = any(change.name == "content" for change in changes)
-        return Difference("update", tuple(changes), _describe_keeping(state) if has_content else "") if changes else None
+        confidence = "conditional" if is_unseen(spec.metadata, state) else "exact"
+        reason = _describe_keeping(state) if has_content else ""
+        return Difference("update", tuple(changes), reason, confidence) if changes else None
 
     def apply(self, steps: Sequence[Step[FileSpec]], host: Host) -> Iterator[Outcome]:
         """Write all files of the batch beside their places, flush once, rename; metadata alone is set in place."""
@@ -106,11 +130,9 @@ class FileProvider(Provider[FileSpec]):
         yield from do_each(rest, lambda step: self._do_small(step, host), failures)
 
     def relate(self, spec: FileSpec) -> Relations:
-        """A file comes after its parent directory, its owner and its group."""
-        wants = [intern(f"path:{spec.path.rpartition('/')[0] or '/'}")]  # many files share it
-        wants.extend(f"user:{name}" for name in (spec.owner,) if name)
-        wants.extend(f"group:{name}" for name in (spec.group,) if name)
-        return Relations((f"path:{spec.path}",), tuple(wants), (spec.path,), spec.state == "absent")
+        """A file comes after its parent directory, its owner, its group, and all that its ACL names."""
+        wants = (intern(f"path:{spec.path.rpartition('/')[0] or '/'}"), *name_accounts(spec.metadata))
+        return Relations((f"path:{spec.path}",), wants, (spec.path,), spec.state == "absent")
 
     def bound(self, spec: FileSpec) -> Sequence[Possible]:
         """At most: set or replace it, and make every parent."""
@@ -120,16 +142,19 @@ class FileProvider(Provider[FileSpec]):
 
     def _observe_one(self, spec: FileSpec, host: Host) -> State:
         found = host.inspect(spec.path)
-        if found == NOTHING:
+        if found == NOTHING and spec.selinux is None:
             return NO_FILE
         state = describe_path(found, spec.owner, spec.group)
         if found.type != "file":
+            state.update(observe_place(spec.metadata, host))
             return state
         if spec.is_secret:
             state["kept"] = "memory" if host.keeps_sensitive else "nowhere"
-        if spec.content is None:
-            return state
         try:
+            if spec.state == "present":
+                state.update(observe_attributes(spec.path, spec.metadata, host))
+            if spec.content is None:
+                return state
             digest = host.digest(spec.path)
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}
@@ -157,8 +182,7 @@ class FileProvider(Provider[FileSpec]):
         content = spec.content_json
         if content is not None:
             changes.append(FieldChange("content", None, "secret content" if spec.is_secret else describe_content(content)))
-        changes.extend(compare((("mode", spec.mode), ("owner", spec.owner), ("group", spec.group)), {}))
-        return tuple(changes)
+        return (*changes, *describe_new(spec.metadata, NEW_MODE))
 
     @staticmethod
     def _needs_write(step: Step[FileSpec]) -> bool:

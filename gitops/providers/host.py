@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import FrozenSet, Mapping, Optional, Protocol, Sequence, Tuple
 
+from gitops.model.acl import Acl
 from gitops.model.codec import Json
 
 
@@ -34,11 +35,29 @@ class PathState:
 
 @dataclass(frozen=True)
 class Metadata:
-    """Owner, group and mode to set; empty means: as it is, or the default of a new thing."""
+    """Owner, group and mode to set; empty means: as it is, or the default of a new thing. So does no `acl`; an empty one means none but
+    the mode. With an `acl`, `mode` is that of its base entries. Of `xattrs`, those named are set, or removed (None); others stay.
+    `selinux` is a type or a context (`gitops.model.selinux`).
+    """
 
     owner: str = ""
     group: str = ""
     mode: str = ""
+    acl: Optional[Acl] = None
+    xattrs: Optional[Mapping[str, Optional[str]]] = None
+    selinux: str = ""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a file or directory has beside owner and mode: every entry of its ACL, the base ones too, none when it has no more than its
+    mode; and the attributes that were asked for and are there. None: not asked, or the file system keeps no such thing. `selinux` is its
+    context, empty when it has none.
+    """
+
+    acl: Optional[Acl] = None
+    xattrs: Optional[Mapping[str, bytes]] = None
+    selinux: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,6 +150,10 @@ class Host(Protocol):
 
     def inspect(self, path: str) -> PathState:
         """Say what is at a path."""
+        ...
+
+    def read_attributes(self, path: str, declared: Metadata) -> Attributes:
+        """Give what a file or directory has of that which is declared beside owner and mode; who is declared by number is named so."""
         ...
 
     def digest(self, path: str) -> str:

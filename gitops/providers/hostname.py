@@ -37,6 +37,7 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
     kind = "hostname"
     spec = HostnameSpec
     summary = "the machine's name, at boot and live"
+    needs_linux = True
 
     def find_mistake(self, spec: HostnameSpec) -> str:
         """Check the name (RFC 1123), and what the kernel can hold."""

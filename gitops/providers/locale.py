@@ -109,6 +109,7 @@ class LocaleProvider(Provider[LocaleSpec]):
     kind = "locale"
     spec = LocaleSpec
     summary = "a locale: generated, and the default"
+    needs_linux = True
 
     def observe(self, specs: Sequence[LocaleSpec], host: Host) -> Mapping[str, State]:
         """State: of the line in the list; whether the C library has it; for a default its file and the line there."""

@@ -91,6 +91,7 @@ class MountProvider(EditProvider[MountSpec]):
     kind = "mount"
     spec = MountSpec
     summary = "a mount point: its line in /etc/fstab, and what is mounted"
+    needs_linux = True
 
     def locate(self, spec: MountSpec) -> Place:
         """In /etc/fstab, looked for by the mount point."""

@@ -35,7 +35,7 @@ class PackageSpec:
     name: str
     version: Optional[str] = attribute("text", "exactly this version, as the package manager prints it")
     state: str = attribute("choice", "present, absent or latest", default="present", choices=("present", "absent", "latest"))
-    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager (apt, dnf)")
+    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager (apt, dnf, zypper, apk, brew)")
 
 
 class PackageProvider(Provider[PackageSpec]):
@@ -43,7 +43,7 @@ class PackageProvider(Provider[PackageSpec]):
 
     kind = "package"
     spec = PackageSpec
-    summary = "a package (apt, dnf, pacman)"
+    summary = "a package (apt, dnf, pacman, zypper, apk, brew)"
 
     def observe(self, specs: Sequence[PackageSpec], host: Host) -> Mapping[str, State]:
         """State: `installed` version or empty, `broken`, `held`; where it matters `candidate`, `offered`, `brings_down`, `brings`,

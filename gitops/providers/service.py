@@ -3,8 +3,9 @@ sockets, timers, paths, mounts and targets, by their whole names (`app.socket`, 
 
 `state` and `enabled` are independent (but runit only runs what is enabled); what is not declared is left alone, so a notification never
 starts a service that was stopped. A service that does not exist yet is stopped and not enabled, and its change is conditional: a package
-or a file may bring it. Refused: what is masked, enabling what systemd says has no choice (static units), `running` of a oneshot service
-that does not remain, names that a tool would take for an option or a pattern, and everything on a machine that no known init runs.
+or a file may bring it. With launchd the name is a daemon's label, and what is loaded but waits for its time or a demand is stopped.
+Refused: what is masked, enabling what systemd says has no choice (static units), `running` of a oneshot service that does not remain,
+names that a tool would take for an option or a pattern, and everything on a machine that no known init runs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]*\Z")
 FOLDERS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 SCRIPTS = "/etc/init.d"
 SUPERVISED = "/etc/sv"
+DAEMONS = "/Library/LaunchDaemons"
 TRIGGERS = (".socket", ".timer", ".path")
 ONLY_SYSTEMD = "sockets, timers and the like are units of systemd, which does not run this machine"
 ORDER = ("stop", "enable", "start", "disable")
@@ -54,7 +56,7 @@ class ServiceProvider(Provider[ServiceSpec]):
 
     kind = "service"
     spec = ServiceSpec
-    summary = "a service (systemd, OpenRC, sysvinit, runit)"
+    summary = "a service (systemd, OpenRC, sysvinit, runit, launchd)"
 
     def observe(self, specs: Sequence[ServiceSpec], host: Host) -> Mapping[str, State]:
         """State: `exists`, `running`, `enabled`; where it is so `masked`, `fixed` (systemd's word), `oneshot`.
@@ -64,7 +66,7 @@ class ServiceProvider(Provider[ServiceSpec]):
         supervisor = find_supervisor(host)
         if supervisor is None:
             return _tell_trouble(specs, NONE_HERE)
-        foreign = [spec for spec in specs if supervisor.name != "systemd" and not unit_of(spec.name).endswith(".service")]
+        foreign = [spec for spec in specs if not supervisor.takes_any_name and not unit_of(spec.name).endswith(".service")]
         good = [spec.name for spec in specs if not find_mistake(spec) and spec not in foreign]
         try:
             states = supervisor.read_states(good, host)
@@ -111,7 +113,8 @@ class ServiceProvider(Provider[ServiceSpec]):
             started = spec.unit.rpartition(".")[0]
             files.extend((f"{started}.service", f"{base if at else started}@.service"))
         package = base if at else spec.unit.rpartition(".")[0]
-        others = (f"path:{SCRIPTS}/{package}", f"path:{SUPERVISED}/{package}", f"path:{SUPERVISED}/{package}/run")
+        script, folder = f"{SCRIPTS}/{package}", f"{SUPERVISED}/{package}"
+        others = tuple(f"path:{path}" for path in (script, folder, f"{folder}/run", f"{DAEMONS}/{spec.name}.plist"))
         wants = (f"package:{package}", *(f"path:{folder}/{name}" for folder in FOLDERS for name in files), *others)
         refresh = "" if spec.state == "stopped" else spec.on_notify
         return Relations((f"service:{spec.name}",), wants, refresh=refresh)

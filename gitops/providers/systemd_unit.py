@@ -48,6 +48,7 @@ class SystemdUnitProvider(GeneratedProvider[SystemdUnitSpec]):
     kind = "systemd_unit"
     spec = SystemdUnitSpec
     summary = "a unit file of systemd"
+    needs_linux = True
 
     def find_mistake(self, spec: SystemdUnitSpec) -> str:
         """Check the name, and that there is a content."""

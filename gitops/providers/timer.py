@@ -108,6 +108,7 @@ class TimerProvider(Provider[TimerSpec]):
     kind = "timer"
     spec = TimerSpec
     summary = "a scheduled command (systemd timer)"
+    needs_linux = True
     honours_root = True
 
     def observe(self, specs: Sequence[TimerSpec], host: Host) -> Mapping[str, State]:

@@ -53,6 +53,7 @@ class TimezoneProvider(Provider[TimezoneSpec]):
     kind = "timezone"
     spec = TimezoneSpec
     summary = "the machine's time zone"
+    needs_linux = True
     honours_root = True
 
     def observe(self, specs: Sequence[TimezoneSpec], host: Host) -> Mapping[str, State]:

@@ -48,6 +48,7 @@ class YumRepositoryProvider(GeneratedProvider[YumRepositorySpec]):
     kind = "yum_repository"
     spec = YumRepositorySpec
     summary = "a source of packages for dnf and yum"
+    needs_linux = True
 
     def find_mistake(self, spec: YumRepositorySpec) -> str:
         """Check the name and every address; what would be signed by nobody must be said."""

@@ -22,6 +22,7 @@ from gitops.pipeline.scenarios import SCENARIOS, Scenario
 SIZE = "size=256k"
 FILLER = "filler"
 NOBODY = 65534
+NOT_ON_SMALL_DISKS = ("xattrs",)  # a disk in memory keeps no attributes of users before Linux 6.6
 TROUBLES = ("full", "read-only", "forbidden")
 
 
@@ -31,6 +32,8 @@ def main() -> None:
     subprocess.run(["mount", "--make-rprivate", "/"], check=True, timeout=20)
     for kind, scenarios in SCENARIOS.items():
         for number, scenario in enumerate(scenarios):
+            if scenario.name in NOT_ON_SMALL_DISKS:
+                continue
             wanted = wanted_of(scenario, folder / f"{kind}-{number}-clean")
             for trouble in TROUBLES:
                 said = try_one(scenario, folder / f"{kind}-{number}-{trouble}", trouble, wanted)

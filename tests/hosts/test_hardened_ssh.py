@@ -95,6 +95,24 @@ def test_an_operator_pushes_as_root_by_sudo_and_through_a_jump_host(bastion: Bas
             assert called.json["reports"][0]["result"] == "converged"
 
 
+def test_an_operator_pushes_as_root_by_doas_where_that_asks_for_nothing(bastion: Bastion, tmp_path: Path) -> None:
+    bastion.apply()
+    project = shutil.copytree(bastion.project, tmp_path / "project")
+    known = project / "gitops.yaml"
+    known.write_text(known.read_text(encoding="utf-8").replace(f"root@{ADDRESS}", ALICE), encoding="utf-8")
+    push = ("apply", "--host", "bastion", "--yes", "--format", "json", "--ssh-config", bastion.logins.config, "--become", "doas")
+    rules = bastion.host.path / "etc/doas.conf"
+    for rule, status in (("permit alice", 4), ("permit nopass alice as root", 0)):
+        rules.write_text(f"{rule}\n", encoding="utf-8")
+        called = bastion.logins.gitops("-C", project, *push)
+        assert called.status == status, called.err
+        if status == 0:
+            assert called.json["reports"][0]["result"] == "converged"
+        else:
+            assert called.json["errors"][0]["code"] == "E267"
+    rules.unlink()
+
+
 def test_the_probe_is_no_way_in(bastion: Bastion) -> None:
     bastion.apply()
     key = bastion.logins.folder / "stolen"

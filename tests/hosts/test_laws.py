@@ -26,9 +26,9 @@ RESOURCES = """\
   state: running
   enabled: true
 - group: lawgroup
-  gid: 5400
+  gid: 6400
 - user: lawuser
-  uid: 5401
+  uid: 6401
   groups: [lawgroup]
 - package: tool-f
 - file: /etc/laws/file

@@ -93,5 +93,5 @@ def test_the_other_kinds_plan_with_the_tools_of_the_root(folder: Path) -> None:
     }
     assert (
         next(item.reason for item in planned.changes if item.action == "refused")
-        == "no systemd, OpenRC, runit or sysvinit runs this machine"
+        == "no systemd, OpenRC, runit, sysvinit or launchd runs this machine"
     )

@@ -1,4 +1,4 @@
-"""Packages through real dnf and rpm, and through real pacman, against sources built on the host itself."""
+"""Packages through real dnf, zypper and rpm, and through real pacman, against sources built on the host itself."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gitops.model.report import Report
 from tests.support.hosts import Rig
 from tests.support.managed import Managed
 from tests.support.reallaws import try_laws
-from tests.support.repositories import Small, make_arch, make_fedora, publish_archives
+from tests.support.repositories import TALKATIVE, Small, make_arch, make_fedora, make_suse, publish_archives
 from tests.support.results import check_results
-from tests.support.roots import MANY
+from tests.support.roots import MANY, ZYPPER_SUITES
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
@@ -26,27 +26,35 @@ PACKAGES = (
     Small("a-package-with-a-name-that-is-longer-than-a-column-of-any-table", "1.0"),
 )
 LONG = "a-package-with-a-name-that-is-longer-than-a-column-of-any-table"
-MANAGERS = ("dnf", "pacman")
+MANAGERS = ("dnf", *ZYPPER_SUITES, "pacman")
+STEPPED = (Small("stepped", "1.0"), Small("stepped", "1.1"), Small("stepped", "0.9", epoch=1))
 
 
 @pytest.fixture(scope="module", params=MANAGERS)
 def other(
     request: pytest.FixtureRequest, rig: Rig, executors: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Managed]:
-    host = rig.boot(f"packages-{request.param}", MANY)
+    release = ZYPPER_SUITES.get(request.param, "bookworm")
+    host = rig.boot(f"packages-{request.param}", request.param if request.param in ZYPPER_SUITES else MANY)
     if request.param == "dnf":
         # Debian packs versionlock with a plugin that keeps what was installed in a source of its own, unsigned, which dnf then refuses.
         host.run(["sed", "-i", "s/^enabled.*/enabled = false/", "/etc/dnf/plugins/local.conf"])
-        make_fedora(host, *PACKAGES, Small("stepped", "1.0"), Small("stepped", "1.1"), Small("stepped", "0.9", epoch=1))
+        make_fedora(host, *PACKAGES, *STEPPED)
+    elif request.param in ZYPPER_SUITES:
+        make_suse(host, *PACKAGES, *STEPPED, Small("next-mailer", "1.0", replaces="mailer"))
     else:
         make_arch(host, *PACKAGES, Small("stepped", "1.0"))
-    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors["bookworm"])
+    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors[release])
     host.remove()
+
+
+def manager_of(machine: Managed) -> str:
+    return machine.host.name.split("-")[1]
 
 
 def version_of(machine: Managed, name: str) -> str:
     """Give the version by the database itself, empty when it is not installed."""
-    if machine.host.name.endswith("dnf"):
+    if manager_of(machine) in ("dnf", "zypper"):
         done = machine.host.run(["rpm", "-q", "--queryformat", "%{EVR}", name], check=False)
     else:
         done = machine.host.run(["pacman", "-Q", name], check=False)
@@ -67,7 +75,8 @@ def test_many_come_and_go_in_one_run_each(other: Managed) -> None:
 
 def test_the_laws_hold_with_this_package_manager(other: Managed, request: pytest.FixtureRequest) -> None:
     found = try_laws(other, "- package: tool-a\n- package: mailer\n")
-    check_results(f"Debian 12, {other.host.name.partition('-')[2]}", found, request.config)
+    number = 13 if other.host.name.endswith("trixie") else 12
+    check_results(f"Debian {number}, {manager_of(other)}", found, request.config)
 
 
 def test_the_plan_names_versions_and_what_else_comes(other: Managed) -> None:
@@ -115,15 +124,16 @@ def test_rollback_takes_new_packages_away(other: Managed) -> None:
     assert version_of(other, "tool-b") == ""
 
 
-# Do as dnf (a file with the number of a living process) and pacman (a file that must not be there) do to each other.
+# Do as dnf and zypper (a file with the number of a living process) and pacman (a file that must not be there) do to each other.
 LOCKERS = {
     "dnf": "import os, sys, time; f = open('/var/lib/dnf/rpmdb_lock.pid', 'w'); f.write(str(os.getpid())); f.flush(); print('held', flush=True); time.sleep(2)",
+    "zypper": "import os, time; f = open('/run/zypp.pid', 'w'); f.write(str(os.getpid())); f.flush(); print('held', flush=True); time.sleep(2)",
     "pacman": "import os, time; f = open('/var/lib/pacman/db.lck', 'x'); print('held', flush=True); time.sleep(2); os.unlink(f.name)",
 }
 
 
 def test_another_run_of_the_manager_is_waited_for(other: Managed) -> None:
-    holder = other.host.start(["python3", "-c", LOCKERS[other.host.name.partition("-")[2]]])
+    holder = other.host.start(["python3", "-c", LOCKERS[manager_of(other)]])
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     assert results(other.apply("- package: tool-b\n").report) == {"package:tool-b": ("changed", "")}
@@ -139,7 +149,7 @@ def test_names_that_would_be_options_or_patterns_are_refused(other: Managed) -> 
     assert len(answer.plan.changes) == len(names)
 
 
-@pytest.mark.parametrize("other", ["dnf"], indirect=True)
+@pytest.mark.parametrize("other", ["dnf", *ZYPPER_SUITES], indirect=True)
 def test_a_version_goes_up_and_down_and_over_an_epoch(other: Managed) -> None:
     for version in ("1.0-1", "1:0.9-1", "1.1-1"):
         other.converge(f"- package: stepped\n  version: '{version}'\n")
@@ -165,6 +175,69 @@ def test_a_hold_keeps_the_version_until_it_is_released(other: Managed) -> None:
     assert "\nstepped-0:1.1-1.*\n" in other.host.run(locks).out
     other.converge("- package: stepped\n  hold: false\n")
     other.converge("- package: stepped\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
+def test_a_lock_keeps_the_version_until_it_is_released(other: Managed) -> None:
+    locks = ["cat", "/etc/zypp/locks"]
+    other.converge("- package: stepped\n  version: 1.0-1\n  hold: true\n")
+    assert "solvable_name: stepped\n" in other.host.run(locks).out
+    refused = other.plan("- package: stepped\n  state: latest\n").changes[0]
+    assert (refused.action, "zypper removelock stepped" in refused.reason) == ("refused", True)
+    moved = "- package: stepped\n  version: 1.1-1\n  hold: true\n"
+    change = other.plan(moved).changes[0]
+    assert (change.confidence, "remove lock to allow installation of stepped-1.1-1" in change.reason) == ("conditional", True)
+    other.converge(moved)
+    assert (version_of(other, "stepped"), other.host.run(locks).out.count("stepped")) == ("1.1-1", 1)
+    run = other.converge("- package: stepped\n  hold: false\n").run
+    assert "stepped" not in other.host.run(locks).out
+    assert other.rollback(run).report.result == "reverted"
+    assert "solvable_name: stepped\n" in other.host.run(locks).out
+    other.converge("- package: stepped\n  hold: false\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
+def test_a_lock_by_a_pattern_is_a_hold_that_people_lift(other: Managed) -> None:
+    other.host.run(["zypper", "addlock", "tool-*"])
+    assert other.plan("- package: tool-b\n").changes[0].action == "refused"
+    found = results(other.apply("- package: tool-b\n  hold: false\n").report)["package:tool-b"]
+    assert (found[0], "by the pattern tool-*" in found[1]) == ("failed", True)
+    assert "tool-b" not in other.host.run(["cat", "/etc/zypp/locks"]).out
+    other.host.run(["zypper", "removelock", "tool-*"])
+
+
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
+def test_what_a_newcomer_replaces_never_goes_unplanned(other: Managed) -> None:
+    other.converge("- package: mailer\n")
+    wanted = "- package: next-mailer\n"
+    change = other.plan(wanted).changes[0]
+    assert (change.confidence, "would also remove mailer" in change.reason) == ("conditional", True)
+    result, message = results(other.apply(wanted).report)["package:next-mailer"]
+    assert (result, "mailer, which is not in the plan" in message) == ("failed", True)
+    assert version_of(other, "mailer") == "1.0-1"
+    other.converge(f"{wanted}- package: mailer\n  state: absent\n")
+    other.converge("- package: next-mailer\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
+def test_of_an_answer_that_is_too_long_the_rest_is_asked_for(other: Managed) -> None:
+    wanted = "".join(f"- package: {name}\n" for name in (*TALKATIVE, "needs-a"))
+    changes = other.plan(wanted).changes
+    assert {(item.confidence, "longer than what is kept" in item.reason) for item in changes} == {("conditional", True)}
+    other.converge(wanted)
+    assert [version_of(other, name) for name in (*TALKATIVE, "tool-a")] == ["1.0-1"] * (len(TALKATIVE) + 1)
+    other.converge("".join(f"- package: {name}\n  state: absent\n" for name in (*TALKATIVE, "needs-a", "tool-a")))
+
+
+@pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)
+def test_a_list_that_was_never_fetched_is_fetched_by_apply_alone(other: Managed) -> None:
+    lists = other.host.path / "var/cache/zypp/raw"
+    other.host.run(["zypper", "clean", "--all"])
+    change = other.plan("- package: tool-b\n").changes[0]
+    assert (change.confidence, list(lists.glob("*/*"))) == ("conditional", [])
+    other.apply("- package: tool-b\n")
+    assert (version_of(other, "tool-b"), list(lists.glob("*/*")) != []) == ("1.0-1", True)
+    other.converge("- package: tool-b\n  state: absent\n")
 
 
 @pytest.mark.parametrize("other", ["pacman"], indirect=True)

@@ -1,10 +1,10 @@
 """A machine of recorded answers, and cases that play on it.
 
 A case is a JSON file in `tests/providers/<kind>/`: `about` (the law), `resources` (attributes by name), `paths` (type by path),
-`texts` (files by path), `lists` (names by folder), `commands` (answers: `words` that the argument list must hold in this order, `status`,
+`owners` and `targets` (of paths), `texts` (files by path), `lists` (names by folder), `commands` (answers: `words` that the argument list must hold in this order, `status`,
 `output`, or `outputs` for one after the other), then what is expected: `states`, `differences` (null, or action, fields, confidence, a part
 of the reason), and, when there is `outcomes` (result and a part of the message), also `ran` and `undo` (the argument lists, shortened to
-the words that matter). A command without an answer fails the case.
+the words that matter, with whom it runs as). A command without an answer fails the case.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import FileWrite, Finished, Metadata, PathState, Session, SessionUndo
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -59,7 +59,11 @@ class CaseHost:
         return True
 
     def inspect(self, path: str) -> PathState:
-        return PathState(self.case.get("paths", {}).get(path, "absent"))
+        owner, target = (self.case.get(key, {}).get(path, "") for key in ("owners", "targets"))
+        return PathState(self.case.get("paths", {}).get(path, "absent"), owner=owner, target=target)
+
+    def read_attributes(self, path: str, declared: Metadata) -> Attributes:
+        raise AssertionError("these kinds declare no attributes")
 
     def read_text(self, path: str) -> str:
         return self.case.get("texts", {}).get(path, "")
@@ -79,7 +83,7 @@ class CaseHost:
         user: str = "",
         timeout: int = 0,
     ) -> Finished:
-        self.ran.append(shorten(argv))
+        self.ran.append([*shorten(argv), *([f"(as {user})"] if user else [])])
         for number, answer in enumerate(self.case.get("commands", ())):
             if holds_in_order(argv, answer["words"]):
                 outputs = answer.get("outputs", [answer.get("output", "")])

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitops.pipeline.project import Examined, examine_tree
+from gitops.source.snapshot import snapshot_folder
+
 PROJECT = """\
 apiVersion: gitops/v1
 kind: Project
@@ -35,6 +38,16 @@ IDENTITY = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
 }
+
+
+def examine_files(folder: Path, files: Mapping[str, str | bytes]) -> Examined:
+    """Write a project and read, check and compile it."""
+    return examine_tree(snapshot_folder(write_files(folder, files)))
+
+
+def codes(found: Examined) -> list[str]:
+    """Give the codes of its mistakes, as they are sorted."""
+    return [item.code for item in found.diagnostics]
 
 
 def write_files(folder: Path, files: Mapping[str, str | bytes]) -> Path:

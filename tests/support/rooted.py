@@ -138,11 +138,21 @@ class Rooted:
 
 @contextmanager
 def quick_folder(otherwise: Path) -> Generator[Path]:
-    """Give a folder in memory where there is one: flushing costs nothing there."""
+    """Give a folder in memory where there is one: flushing costs nothing there. Before Linux 6.6 none keeps the attributes of users."""
     memory = Path("/dev/shm")
-    is_there = memory.is_dir() and os.access(memory, os.W_OK)
+    is_there = memory.is_dir() and os.access(memory, os.W_OK) and keeps_attributes(memory)
     with tempfile.TemporaryDirectory(prefix="gitops-test-", dir=memory if is_there else otherwise) as folder:
         yield Path(folder)
+
+
+def keeps_attributes(folder: Path) -> bool:
+    """Say whether the file system of a folder keeps attributes of users."""
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:
+            os.setxattr(file.name, "user.test", b"x")
+        except OSError:
+            return False
+    return True
 
 
 def describe_tree(root: Path, *, is_exact: bool = False) -> Iterator[tuple[str, tuple[object, ...]]]:

@@ -39,13 +39,15 @@ INITS = (
     *("runit-helper", "sysuser-helper", "getty-run", "runit", "runit-init"),
 )
 KEEP_INITS = f'mkdir -p "$1/srv/debs" && chroot "$1" sh -c "cd /srv/debs && apt-get download {" ".join(INITS)}"'
-# The suite STACK_SUITE is bookworm with an SSH server and git, and in /srv/packages what the project `examples/stack` installs, with all it needs.
-SERVER = ("openssh-server", "git")
+# The suite STACK_SUITE is bookworm with an SSH server, git and doas, and in /srv/packages what the project `examples/stack` installs, with all it needs.
+SERVER = ("openssh-server", "git", "opendoas")
 STACK = ("sudo", "nginx-light", "postgresql", "python3-psycopg2", "cron", "nftables")
 KEEP_STACK = (
     f'chroot "$1" apt-get install -y -q --download-only --no-install-recommends {" ".join(STACK)} && mkdir -p "$1/srv/packages"'
     ' && mv "$1"/var/cache/apt/archives/*.deb "$1/srv/packages" && cd "$1/srv/packages" && dpkg-scanpackages -m . >Packages'
 )
+# The suites of zypper, which does not go together with dnf's plugins: bookworm has it as of 2021, trixie as of 2025.
+ZYPPER = ("zypper", "rpm", "createrepo-c")
 NO_DOCS = ("man", "doc", "locale", "info")
 BUILD_SECONDS = 600
 
@@ -62,7 +64,12 @@ class Recipe:
 
 MANY = "many"
 STACK_SUITE = "stack"
-RECIPES = {MANY: Recipe(MANAGERS, INITS, KEEP_INITS), STACK_SUITE: Recipe(SERVER, STACK, KEEP_STACK)}
+ZYPPER_SUITES = {"zypper": "bookworm", "zypper-trixie": "trixie"}
+RECIPES = {
+    MANY: Recipe(MANAGERS, INITS, KEEP_INITS),
+    STACK_SUITE: Recipe(SERVER, STACK, KEEP_STACK),
+    **{suite: Recipe(ZYPPER, (), "", release) for suite, release in ZYPPER_SUITES.items()},
+}
 
 
 def get_roots(suites: Sequence[str], cache: Path = CACHE) -> dict[str, Path]:

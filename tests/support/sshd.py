@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import socket
 import subprocess
@@ -71,8 +72,10 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def serve_ssh(folder: Path, *aliases: str, path: str = "", noise: str = "") -> Iterator[Fleet]:
-    """Start sshd with one port for each alias. `path` is put before the hosts' PATH; `noise` is a shell text that every session runs first."""
+def serve_ssh(folder: Path, *aliases: str, path: str = "", noise: str = "", is_certified: bool = False) -> Iterator[Fleet]:
+    """Start sshd with one port for each alias. `path` is put before the hosts' PATH; `noise` is a shell text that every session runs first;
+    `is_certified`: hosts and user know each other by certificates of `folder/authority` alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd wants it; elsewhere the init system makes it
@@ -81,6 +84,8 @@ def serve_ssh(folder: Path, *aliases: str, path: str = "", noise: str = "") -> I
     (folder / "authorized_keys").write_bytes((folder / "user_key.pub").read_bytes())
     fleet = Fleet(folder, dict(zip(aliases, _free_ports(len(aliases)), strict=True)))
     _write_configs(fleet, path=path, noise=noise)
+    if is_certified:
+        certify(fleet, *aliases)
     with (folder / "sshd.log").open("wb") as log:
         configs = sorted(folder.glob("sshd_config-*"))
         running = [subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stdout=log, stderr=log) for config in configs]
@@ -92,6 +97,21 @@ def serve_ssh(folder: Path, *aliases: str, path: str = "", noise: str = "") -> I
         for item in running:
             item.terminate()
             item.wait(30)
+
+
+def certify(fleet: Fleet, *names: str) -> None:
+    """Make an authority that signs the host's key, for these names, and the user's; take both keys themselves out of what is trusted."""
+    folder, sign = fleet.folder, ["ssh-keygen", "-q", "-s", str(fleet.folder / "authority"), "-V", "-1m:+1h"]
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "authority")], check=True, timeout=30)
+    host = [*sign, "-h", "-I", "host", "-n", ",".join(names), str(folder / "host_key.pub")]
+    user = [*sign, "-I", "user", "-n", getpass.getuser(), str(folder / "user_key.pub")]
+    for command in (host, user):
+        subprocess.run(command, check=True, timeout=30)
+    authority = (folder / "authority.pub").read_text()
+    (folder / "authorized_keys").write_text(f"cert-authority {authority}")
+    (folder / "known_hosts").write_text(f"@cert-authority * {authority}")
+    for config in folder.glob("sshd_config-*"):
+        config.write_text(f"HostCertificate {folder}/host_key-cert.pub\n" + config.read_text())
 
 
 def _write_configs(fleet: Fleet, *, path: str, noise: str) -> None:

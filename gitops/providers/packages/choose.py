@@ -8,15 +8,32 @@ from __future__ import annotations
 from typing import List, Mapping, Optional, Sequence, Tuple
 
 from gitops.providers.host import Host
+from gitops.providers.packages.apk import Apk
 from gitops.providers.packages.apt import Apt
+from gitops.providers.packages.brew import PREFIXES, Brew
 from gitops.providers.packages.dnf import Dnf
 from gitops.providers.packages.packager import Packager
 from gitops.providers.packages.pacman import Pacman
+from gitops.providers.packages.zypper import Zypper
 
-MANAGERS: Mapping[str, Packager] = {"apt": Apt(), "dnf": Dnf(), "pacman": Pacman()}
-NONE_HERE = "there is no apt, dnf or pacman on this machine"
+MANAGERS: Mapping[str, Packager] = {
+    "apt": Apt(),
+    "dnf": Dnf(),
+    "pacman": Pacman(),
+    "zypper": Zypper(),
+    "apk": Apk(),
+    "brew": Brew(),
+}
+NONE_HERE = "there is no apt, dnf, pacman, zypper, apk or brew on this machine"
 RELEASES = ("/etc/os-release", "/usr/lib/os-release")
-PROGRAMS: Sequence[Tuple[str, str]] = (("apt", "/usr/bin/apt-get"), ("dnf", "/usr/bin/dnf"), ("pacman", "/usr/bin/pacman"))
+PROGRAMS: Sequence[Tuple[str, str]] = (
+    ("apt", "/usr/bin/apt-get"),
+    ("dnf", "/usr/bin/dnf"),
+    ("pacman", "/usr/bin/pacman"),
+    ("zypper", "/usr/bin/zypper"),
+    ("apk", "/sbin/apk"),
+    *(("brew", program) for program in PREFIXES),
+)
 FAMILIES: Mapping[str, str] = {
     "debian": "apt",
     "ubuntu": "apt",
@@ -24,6 +41,12 @@ FAMILIES: Mapping[str, str] = {
     "rhel": "dnf",
     "centos": "dnf",
     "arch": "pacman",
+    "opensuse": "zypper",
+    "opensuse-leap": "zypper",
+    "opensuse-tumbleweed": "zypper",
+    "suse": "zypper",
+    "sles": "zypper",
+    "alpine": "apk",
 }
 
 

@@ -13,13 +13,11 @@ from __future__ import annotations
 import re
 from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from gitops.errors import HostError
 from gitops.providers.host import Finished, Host
 from gitops.providers.packages.locks import TRANSACTION_SECONDS, Holder, name_process, run_when_free
 from gitops.providers.packages.packager import Foreseen, Installed, Offer, Packager, Target, show_end
+from gitops.providers.packages.rpm import find_rpm_mistake, read_rpms
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
-VERSION = re.compile(r"([0-9]+:)?[A-Za-z0-9._+~^]+-[A-Za-z0-9._+~^]+\Z")
 # It gives up at once when another holds a lock, since it would wait without end.
 OPTIONS = (
     "--setopt=install_weak_deps=False",
@@ -30,9 +28,7 @@ OPTIONS = (
 LOCK = re.compile(r"(\w+) already locked by (\d+)")
 DNF = ("dnf", "-y", "-q", *OPTIONS)
 READING = ("dnf", "-C", "-q", *OPTIONS)
-QUERY = ("rpm", "-q", "--queryformat", "%{NAME}\\t%{EVR}\\n", "--")
-REPOQUERY = ("repoquery", "--available", "--queryformat", "%{name}\t%{evr}", "--")
-NOT_INSTALLED = re.compile(r"package \S+ is not installed\Z")
+REPOQUERY = ("repoquery", "--available", "--queryformat", "%{name}\t%{evr}\n", "--")  # dnf 5 ends no line by itself
 CACHES = "/var/cache/dnf"
 LOCKS = "/etc/dnf/plugins/versionlock.list"  # the plugin's own default; it comes with the plugin
 LOCKED_VERSION = re.compile(r"([A-Za-z0-9_][A-Za-z0-9._+-]*)-[0-9]+:[^-\s]+-[^-\s]+\Z")
@@ -50,23 +46,12 @@ class Dnf(Packager):
     holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
-        """Letters, digits and some signs; a version with its release."""
-        if not NAME.match(name):
-            return f"`{name[:80]}` is not a package's name (letters, digits, `.`, `_`, `+`, `-`)"
-        if version and not VERSION.match(version):
-            return f"`{version[:80]}` is not a package's version; it must be whole, such as 1.2-3 or 1:1.2-3"
-        return ""
+        """As rpm has them."""
+        return find_rpm_mistake(name, version)
 
     def read_installed(self, names: Sequence[str], host: Host) -> Mapping[str, Installed]:
-        """Ask rpm once; of several installed versions of a package the last installed one counts."""
-        done = host.run([*QUERY, *names]) if names else Finished(0, "")
-        found: Dict[str, str] = {}
-        for line in done.output.splitlines():
-            name, tab, version = line.partition("\t")
-            if tab:
-                found[name] = version
-            elif not NOT_INSTALLED.match(line):
-                raise HostError(show_end(done, "rpm -q"), code="E136")
+        """Ask rpm once."""
+        found = read_rpms(names, host)
         locked = read_locks(host)
         return {name: Installed(found.get(name, ""), is_held=name in locked) for name in names}
 

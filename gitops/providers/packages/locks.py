@@ -37,12 +37,13 @@ def run_when_free(
     find_holder: FindHolder,
     *,
     environment: Optional[Mapping[str, Json]] = None,
+    user: str = "",
     timeout: int = 0,
 ) -> Finished:
     """Run a command; while its output says that a lock is held, run it again. Raise HostError E360 when that lasts too long."""
     pauses = LOCK_SECONDS // PAUSE_SECONDS
     while True:
-        done = host.run(argv, environment=environment, timeout=timeout)
+        done = host.run(argv, environment=environment, user=user, timeout=timeout)
         holder = find_holder(done.output, host) if done.status != 0 else None
         if holder is None:
             return done

@@ -22,6 +22,7 @@ class Supervisor(ABC):
     """One init system. Verbs are start, stop, restart, reload, enable, disable; restart and reload leave alone what is stopped."""
 
     name: ClassVar[str]
+    takes_any_name: ClassVar[bool] = False  # else what ends like systemd's other units (`.socket`) is no service's name
 
     @abstractmethod
     def is_here(self, host: Host) -> bool:

@@ -40,6 +40,7 @@ class Systemd(Supervisor):
     """See the module."""
 
     name = "systemd"
+    takes_any_name = True
 
     def is_here(self, host: Host) -> bool:
         """As sd_booted(3) does it."""

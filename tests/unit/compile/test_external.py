@@ -16,7 +16,7 @@ from gitops.providers.registry import PROVIDERS
 from gitops.source.snapshot import snapshot_folder
 from gitops.trust.contents import find_blobs
 from tests.support.cli import call
-from tests.support.project import PROJECT, write_files
+from tests.support.project import PROJECT, codes, examine_files, write_files
 
 PROGRAM = "#!/bin/sh\nexit 1\n"
 DECLARED = """\
@@ -52,11 +52,7 @@ def examine(folder: Path, resources: str = THING, files: Mapping[str, str] | Non
         "providers/demo/run.sh": PROGRAM,
         **(files or {}),
     }
-    return examine_tree(snapshot_folder(write_files(folder, texts)))
-
-
-def codes(found: Examined) -> list[str]:
-    return [item.code for item in found.diagnostics]
+    return examine_files(folder, texts)
 
 
 def test_a_thing_carries_its_values_and_its_programs_digest(tmp_path: Path) -> None:

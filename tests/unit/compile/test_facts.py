@@ -21,7 +21,7 @@ from tests.support.cli import call
 from tests.support.nouns import NOW
 from tests.support.planning import observe, with_content
 from tests.support.programs import lay_out, thing
-from tests.support.project import PROJECT, write_files
+from tests.support.project import PROJECT, codes, examine_files, write_files
 
 PROGRAM = "#!/bin/sh\necho r1\n"
 FACTS = """\
@@ -60,11 +60,7 @@ def examine(folder: Path, resources: str = MOTD, files: Mapping[str, str] | None
         "facts/slots.py": "#!/usr/bin/env python3\nprint(4)\n",
         **(files or {}),
     }
-    return examine_tree(snapshot_folder(write_files(folder, texts)))
-
-
-def codes(found: Examined) -> list[str]:
-    return [item.code for item in found.diagnostics]
+    return examine_files(folder, texts)
 
 
 def test_a_resource_carries_what_it_asks_and_the_digest_of_who_tells_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from gitops.executor.redact import MARK
 from gitops.model.attribute import check_attributes
 from gitops.model.limits import DEFAULTS
 from gitops.model.resource import Resource
-from gitops.providers.user import UserSpec
+from gitops.providers.accounts.userspec import UserSpec
 from tests.support.rooted import Rooted, command, file
 
 only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may run things as others")

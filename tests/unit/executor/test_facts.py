@@ -12,6 +12,9 @@ from tests.support.project import write_files
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian\n'
 ROCKY = 'NAME="Rocky Linux"\nID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n# a comment\n\n'
+LEAP = 'NAME="openSUSE Leap"\nID="opensuse-leap"\nID_LIKE="suse opensuse"\nVERSION_ID="15.6"\n'
+SLES_12 = 'NAME="SLES"\nVERSION_ID="12.5"\nID="sles"\n'
+ALPINE = 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.20.3\n'
 UNKNOWN = "ID=own\n"
 
 
@@ -20,6 +23,9 @@ UNKNOWN = "ID=own\n"
     [
         (DEBIAN, "debian", "debian", "12", "bookworm"),
         (ROCKY, "redhat", "rocky", "9.4", ""),
+        (LEAP, "suse", "opensuse-leap", "15.6", ""),
+        (SLES_12, "suse", "sles", "12.5", ""),
+        (ALPINE, "alpine", "alpine", "3.20.3", ""),
         (UNKNOWN, "own", "own", "", ""),
         ("", "", "", "", ""),
     ],
@@ -53,6 +59,52 @@ def test_openrc_is_known_by_its_runlevel_whatever_process_one_is_called(tmp_path
 def test_every_fact_of_the_model_is_given_and_no_other() -> None:
     assert set(read_facts()) == {*FACTS, *OBSERVED}
     assert not set(FACTS) & set(OBSERVED)
+
+
+MAC = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+\t<key>ProductBuildVersion</key>
+\t<string>24B83</string>
+\t<key>ProductCopyright</key>
+\t<string>1983-2024 Apple Inc.</string>
+\t<key>ProductName</key>
+\t<string>macOS</string>
+\t<key>ProductVersion</key>
+\t<string>15.1</string>
+</dict>
+</plist>
+"""
+SYSTEM_VERSION = "System/Library/CoreServices/SystemVersion.plist"
+
+
+def test_a_mac_is_known_by_its_own_file_without_anything_of_linux(tmp_path: Path) -> None:
+    write_files(tmp_path, {SYSTEM_VERSION: MAC, "opt/homebrew/bin/brew": ""})
+    facts = read_facts(str(tmp_path))
+    assert (facts["os.family"], facts["os.name"], facts["os.version"], facts["os.codename"]) == ("darwin", "macos", "15.1", "")
+    assert (facts["init"], facts["package_manager"], facts["virtualisation"], facts["addresses"]) == ("launchd", "brew", "", "")
+    assert int(facts["memory"]) > 0
+    assert set(facts) == {*FACTS, *OBSERVED}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<plist>", "bplist00", "<plist><string>15</string></plist>", MAC.replace("string>", "date>")]
+)
+def test_a_damaged_file_of_the_release_leaves_the_version_empty(tmp_path: Path, text: str) -> None:
+    write_files(tmp_path, {SYSTEM_VERSION: text})
+    facts = read_facts(str(tmp_path))
+    assert (facts["os.family"], facts["os.version"], facts["package_manager"]) == ("darwin", "", "")
+
+
+def test_a_mac_that_does_not_tell_its_memory_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> int:
+        raise ValueError(name)
+
+    monkeypatch.setattr("os.sysconf", refuse)
+    write_files(tmp_path, {SYSTEM_VERSION: MAC})
+    assert read_facts(str(tmp_path))["memory"] == ""
 
 
 TRIE = """\

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gitops.errors import MalformedError
+from gitops.model.acl import AclEntry
 from gitops.model.attribute import (
     Attribute,
     attribute,
@@ -38,6 +39,10 @@ class ThingSpec:
     argv: Any = attribute("argv", "a", is_required=True)  # noqa: RUF009  attribute() only describes a field
     texts: Any = attribute("texts", "ts")  # noqa: RUF009  attribute() only describes a field
     env: Any = attribute("environment", "e")  # noqa: RUF009  attribute() only describes a field
+    acl: Any = attribute("acl", "l")  # noqa: RUF009  attribute() only describes a field
+    folder_acl: Any = attribute("directory_acl", "l")  # noqa: RUF009  attribute() only describes a field
+    xattrs: Any = attribute("xattrs", "x")  # noqa: RUF009  attribute() only describes a field
+    selinux: Any = attribute("selinux", "s")  # noqa: RUF009  attribute() only describes a field
     content: Any = attribute("content", "c")  # noqa: RUF009  attribute() only describes a field
     extra: str = "not an attribute"
 
@@ -58,6 +63,10 @@ REF = {"secret": "pw", "from": "env", "key": "PW"}
         ("path", "/a b/ü:'\"", "/a b/ü:'\""),
         ("argv", ["a", "b"], ("a", "b")),
         ("texts", [], ()),
+        ("acl", ["user:bob:r"], (AclEntry("user", "bob", "r--"),)),
+        ("folder_acl", ["default:mask::rx"], (AclEntry("mask", "", "r-x", is_default=True),)),
+        ("xattrs", {"user.a b": "x", "user.b": None}, {"user.a b": "x", "user.b": None}),
+        ("selinux", "etc_t", "etc_t"),
         ("env", {"A_1": "x"}, {"A_1": ("x",)}),
         ("content", "", ()),
         ("content", {"parts": ["a", REF]}, ("a", SecretRef("pw", "env", "PW"))),
@@ -98,6 +107,21 @@ def test_right_values_are_decoded(key: str, value: Any, decoded: Any) -> None:
         ("argv", "ls -l", "a string"),
         ("texts", [1], "the number 1"),
         ("texts", ["a\0"], "NUL"),
+        ("acl", "user:bob:r--", "a string"),
+        ("acl", [7], "the number 7"),
+        ("acl", ["default:user:bob:r--"], "only a directory"),
+        ("folder_acl", ["user:bob"], "expected an entry like"),
+        ("xattrs", [], "a list"),
+        ("xattrs", {"trusted.a": "x"}, "begins with"),
+        ("xattrs", {"user.": "x"}, "begins with"),
+        ("xattrs", {"user." + "é" * 126: "x"}, "at most 255 bytes"),
+        ("xattrs", {"system.posix_acl_default": "x"}, "`acl` declares"),
+        ("xattrs", {"security.selinux": "x"}, "`selinux` declares"),
+        ("xattrs", {"user.a": 1}, "the number 1"),
+        ("xattrs", {"user.a": {"parts": []}}, "a map"),
+        ("xattrs", {"user.a": "é" * 32769}, "more than 65536 bytes"),
+        ("selinux", "a:b", "expected a type like"),
+        ("selinux", 1, "the number 1"),
         ("env", [], "a list"),
         ("env", {"a b": "x"}, "letters"),
         ("env", {"A": 1}, "quote it"),

@@ -42,6 +42,7 @@ SOURCE: Mapping[str, Json] = {"uris": ["file:/r"], "suites": ["./"]}
         (item("file:/etc/systemd/system/tick.service"), item("service:tick.timer")),
         (item("file:/etc/systemd/system/greet@.service"), item("service:greet.socket")),
         (item("file:/etc/systemd/system/greet.service"), item("service:greet.socket")),
+        (item("file:/Library/LaunchDaemons/org.example.app.plist"), item("service:org.example.app")),
         (item("file:/etc/systemd/system/php8.2-fpm.service"), item("service:php8.2-fpm")),
         (item("group:ops"), item("user:ann", groups=["ops"])),
         (item("group:ops"), item("user:ann", group="ops")),

@@ -1,0 +1,1 @@
+"""Databases of users and groups behind one seam: what is there, and making, changing and removing it."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.errors import MalformedError
-from gitops.executor.state import write_durably
+from gitops.executor.durable import write_durably
 from gitops.model.codec import decode_canonical, encode_canonical
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS

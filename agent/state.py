@@ -29,7 +29,7 @@ from agent.documents import (
     write_credential,
 )
 from gitops.errors import HostError, MalformedError, TrustError, UsageError
-from gitops.executor.state import write_durably
+from gitops.executor.durable import write_durably
 from gitops.model.codec import decode_canonical, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
 from gitops.trust.contents import find_blobs

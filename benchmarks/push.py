@@ -89,6 +89,8 @@ def main() -> None:
 
 def _run_round(folder: Path, fleet: Fleet, ssh: Ssh, parallel: int) -> tuple[float, float, float, float]:
     names = tuple(fleet.ports)
+    for side in ("floor", "push"):  # all hosts are this machine: two must not make the folder above theirs at the same time
+        (folder / side).mkdir(parents=True)
     floor = partial(_time_floor, folder / "floor", names, ssh, parallel)
     push = partial(_time_push, folder / "push", names, ssh, parallel)
     times = floor(), floor(), push(), push()

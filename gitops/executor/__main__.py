@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import resource
 import signal
 import sys
 from dataclasses import replace
-from typing import Iterator, Optional
+from typing import Optional
 
 from gitops.errors import BugError, HostError, TrueupError, UsageError
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback, run_runs
-from gitops.model.codec import Json, decode_json
+from gitops.model.codec import decode_json
 from gitops.model.limits import DEFAULTS
+from gitops.model.parts import line_parts
 from gitops.model.wire import Event, Request
 from gitops.providers.steps import describe_failure
 
 UMASK = 0o022
 
-MANY = 256
 WRITTEN_AT_ONCE = 1 << 16
 OPERATIONS = {
     "observe": run_observe,
@@ -44,10 +43,7 @@ def serve(data: Optional[bytes], *, state: str = "", blobs: str = "") -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     gc.disable()  # one request, then the end: collecting costs a tenth of the time and frees nothing
     try:
-        given = sys.stdin.buffer.read(DEFAULTS.request_bytes + 1) if data is None else data
-        if len(given) > DEFAULTS.request_bytes:
-            raise UsageError(f"the request is larger than {DEFAULTS.request_bytes} bytes", code="U050")
-        request = Request.from_json(decode_json(given))
+        request = _read_request(sys.stdin.buffer.read(DEFAULTS.request_bytes + 1) if data is None else data)
         request = replace(request, state=request.state or state, blobs=request.blobs or blobs)
         return OPERATIONS[request.operation](request, emit)
     except TrueupError as error:
@@ -66,6 +62,12 @@ def serve(data: Optional[bytes], *, state: str = "", blobs: str = "") -> int:
         return 70
 
 
+def _read_request(given: bytes) -> Request:
+    if len(given) > DEFAULTS.request_bytes:
+        raise UsageError(f"the request is larger than {DEFAULTS.request_bytes} bytes", code="U050")
+    return Request.from_json(decode_json(given))
+
+
 def contain() -> None:
     """Leave no memory with secrets behind in a core file, and let what is inherited decide no mode of what is made."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -75,29 +77,13 @@ def contain() -> None:
 def emit(event: Event) -> None:
     """Write one line and flush it; whoever reads it gets UTF-8, whatever names the machine has."""
     waiting = bytearray()
-    for part in _encode(event.to_json()):
+    for part in line_parts(event.to_json()):
         waiting += part.encode("utf-8", "backslashreplace")
         if len(waiting) > WRITTEN_AT_ONCE:
             sys.stdout.buffer.write(bytes(waiting))
             waiting.clear()
     sys.stdout.buffer.write(bytes(waiting) + b"\n")
     sys.stdout.buffer.flush()
-
-
-def _encode(value: Json) -> Iterator[str]:
-    """Give JSON in parts: the line of a large plan, as a whole, would take more memory than all the rest."""
-    if isinstance(value, dict):
-        for number, (key, item) in enumerate(value.items()):
-            yield f"{',' if number else '{'}{json.dumps(key, ensure_ascii=False)}:"
-            yield from _encode(item)
-        yield "}" if value else "{}"
-    elif isinstance(value, list) and len(value) > MANY:
-        for number in range(0, len(value), MANY):
-            yield "," if number else "["
-            yield json.dumps(value[number : number + MANY], ensure_ascii=False, separators=(",", ":"))[1:-1]
-        yield "]"
-    else:
-        yield json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def emit_error(error: TrueupError) -> None:

@@ -19,6 +19,8 @@ from gitops.providers.steps import describe_failure
 Tell = Callable[[Outcome], None]
 BAD = ("failed", "refused", "skipped")
 ENDINGS = ("stop", "revert")
+TOGETHER = ("directory", "package")
+MOST_AT_ONCE = 1000
 
 
 class Application:
@@ -68,7 +70,7 @@ class Application:
         batch: List[Change] = []
         members: Set[Address] = set()
         for change in self._plan.changes:
-            if batch and (self._kind_of(change) != self._kind_of(batch[0]) or self._follows(change, members)):
+            if batch and (_kind_of(change) != _kind_of(batch[0]) or _is_full(batch) or self._follows(change, members)):
                 yield batch
                 batch, members = [], set()
             batch.append(change)
@@ -105,13 +107,18 @@ class Application:
         return next((cause for cause in change.causes if cause in self._bad and change.action in ("restart", "reload")), "")
 
     def _follows(self, change: Change, members: Set[Address]) -> bool:
-        if self._kind_of(change) in ("directory", "package"):  # one transaction, unless a person wants one of them first
+        if _kind_of(change) in TOGETHER:  # one transaction, unless a person wants one of them first
             return any(edge.before in members and edge.reason == "needs" for edge in self._before.get(change.address, ()))
         return change.address in members or any(edge.before in members for edge in self._before.get(change.address, ()))
 
-    @staticmethod
-    def _kind_of(change: Change) -> str:
-        return change.address.partition(":")[0]
+
+def _kind_of(change: Change) -> str:
+    return change.address.partition(":")[0]
+
+
+def _is_full(batch: Sequence[Change]) -> bool:
+    """Say whether a batch holds as much as is good for memory; what is one transaction has no bound."""
+    return len(batch) >= MOST_AT_ONCE and _kind_of(batch[0]) not in TOGETHER
 
 
 def _apply_steps(provider: Provider[Any], steps: Sequence[Step[object]], host: Host) -> Iterator[Outcome]:

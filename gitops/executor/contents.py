@@ -34,18 +34,18 @@ class Contents:
 
     def fetch(self, url: str, digest: str, seconds: int) -> Dict[str, Json]:
         """Fetch a content; see `Host.fetch`."""
-        room = _load("gitops.executor.fetch")
+        room = load_later("gitops.executor.fetch")
         size = room.fetch(room.Wanted(url, digest, float(seconds)), os.path.join(self._open(), digest))
         return {"blob": digest, "size": int(size)}
 
     def fetch_commit(self, url: str, commit: str, ref: str, run: Any, seconds: int) -> Dict[str, Json]:
         """Fetch the files of a commit; see `Host.fetch_commit`. `run` starts a program."""
-        found = _load("gitops.executor.gitfetch").fetch_commit(url, commit, ref, self._open(), run, seconds)
+        found = load_later("gitops.executor.gitfetch").fetch_commit(url, commit, ref, self._open(), run, seconds)
         return cast("Dict[str, Json]", found)
 
     def unpack(self, archive: str, digest: str, strip: int) -> Sequence[Unpacked]:
         """Unpack an archive's file, which must have its digest; see `Host.unpack`."""
-        found = _load("gitops.executor.unpack").unpack(archive, digest, self._open(), strip)
+        found = load_later("gitops.executor.unpack").unpack(archive, digest, self._open(), strip)
         return cast(Sequence[Unpacked], found)
 
     def close(self) -> None:
@@ -69,10 +69,11 @@ class Contents:
             path = os.path.join(self._folder, name)
             with contextlib.suppress(FileNotFoundError):
                 if name == COMMIT:
-                    _load("gitops.executor.gitfetch").remove_tree(path)
+                    load_later("gitops.executor.gitfetch").remove_tree(path)
                 elif not name.endswith(PART) or now - os.lstat(path).st_mtime > KEPT_SECONDS:
                     os.unlink(path)
 
 
-def _load(module: str) -> Any:
+def load_later(module: str) -> Any:
+    """Give a module that most runs do without, imported when it is needed."""
     return __import__(module, fromlist=["_"])

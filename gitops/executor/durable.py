@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, Iterable, List, Mapping, Sequence
 
 THREADS = 8
 FEW = 4
@@ -72,19 +72,19 @@ def sync_paths(paths: Sequence[str]) -> None:
 
 def write_durably(path: str, data: bytes) -> None:
     """Replace a file of the state; see `write_together`."""
-    write_together({path: data})
+    write_together({path: (data,)})
 
 
-def write_together(contents: Mapping[str, bytes]) -> None:
-    """Replace files of the state: all written beside, flushed at once, renamed in this order, folders flushed; nothing is left beside
-    when one cannot be written.
+def write_together(contents: Mapping[str, Iterable[bytes]]) -> None:
+    """Replace files of the state: all written beside, part by part, flushed at once, renamed in this order, folders flushed; nothing is
+    left beside when one cannot be written.
     """
     temps = {path: f"{path}.new" for path in contents}
     try:
-        for path, data in contents.items():
-            write_plainly(temps[path], data)
+        for path, parts in contents.items():
+            write_plainly(temps[path], parts)
         sync_paths(list(temps.values()))
-    except OSError:
+    except BaseException:
         for temp in temps.values():
             if os.path.exists(temp):
                 os.unlink(temp)
@@ -94,11 +94,12 @@ def write_together(contents: Mapping[str, bytes]) -> None:
     sync_paths(sorted({os.path.dirname(path) for path in contents}))
 
 
-def write_plainly(path: str, data: bytes) -> None:
+def write_plainly(path: str, parts: Iterable[bytes]) -> None:
     """Write a private file, not flushed."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, TEMP_MODE)
     try:
-        write_all(descriptor, data)
+        for part in parts:
+            write_all(descriptor, part)
         start_writeback(descriptor)
     finally:
         os.close(descriptor)

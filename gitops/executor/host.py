@@ -1,35 +1,31 @@
-"""The real machine: managed state is written through it alone, programs are run through it (by `process` and `session`).
+"""The real machine: managed state is written through it alone, programs are run through it (by `programs`).
 
-Every path goes through the Tree; every write is journalled before it is made, through the Writer. Commands get a clean environment, no
-terminal, and a timeout that ends all they started; their output is bounded while it comes, and redacted before it is cut.
+Every path goes through the Tree; every write is journalled before it is made, through the Writer.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
-from typing import Dict, FrozenSet, Mapping, Optional, Sequence, cast
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, cast
 
 from gitops.errors import HostError
-from gitops.executor.contents import Contents
+from gitops.executor.contents import Contents, load_later
 from gitops.executor.durable import write_all
 from gitops.executor.extended import read_extended
 from gitops.executor.journal import Entry, Journal, has_memory
-from gitops.executor.probe import WHAT, take_fact
-from gitops.executor.process import NO_INPUT, find_account, follow, join_record, keep_in_memory, start
-from gitops.executor.redact import Redactor, Tail
-from gitops.executor.session import ProgramSession, load_program, start_program
 from gitops.executor.tree import Tree, read_parts
 from gitops.executor.writes import Writer
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.facts import FactProgram
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
-from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, SessionUndo, Unpacked
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Unpacked
 from gitops.providers.steps import describe_failure, show_name
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROCESS = "gitops.executor.process"
 VALIDATOR_OUTPUT = 1000
 NOT_KEPT = "sensitive content is not kept on disk"
 NO_RECORD = "what it needs is secret, and is not kept on disk"
@@ -62,11 +58,14 @@ class RealHost:
         self._blobs = blobs
         self._contents = Contents("" if journal is None else journal.contents_folder)
         self._secrets = dict(secrets or {})
-        self._redactor = Redactor(self._secrets)
         self._known = known
         self._journal = journal
         self.tree = Tree(root.rstrip("/"))
         self.writer = Writer(self.tree, run, pour=self._pour, check=self._check)
+
+    @cached_property
+    def _programs(self) -> Any:
+        return load_later("gitops.executor.programs").Programs(self._secrets, self.tree.walker.forget)
 
     @property
     def managed(self) -> FrozenSet[str]:
@@ -176,48 +175,18 @@ class RealHost:
         timeout: int = 0,
     ) -> Finished:
         """Run a program; raise HostError when it cannot start or does not end in time (then all it started is ended)."""
-        return self._run(argv, environment or {}, directory=directory, user=user, seconds=timeout)
+        done: Finished = self._programs.run(argv, environment or {}, directory=directory, user=user, seconds=timeout)
+        return done
 
     def feed(self, argv: Sequence[str], record: Sequence[Json]) -> Finished:
         """Run a program with one line of fields on its standard input, secrets filled in."""
-        line = join_record([fill_text(text_from_json(item, "record"), self._secrets) for item in record])
-        return self.feed_line(argv, line)
+        done: Finished = self._programs.feed(argv, record)
+        return done
 
     def feed_line(self, argv: Sequence[str], line: bytes) -> Finished:
         """Run a program with a line on its standard input, which never was on a disk or in an argument list."""
-        source = keep_in_memory(line)
-        try:
-            return self._run(argv, {}, source=source)
-        finally:
-            os.close(source)
-
-    def _run(
-        self,
-        argv: Sequence[str],
-        environment: Mapping[str, Json],
-        *,
-        directory: str = "",
-        user: str = "",
-        seconds: int = 0,
-        source: int = NO_INPUT,
-    ) -> Finished:
-        values = {name: fill_text(text_from_json(item, name), self._secrets) for name, item in environment.items()}
-        account = find_account(user)
-        self.tree.walker.forget()  # a folder that is held open cannot be unmounted
-        running = start(
-            argv, {"PATH": PATH, "HOME": account.home, "LANG": "C.UTF-8", **values}, directory or "/", account, source=source
-        )
-        tail = Tail(DEFAULTS.command_output + self._redactor.longest)
-        seconds = seconds or DEFAULTS.command_seconds
-        try:
-            is_ended = follow(running, tail, seconds)
-        finally:
-            self.tree.walker.forget()
-        text = self._redactor.redact_tail(tail.text, DEFAULTS.command_output, is_cut=tail.is_cut)
-        if not is_ended:
-            said = f"; it said: {text.strip()[-VALIDATOR_OUTPUT:]}" if text.strip() else ""
-            raise HostError(f"{argv[0]} took longer than {seconds} s and was ended{said}", code="E111")
-        return Finished(running.returncode, text)
+        done: Finished = self._programs.feed_line(argv, line)
+        return done
 
     def fetch(self, url: str, digest: str, seconds: int) -> Json:
         """Bring a content from the network."""
@@ -239,31 +208,22 @@ class RealHost:
         digest = str(cast("Mapping[str, Json]", content)["blob"])
         return self._contents.unpack(self._find_content(digest), digest, strip)
 
-    def start_session(self, executable: Json) -> ProgramSession:
+    def start_session(self, executable: Json) -> Session:
         """Start a program of the graph, out of memory: what has its digest is what runs."""
-        digest = str(cast("Mapping[str, Json]", executable)["blob"])
-        path = str(cast("Mapping[str, Json]", executable).get("path") or os.path.join(self._blobs, digest[:2], digest))
-        program = load_program(path, digest)
-        try:
-            running = start_program(program, _clean_environment())
-        finally:
-            os.close(program)
-        return ProgramSession(running, self._secrets, self.tree.walker.forget)
+        table = cast("Mapping[str, Json]", executable)
+        digest = str(table["blob"])
+        session: Session = self._programs.start_session(str(table.get("path") or self._blob_path(digest)), digest)
+        return session
 
     def ask_fact(self, fact: FactProgram) -> str:
         """Run the program of a custom fact, out of memory like a provider's, and give the value that it told; else raise HostError."""
-        program = load_program(os.path.join(self._blobs, fact.blob[:2], fact.blob), fact.blob, WHAT)
-        try:
-            running = start_program(program, _clean_environment(), WHAT, is_talked_to=False)
-        finally:
-            os.close(program)
-        return take_fact(running, fact, self._redactor)
+        return str(self._programs.ask_fact(self._blob_path(fact.blob), fact))
 
     def note_session_undo(self, executable: Json, undos: Sequence[SessionUndo]) -> None:
         """Keep the program with the run, and journal what it is to be asked, in one flush."""
         journal = self._writable()
         digest = str(cast("Mapping[str, Json]", executable)["blob"])
-        program = load_program(os.path.join(self._blobs, digest[:2], digest), digest)
+        program = load_later("gitops.executor.session").load_program(self._blob_path(digest), digest)
         try:
             image = journal.keep_image(program, is_sensitive=False)
         finally:
@@ -279,7 +239,7 @@ class RealHost:
         """Journal the command that undoes what follows, or why nothing can; a record is kept in memory, or not at all."""
         journal, image = self._writable(), ""
         if record:
-            image = self._keep_record(join_record(record))
+            image = self._keep_record(load_later(PROCESS).join_record(record))
             if not image:
                 argv, why_not = (), f"`{' '.join(argv)}` would need a secret that is not kept on disk"
         journal.add(Entry(undo=tuple(argv), why_not=why_not, record=image, is_refresh=is_refresh))
@@ -287,7 +247,7 @@ class RealHost:
 
     def _keep_record(self, data: bytes) -> str:
         """Keep what an undo needs and no disk may hold; an empty text where there is no such storage."""
-        source = keep_in_memory(data)
+        source = load_later(PROCESS).keep_in_memory(data)
         try:
             return self._writable().keep_image(source, is_sensitive=True)
         finally:
@@ -341,7 +301,10 @@ class RealHost:
             raise HostError(f"content {digest[:12]} does not have its digest", code="E234")
 
     def _find_content(self, digest: str) -> str:
-        return self._contents.find(digest) or os.path.join(self._blobs, digest[:2], digest)
+        return self._contents.find(digest) or self._blob_path(digest)
+
+    def _blob_path(self, digest: str) -> str:
+        return os.path.join(self._blobs, digest[:2], digest)
 
     def _check(self, write: FileWrite, temp: str) -> None:
         """Let the declared command judge the new file, under the name that programs on this machine know it by."""
@@ -355,7 +318,3 @@ class RealHost:
         if self._journal is None:
             raise HostError("this run may only read", code="E235")
         return self._journal
-
-
-def _clean_environment() -> Dict[str, str]:
-    return {"PATH": PATH, "HOME": find_account("").home, "LANG": "C.UTF-8"}

@@ -7,13 +7,14 @@ exactly that change back.
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, FrozenSet, Mapping, cast
+from typing import Any, Dict, FrozenSet, Iterator, Mapping, cast
 
 from gitops.errors import MalformedError, UsageError
-from gitops.executor.durable import write_durably
+from gitops.executor.durable import write_durably, write_together
 from gitops.model.address import Address
 from gitops.model.codec import Json, decode_json, encode_canonical
 from gitops.model.fields import Fields
+from gitops.model.parts import encode_table
 from gitops.model.resource import Resource
 
 LEDGER = "ledger.json"
@@ -33,22 +34,22 @@ def read_ledger(base: str) -> Dict[Address, Resource]:
 
 def write_ledger(base: str, ledger: Ledger) -> None:
     """Replace the ledger."""
-    write_durably(os.path.join(base, LEDGER), encode_ledger(ledger))
+    write_together({os.path.join(base, LEDGER): encode_ledger(ledger)})
 
 
-def encode_ledger(ledger: Ledger) -> bytes:
-    """Give the ledger's file."""
-    return encode_canonical({str(address): resource.to_json() for address, resource in ledger.items()})
+def encode_ledger(ledger: Ledger) -> Iterator[bytes]:
+    """Give the ledger's file in parts."""
+    return encode_table(ledger, lambda name: ledger[Address(name)].to_json())
 
 
-def encode_change(before: Ledger, after: Ledger) -> bytes:
-    """Give the file of a change: what was there, and the digest of what is."""
-    table: Dict[str, Json] = {}
-    for address in sorted({*before, *after}):
-        old, new = before.get(address), after.get(address)
-        if old != new:
-            table[address] = {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
-    return encode_canonical(table)
+def encode_change(before: Ledger, after: Ledger) -> Iterator[bytes]:
+    """Give the file of a change in parts: what was there, and the digest of what is."""
+
+    def describe(name: str) -> Json:
+        old, new = before.get(Address(name)), after.get(Address(name))
+        return {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
+
+    return encode_table((address for address in {*before, *after} if before.get(address) != after.get(address)), describe)
 
 
 def restore_ledger(base: str, run_folder: str) -> None:

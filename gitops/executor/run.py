@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import UsageError
@@ -29,12 +30,12 @@ from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, un
 from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
-from gitops.model.codec import Json, format_time, parse_time
+from gitops.model.codec import Json, Rows, format_time, parse_time
 from gitops.model.observation import Observation
 from gitops.model.plan import HostPlan
 from gitops.model.report import Outcome, Report
 from gitops.model.resource import Resource
-from gitops.model.scope import Scope
+from gitops.model.scope import HostScope, Scope
 from gitops.model.wire import Event, Request
 from gitops.plan.covers import find_excess
 from gitops.plan.host import plan_host
@@ -60,14 +61,19 @@ class Machine:
     custom: CustomFacts
     make_host: MakeHost = RealHost
 
+    @cached_property
+    def known(self) -> KnownPaths:
+        """What the host has to know of paths."""
+        ever = (*self.request.resources, *self.baseline.values())
+        return KnownPaths(find_managed(self.request.resources, self.preparer), find_sensitive(ever, self.preparer))
+
     def open_host(self, journal: Optional[Journal] = None, run: str = "") -> RealHost:
         """Give the real host; read-only without a journal."""
-        known = (*self.request.resources, *self.baseline.values())
         return self.make_host(
             root=self.request.root,
             blobs=self.request.blobs,
             secrets=self.request.secrets,
-            known=KnownPaths(find_managed(self.request.resources, self.preparer), find_sensitive(known, self.preparer)),
+            known=self.known,
             journal=journal,
             run=run,
         )
@@ -93,6 +99,17 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class _Done:
+    """What is left of a plan that was applied: what came of it, and what the report says of what it did not touch."""
+
+    outcomes: Tuple[Outcome, ...]
+    plan: HostPlan
+    refreshes: FrozenSet[str]
+    owed: FrozenSet[str]
+    is_to_revert: bool
+
+
+@dataclass(frozen=True)
 class _RunIdentity:
     run: str
     started: datetime
@@ -113,13 +130,9 @@ def run_observe(request: Request, emit: Emit, *, make_host: MakeHost = RealHost)
 
 def run_plan(request: Request, emit: Emit, *, make_host: MakeHost = RealHost) -> int:
     """Plan against the machine as it is; change nothing."""
-    state = _existing_state(request)
-    ledger = {} if state is None or request.baseline is not None else read_ledger(state.base)
-    request = add_pruned(request, ledger)
-    owed: FrozenSet[str] = frozenset() if state is None else read_pending(state.base)
-    planned = _plan(_prepare(request, ledger, owed, make_host))
+    planned = _plan(_prepare_here(request, _existing_state(request), make_host))
     emit(Event("observation", planned.observation.to_json()))
-    emit(Event("plan", planned.plan.to_json()))
+    emit(Event("plan", planned.plan.to_json(Rows)))
     return _plan_status(planned.plan)
 
 
@@ -132,12 +145,8 @@ def run_apply(request: Request, emit: Emit, *, make_host: MakeHost = RealHost) -
     lock = Lock(state.base, identity.run, request.lock_timeout, lambda holder: emit(Event("waiting", {"holder": holder})))
     try:
         _recover(state, make_host)
-        ledger = read_ledger(state.base)
-        machine = _prepare(add_pruned(request, ledger), ledger, read_pending(state.base), make_host)
-        planned = _plan(machine)
-        emit(Event("plan", planned.plan.to_json()))
-        report = _make_so(machine, planned, state, identity, emit)
-        emit(Event("report", report.to_json()))
+        report = _make_so(_prepare_here(request, state, make_host), state, identity, emit)
+        emit(Event("report", report.to_json(Rows)))
     finally:
         lock.release()
     return {"held": HELD, "failed": FAILED, "reverted": REVERTED}.get(report.result, 0)
@@ -150,8 +159,8 @@ def run_rollback(request: Request, emit: Emit, *, make_host: MakeHost = RealHost
     meta = state.read_meta(undone)
     root = str(meta.get("root") or "")
     entries = read_journal(state.run_folder(undone))
-    here = make_host(root=root)
-    described: List[Json] = [describe_undo(entry, state.read_left(undone), here) for entry in plan_undo(entries)]
+    here, left = make_host(root=root), state.read_left(undone)
+    described: List[Json] = [describe_undo(entry, left, here) for entry in plan_undo(entries)]
     here.close()
     emit(Event("runs", {"undo": described, "run": undone, "host": meta.get("host"), "root": root}))
     if request.dry_run:
@@ -198,40 +207,55 @@ def _row_of(state: StateFolder, run: str) -> Json:
     }
 
 
-def _make_so(machine: Machine, planned: Planned, state: StateFolder, identity: _RunIdentity, emit: Emit) -> Report:
-    request, plan = machine.request, planned.plan
-    excess = _find_excess(request, plan)
+def _make_so(machine: Machine, state: StateFolder, identity: _RunIdentity, emit: Emit) -> Report:
+    request, planned = machine.request, _plan(machine)
+    emit(Event("plan", planned.plan.to_json(Rows)))
+    excess = _find_excess(request, planned.plan)
     if excess:
         return _hold(machine, planned, state, identity, excess)
-    if not plan.changes:
+    if not planned.plan.changes:
         before, ledger = _next_ledger(machine, state, ())
         if request.baseline is None and ledger != before:
             write_ledger(state.base, ledger)
         return _make_report(request, planned, identity, "converged", ())
+    done = _apply(machine, planned, state, identity, emit)
+    del planned  # the largest of all that a run holds: it goes before what came of it is looked at
+    report = _conclude(machine, done, state, identity)
+    is_to_revert = done.is_to_revert and has_entries(state.run_folder(identity.run))
+    return _put_back(machine, done.refreshes, state, report, emit) if is_to_revert else report
+
+
+def _apply(machine: Machine, planned: Planned, state: StateFolder, identity: _RunIdentity, emit: Emit) -> _Done:
+    request, plan = machine.request, planned.plan
     folder = state.begin_run(identity.run, _meta_of(request.host, request.root, identity))
-    write_pending(state.base, machine.owed | list_refreshes(plan))
+    refreshes = list_refreshes(plan)
+    write_pending(state.base, machine.owed | refreshes)
     journal = Journal(folder)
     host = machine.open_host(journal, identity.run)
     application = Application(plan, request.resources, planned.observation, machine.preparer)
     outcomes = application.run(host, lambda outcome: emit(Event("step", outcome.to_json())))
     host.writer.settle()
     _leave(state, identity.run, journal, host)
-    after = Planned(machine.observe(), plan)
-    result = "failed" if any(outcome.result in BAD for outcome in outcomes) else "changed"
-    report = _make_report(request, after, identity, result, outcomes)
-    write_pending(state.base, find_owed(plan, outcomes, machine.owed))
-    state.finish_run(identity.run, *_next_ledger(machine, state, outcomes), report.to_json())
-    is_to_revert = application.is_to_revert and has_entries(folder)
-    return _put_back(machine, plan, state, report, emit) if is_to_revert else report
+    rest = replace(plan, changes=(), implied=(), scope=HostScope())
+    return _Done(outcomes, rest, refreshes, find_owed(plan, outcomes, machine.owed), application.is_to_revert)
 
 
-def _put_back(machine: Machine, plan: HostPlan, state: StateFolder, failed: Report, emit: Emit) -> Report:
+def _conclude(machine: Machine, done: _Done, state: StateFolder, identity: _RunIdentity) -> Report:
+    result = "failed" if any(outcome.result in BAD for outcome in done.outcomes) else "changed"
+    after = Planned(machine.observe(), done.plan)
+    report = _make_report(machine.request, after, identity, result, done.outcomes)
+    write_pending(state.base, done.owed)
+    state.finish_run(identity.run, *_next_ledger(machine, state, done.outcomes), report.to_json(Rows))
+    return report
+
+
+def _put_back(machine: Machine, refreshes: FrozenSet[str], state: StateFolder, failed: Report, emit: Emit) -> Report:
     """Undo a run that failed, as a run of its own, and say so in the failed one's report. What was restarted has to be so again."""
     request = machine.request
     place = _Place(request.host, request.root, machine.make_host)
     undone = _undo_run(state, _RunIdentity(make_run_id(time.time()), _now()), failed.run, place, emit)
     tried = {item.address for item in failed.changes if item.result in ("changed", "failed")}
-    write_pending(state.base, machine.owed | (list_refreshes(plan) & tried))
+    write_pending(state.base, machine.owed | (refreshes & tried))
     is_whole = undone.result == "reverted"
     words = "what the run changed was put back" if is_whole else "not all that the run changed could be put back"
     report = replace(
@@ -278,7 +302,7 @@ def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, place: _P
 
 def _leave(state: StateFolder, run: str, journal: Journal, host: RealHost) -> None:
     """Note what the run left, so that a later undo can tell what was changed since; close both."""
-    state.write_left(run, {path: host.tree.fingerprint(path) for path in journal.paths})
+    state.write_left(run, journal.paths, host.tree.fingerprint)
     journal.close()
     host.close()
 
@@ -335,14 +359,27 @@ def _next_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcom
     return before, ledger
 
 
+def _prepare_here(request: Request, state: Optional[StateFolder], make_host: MakeHost) -> Machine:
+    """Prepare with what this machine remembers; who will write the ledger reads it first, so that a damaged one stops all."""
+    if state is None:
+        return _prepare(add_pruned(request, {}), {}, frozenset(), make_host)
+    ledger = read_ledger(state.base) if request.baseline is None or _is_to_apply(request) else {}
+    owed = read_pending(state.base)
+    return _prepare(add_pruned(request, ledger), ledger, owed, make_host)
+
+
 def _prepare(request: Request, ledger: Mapping[Address, Resource], owed: FrozenSet[str], make_host: MakeHost) -> Machine:
-    runs_guards = request.guards or (request.operation == "apply" and not request.dry_run)
+    runs_guards = request.guards or _is_to_apply(request)
     preparer = make_preparer(make_registry(runs_guards=runs_guards))
     items = preparer.prepare_all(request.resources)
     check_root(select_items(items, frozenset(request.only)), request.root)
     baseline = ledger if request.baseline is None else {resource.address: resource for resource in request.baseline}
     custom = CustomFacts(may_run=runs_guards, root=request.root)
     return Machine(request, preparer, items, _share(baseline, request.resources), owed, custom, make_host)
+
+
+def _is_to_apply(request: Request) -> bool:
+    return request.operation == "apply" and not request.dry_run
 
 
 def _share(baseline: Mapping[Address, Resource], resources: Sequence[Resource]) -> Mapping[Address, Resource]:

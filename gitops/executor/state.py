@@ -13,15 +13,16 @@ import os
 import re
 import stat
 import time
-from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import ConfigError, HeldError, HostError, MalformedError, UsageError
-from gitops.executor.durable import write_durably, write_plainly, write_together
+from gitops.executor.durable import write_plainly, write_together
 from gitops.executor.journal import MEMORY_FOLDER, has_entries
 from gitops.executor.ledger import LEDGER, LEDGER_CHANGE, Ledger, encode_change, encode_ledger, read_object
 from gitops.executor.walk import WRITABLE_BY_OTHERS
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
+from gitops.model.parts import encode_parts, encode_table
 
 KEPT_RUNS = 50
 KEPT_BYTES = DEFAULTS.journal_bytes
@@ -29,6 +30,7 @@ LOCK_POLL = 0.1
 PARTS = 1 << 20
 NEW_PREFIX = "new-"
 REPORT = "report.json"
+LEFT = "left.json"
 SIZE = "size"
 _RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
 
@@ -63,7 +65,7 @@ class StateFolder:
         folder = self.run_folder(run)
         fresh = os.path.join(self.base, "runs", f"{NEW_PREFIX}{run}")
         os.makedirs(fresh, mode=0o700)
-        write_plainly(os.path.join(fresh, "meta.json"), encode_canonical(dict(meta)))
+        write_plainly(os.path.join(fresh, "meta.json"), [encode_canonical(dict(meta))])
         os.rename(fresh, folder)
         return folder
 
@@ -83,7 +85,7 @@ class StateFolder:
 
     def write_report(self, run: str, report: Mapping[str, Json]) -> None:
         """Write a run's report and drop old runs."""
-        write_durably(os.path.join(self.run_folder(run), REPORT), encode_canonical(dict(report)))
+        write_together({os.path.join(self.run_folder(run), REPORT): encode_parts(dict(report))})
         self._drop_old(run)
 
     def _drop_old(self, run: str) -> None:
@@ -111,29 +113,28 @@ class StateFolder:
         except (OSError, ValueError):
             size = _count_bytes(self.run_folder(run))
         with contextlib.suppress(OSError):  # a full disk: it is counted again
-            write_plainly(path, b"%d" % size)
+            write_plainly(path, [b"%d" % size])
         return size
 
-    def write_left(self, run: str, left: Mapping[str, str]) -> None:
-        """Keep what a run left at each path of its journal (fingerprints), to notice later changes."""
-        with open(os.path.join(self.run_folder(run), "left.json"), "wb", opener=_private) as stream:
-            stream.write(json.dumps(dict(left)).encode("ascii"))
+    def write_left(self, run: str, paths: Iterable[str], fingerprint: Callable[[str], str]) -> None:
+        """Keep what a run left at each path of its journal, to notice later changes; in ASCII, since paths may be no UTF-8."""
+        write_plainly(os.path.join(self.run_folder(run), LEFT), encode_table(paths, fingerprint, json.dumps))
 
     def read_left(self, run: str) -> Dict[str, str]:
         """Give what a run left, by path; empty when that was never written."""
         try:
-            table = read_object(os.path.join(self.run_folder(run), "left.json"), "")
+            table = read_object(os.path.join(self.run_folder(run), LEFT), "")
         except ConfigError:
             return {}
         return {path: str(text) for path, text in table.items()}
 
     def finish_run(self, run: str, before: Ledger, after: Ledger, report: Mapping[str, Json]) -> None:
         """Write what a run leaves, together: how it changed the ledger, the ledger if it did, the report; drop old runs."""
-        contents: Dict[str, bytes] = {}
+        contents: Dict[str, Iterator[bytes]] = {}
         if before != after:
             contents[os.path.join(self.run_folder(run), LEDGER_CHANGE)] = encode_change(before, after)
             contents[os.path.join(self.base, LEDGER)] = encode_ledger(after)
-        contents[os.path.join(self.run_folder(run), REPORT)] = encode_canonical(dict(report))
+        contents[os.path.join(self.run_folder(run), REPORT)] = encode_parts(dict(report))
         write_together(contents)
         self._drop_old(run)
 
@@ -246,7 +247,3 @@ def _remove_tree(folder: str) -> None:
             (os.unlink if os.path.islink(path) else os.rmdir)(path)
     if os.path.isdir(folder):
         os.rmdir(folder)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)

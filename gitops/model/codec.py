@@ -9,21 +9,43 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union, cast
+from typing import Any, Callable, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union, cast, overload
 
 from gitops.errors import MalformedError
 
 Json = Union[None, bool, int, str, Sequence["Json"], Mapping[str, "Json"]]
+
+T = TypeVar("T")
 
 MAX_INTEGER = 2**53 - 1
 DIGEST_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
 
 
+class Rows(Sequence[Json], Generic[T]):
+    """A list of what `make` gives of each item, made when it is written: a large document is then never there as a whole (`parts`)."""
+
+    def __init__(self, items: Sequence[T], make: Callable[[T], Json]) -> None:
+        self._items = items
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Json: ...
+    @overload
+    def __getitem__(self, place: slice) -> List[Json]: ...
+    def __getitem__(self, place: Union[int, slice]) -> Union[Json, List[Json]]:
+        if isinstance(place, slice):
+            return [self._make(item) for item in self._items[place]]
+        return self._make(self._items[place])
+
+
 def encode_canonical(value: Json) -> bytes:
     """Give the canonical bytes of a JSON value; raise MalformedError for what has none (floats, huge integers, other types)."""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows)
         data = text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedError(f"value has no canonical JSON form: {error}", code="M001") from error
@@ -92,10 +114,16 @@ def _refuse_inexact(value: Any) -> None:
                 raise MalformedError("an integer beyond 2**53 has no canonical form; write it as a string", code="M001")
         elif isinstance(item, dict):
             stack.extend(_values_of(cast("Dict[Any, Any]", item)))
-        elif isinstance(item, (list, tuple)):
+        elif isinstance(item, (list, tuple, Rows)):
             stack.extend(cast("Sequence[Any]", item))
         else:
             raise MalformedError(f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001")
+
+
+def _list_rows(value: Any) -> Any:
+    if isinstance(value, Rows):
+        return value[:]  # pyright: ignore[reportUnknownVariableType]  of anything
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
 def _values_of(table: Dict[Any, Any]) -> List[Any]:

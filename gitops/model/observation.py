@@ -42,7 +42,7 @@ class Observation:
             "host": self.host,
             "at": format_time(self.at),
             "facts": dict(self.facts),
-            "states": {str(address): dict(state) for address, state in self.states.items()},
+            "states": {str(address): state for address, state in self.states.items()},
             "serial": self.serial,
         }
         if self.probes:

@@ -14,6 +14,7 @@ from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, digest_bytes, encode_canonical, format_time
 from gitops.model.fields import Fields
+from gitops.model.parts import Listing, list_rows
 from gitops.model.resource import Resource
 from gitops.model.scope import VERBS, HostScope, Scope
 
@@ -154,18 +155,18 @@ class HostPlan:
         """Say whether an item is refused."""
         return any(change.action == "refused" for change in self.changes)
 
-    def to_json(self) -> Dict[str, Json]:
-        """Give the document `gitops/host-plan/v1`."""
+    def to_json(self, listing: Listing = list_rows) -> Dict[str, Json]:
+        """Give the document `gitops/host-plan/v1`; with `Rows` as `listing`, one to be written in parts."""
         return {
             "schema": HOST_PLAN_SCHEMA,
             "host": self.host,
             "observed": None if self.observed is None else format_time(self.observed),
-            "changes": [change.to_json() for change in self.changes],
+            "changes": listing(self.changes, Change.to_json),
             "unchanged": self.unchanged,
             "unmanaged": list(self.unmanaged),
             "reported": [change.to_json() for change in self.reported],
             "implied": [resource.to_json() for resource in self.implied],
-            "scope": Scope({self.host: self.scope}).to_json(),
+            "scope": Scope({self.host: self.scope}).to_json(listing),
         }
 
     @staticmethod

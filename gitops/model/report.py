@@ -10,6 +10,7 @@ from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, format_time
 from gitops.model.fields import Fields
 from gitops.model.observation import Observation
+from gitops.model.parts import Listing, list_rows
 
 REPORT_SCHEMA = "gitops/report/v1"
 RESULTS = ("converged", "changed", "held", "failed", "reverted", "interrupted")
@@ -68,8 +69,8 @@ class Report:
     agent: str = ""
     observation: Optional[Observation] = field(default=None)
 
-    def to_json(self) -> Dict[str, Json]:
-        """Give the document `gitops/report/v1`."""
+    def to_json(self, listing: Listing = list_rows) -> Dict[str, Json]:
+        """Give the document `gitops/report/v1`; with `Rows` as `listing`, one to be written in parts."""
         table: Dict[str, Json] = {
             "schema": REPORT_SCHEMA,
             "run": self.run,
@@ -77,7 +78,7 @@ class Report:
             "result": self.result,
             "started": format_time(self.started),
             "finished": format_time(self.finished),
-            "changes": [item.to_json() for item in self.changes],
+            "changes": listing(self.changes, Outcome.to_json),
             "unchanged": self.unchanged,
             "environment": self.environment,
             "serial": self.serial,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from sys import intern
 from typing import Dict, Mapping, Tuple
 
 from gitops.errors import MalformedError
@@ -18,6 +19,7 @@ from gitops.model.fields import Fields
 
 DRIFTS = ("heal", "report")
 ON_FAILURE = ("continue", "stop", "revert")
+ALWAYS: When = {}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Resource:
     def from_json(value: Json) -> Resource:
         """Read and check the shape; attributes are checked by the kind's Spec later."""
         fields = Fields(value, "resource")
-        kind, name = fields.text("kind"), fields.text("name")
+        kind, name = intern(fields.text("kind")), fields.text("name")
         where = parse_address(f"{kind}:{name}")
         if split_address(where)[0] != kind:
             raise MalformedError(f"not a kind: got {kind[:80]!r}", code="M020")
@@ -85,7 +87,7 @@ class Resource:
             attributes=fields.table("attributes"),
             needs=tuple(parse_address(text) for text in fields.texts("needs")),
             notify=tuple(parse_address(text) for text in fields.texts("notify")),
-            when={fact: _values(item, where) for fact, item in when.items()},
+            when={fact: _values(item, where) for fact, item in when.items()} if when else ALWAYS,
             drift=fields.choice("drift", DRIFTS, "heal"),
             on_failure=fields.choice("on_failure", ON_FAILURE, "continue"),
             facts={fact: FactProgram.from_json(item) for fact, item in fields.table("facts").items()},

@@ -13,6 +13,7 @@ from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, digest_json, is_digest
 from gitops.model.fields import Fields
+from gitops.model.parts import Listing, list_rows
 
 VERBS = ("set", "replace", "remove", "run", "restart", "reload")
 REMOVED = "removed"
@@ -41,11 +42,11 @@ class Scope:
 
     hosts: Mapping[str, HostScope] = field(default_factory=dict[str, HostScope])
 
-    def to_json(self) -> Dict[str, Json]:
+    def to_json(self, listing: Listing = list_rows) -> Dict[str, Json]:
         """Give `{intents: [{hosts, items}], effects: [{hosts, items}]}`, folded and sorted."""
         intents = {host: tuple(sorted(scope.intents)) for host, scope in self.hosts.items()}
         effects = {host: tuple(sorted(scope.effects)) for host, scope in self.hosts.items()}
-        return {"intents": _fold(intents), "effects": _fold(effects)}
+        return {"intents": _fold(intents, listing), "effects": _fold(effects, listing)}
 
     @staticmethod
     def from_json(value: Json) -> Scope:
@@ -63,13 +64,13 @@ def digest_change(scope: Scope, *, repository: str, environment: str, pull: str)
     return digest_json({"scope": scope.to_json(), "repository": repository, "environment": environment, "pull": pull})
 
 
-def _fold(items: Mapping[str, Sequence[Tuple[str, ...]]]) -> List[Json]:
+def _fold(items: Mapping[str, Sequence[Tuple[str, ...]]], listing: Listing) -> List[Json]:
     hosts_of: Dict[Tuple[Tuple[str, ...], ...], List[str]] = {}
     for host in sorted(items):
         if items[host]:
             hosts_of.setdefault(tuple(items[host]), []).append(host)
     folded = sorted(hosts_of.items(), key=lambda pair: pair[1])
-    return [{"hosts": list(hosts), "items": [list(item) for item in found]} for found, hosts in folded]
+    return [{"hosts": list(hosts), "items": listing(found, list)} for found, hosts in folded]
 
 
 def _unfold(groups: Sequence[Json], read: Callable[[Sequence[str]], Item]) -> Dict[str, FrozenSet[Item]]:

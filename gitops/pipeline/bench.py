@@ -5,11 +5,11 @@ Values that are declared as secrets go the way of secrets: the resources have re
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import cast
 
 from gitops.executor.host import RealHost
 from gitops.executor.journal import has_memory
@@ -17,6 +17,7 @@ from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback
 from gitops.executor.session import ProgramSession
 from gitops.model.codec import Json, decode_json, digest_bytes
 from gitops.model.observation import Observation, State
+from gitops.model.parts import line_parts
 from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.resource import Resource
@@ -63,7 +64,7 @@ class Bench:
 
     def start(self) -> ProgramSession:
         """Start the program, nothing said yet."""
-        return RealHost(blobs=str(self._blobs)).start_session(self.executable)
+        return cast(ProgramSession, RealHost(blobs=str(self._blobs)).start_session(self.executable))
 
     @contextmanager
     def greeted(self) -> Generator[Client]:
@@ -120,8 +121,9 @@ class Bench:
         )
         events: list[Event] = []
         OPERATIONS[operation](request, events.append)
-        self._told.extend(json.dumps(event.body, ensure_ascii=False) for event in events)
-        return {event.event: decode_json(json.dumps(event.body)) for event in events}
+        lines = ["".join(line_parts(event.body)) for event in events]
+        self._told.extend(lines)
+        return {event.event: decode_json(line) for event, line in zip(events, lines, strict=True)}
 
     def find_told(self) -> str:
         """Say where a secret came out: in an event, or in a file of the state; empty when none did."""

@@ -82,7 +82,7 @@ def find_intents(resources: Sequence[Resource], baseline: Baseline, preparer: Pr
     found: Set[Intent] = set()
     for resource in resources:
         before = baseline.get(resource.address)
-        if before is None or preparer.desired_of(before) != preparer.desired_of(resource):
+        if before is None or not preparer.are_same(before, resource):
             found.add((resource.address, preparer.desired_of(resource)))
     return frozenset(found)
 
@@ -337,8 +337,7 @@ class _Planning:
         before = self._baseline.get(item.resource.address)
         if before is None:
             return "initial"
-        same = self._preparer.desired_of(before) == self._preparer.desired_of(item.resource)
-        return "corrective" if same else "intentional"
+        return "corrective" if self._preparer.are_same(before, item.resource) else "intentional"
 
     def _classify(self, item: Item, state: State) -> str:
         """Give the class; note what an intentional change of something that drifted will need once that is healed."""

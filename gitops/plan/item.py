@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from gitops.errors import MalformedError
 from gitops.model.attribute import decode_spec
@@ -39,7 +39,8 @@ class Preparer:
     def __init__(self, providers: Providers) -> None:
         self._providers = providers
         self._items: Dict[int, Item] = {}
-        self._desired: Dict[int, Tuple[Resource, str]] = {}
+        self._desired: Dict[int, str] = {}
+        self._digested: List[Resource] = []  # held, so that no other object gets the id of one
 
     def prepare(self, resource: Resource) -> Item:
         """Give the item of a resource; raise MalformedError (code C103) for an unknown kind or bad attributes."""
@@ -53,13 +54,17 @@ class Preparer:
         """Give the items in the order of the resources."""
         return tuple(self.prepare(resource) for resource in resources)
 
+    def are_same(self, one: Resource, other: Resource) -> bool:
+        """Say whether both desire exactly the same; one object does, and is not digested for it."""
+        return one is other or self.desired_of(one) == self.desired_of(other)
+
     def desired_of(self, resource: Resource) -> str:
         """Give `resource.desired`, computed once."""
         found = self._desired.get(id(resource))
-        if found is None or found[0] is not resource:
-            found = (resource, resource.desired)
-            self._desired[id(resource)] = found
-        return found[1]
+        if found is None:
+            found = self._desired[id(resource)] = resource.desired
+            self._digested.append(resource)
+        return found
 
 
 def prepare_item(resource: Resource, providers: Providers) -> Item:

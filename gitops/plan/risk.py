@@ -44,4 +44,4 @@ def judge_risk(address: Address, *, action: str, classification: str, confidence
 
 
 def _can_lock_out(written: str) -> bool:
-    return any(written == path.rstrip("/") or written.startswith(path) for path in LOCKOUT_PATHS)
+    return written.startswith(LOCKOUT_PATHS) or f"{written}/" in LOCKOUT_PATHS

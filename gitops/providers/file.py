@@ -11,7 +11,7 @@ through. With an `acl`, `mode` is what owner, group and others may; the machine 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from sys import intern
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
@@ -56,20 +56,20 @@ class FileSpec:
     xattrs: Optional[Mapping[str, Optional[str]]] = attribute("xattrs", "extended attributes; those not named are left alone")
     selinux: Optional[str] = attribute("selinux", "its label; what a type alone leaves out stays as the machine made it")
 
-    @cached_property
+    @property
     def content_json(self) -> Json:
         """The content as the graph holds it; None when not declared."""
         if self.content is None or isinstance(self.content, dict):
             return cast("Json", self.content)  # pyright: ignore[reportUnknownMemberType]  decoded by hand
         return text_to_json(cast(Text, self.content))
 
-    @cached_property
+    @property
     def is_secret(self) -> bool:
         """Whether the content must not be seen: it holds a secret or is declared sensitive."""
         content = self.content_json
         return self.sensitive or (isinstance(content, dict) and "parts" in content)
 
-    @cached_property
+    @property
     def metadata(self) -> Metadata:
         """What is declared beside the content."""
         return Metadata(self.owner or "", self.group or "", self.mode or "", self.acl, self.xattrs, self.selinux or "")
@@ -131,7 +131,7 @@ class FileProvider(Provider[FileSpec]):
 
     def relate(self, spec: FileSpec) -> Relations:
         """A file comes after its parent directory, its owner, its group, and all that its ACL names."""
-        wants = (f"path:{spec.path.rpartition('/')[0] or '/'}", *name_accounts(spec.metadata))
+        wants = (intern(f"path:{spec.path.rpartition('/')[0] or '/'}"), *name_accounts(spec.metadata))
         return Relations((f"path:{spec.path}",), wants, (spec.path,), spec.state == "absent")
 
     def bound(self, spec: FileSpec) -> Sequence[Possible]:
@@ -142,6 +142,8 @@ class FileProvider(Provider[FileSpec]):
 
     def _observe_one(self, spec: FileSpec, host: Host) -> State:
         found = host.inspect(spec.path)
+        if found == NOTHING and spec.selinux is None:
+            return NO_FILE
         state = describe_path(found, spec.owner, spec.group)
         if found.type != "file":
             state.update(observe_place(spec.metadata, host))
@@ -218,6 +220,10 @@ def describe_content(content: Json) -> Dict[str, Json]:
         return {"digest": content["blob"], "size": content["size"]}
     data = str(content).encode("utf-8")
     return {"digest": digest_bytes(data), "size": len(data)}
+
+
+NOTHING = PathState("absent")
+NO_FILE: State = describe_path(NOTHING)  # of many new files, all the same
 
 
 def _describe_keeping(state: State) -> str:

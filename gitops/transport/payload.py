@@ -12,7 +12,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 ROOMS = ("executor", "plan", "providers", "model")
-LEFT_OUT = ("fleet.py", "graphdiff.py", "textdiff.py")
+QUICK = "dataclasses.py"  # found before the standard one, since the folder of the archive comes first
+LEFT_OUT = ("fleet.py", "graphdiff.py", "textdiff.py", QUICK)
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MAIN = b'"""Start the executor."""\n\nimport sys\n\nfrom gitops.executor.__main__ import main\n\nsys.exit(main())\n'
 PACKAGE = b'"""The machine side of Trueup."""\n'
@@ -25,6 +26,7 @@ def build_payload() -> bytes:
     root = files("gitops")
     members: dict[str, bytes] = {"__main__.py": MAIN, "gitops/__init__.py": PACKAGE}
     members["gitops/errors.py"] = root.joinpath("errors.py").read_bytes()
+    members[QUICK] = root.joinpath("executor", QUICK).read_bytes()
     for room in ROOMS:
         _collect(root.joinpath(room), f"gitops/{room}", members)
     buffer = io.BytesIO()

@@ -14,6 +14,7 @@ from typing import Any, cast
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback, run_runs
 from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
 from gitops.model.observation import Observation
+from gitops.model.parts import line_parts
 from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.resource import Resource
@@ -58,8 +59,12 @@ class Rooted:
         }
         self.events = []
         arrived = Request.from_json(decode_json(encode_canonical(request.to_json())))
-        self.status = operations[request.operation](arrived, self.events.append)
+        self.status = operations[request.operation](arrived, self._take)
         return {event.event: decode_json(encode_canonical(event.body)) for event in self.events}
+
+    def _take(self, event: Event) -> None:
+        """Take an event as it comes over the wire."""
+        self.events.append(Event.from_json(decode_json("".join(line_parts(event.to_json())))))
 
     def apply(self, *resources: Resource, **more: Any) -> Report:
         return Report.from_json(self.send(self.request("apply", resources, **more))["report"])

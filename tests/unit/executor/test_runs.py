@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gitops.errors import HeldError, MalformedError, UsageError
+from gitops.executor import apply as apply_module
 from gitops.executor import state as state_module
+from gitops.executor.host import RealHost
 from gitops.executor.journal import Entry, Journal, read_journal
 from gitops.executor.state import KEPT_RUNS, Lock, StateFolder
 from gitops.model.scope import HostScope
@@ -248,6 +251,30 @@ def test_a_damaged_ledger_is_named(machine: Rooted) -> None:
     ledger.write_text("{")
     with pytest.raises(MalformedError, match=r"ledger\.json is damaged"):
         machine.apply(file("/x", "b"))
+
+
+def test_a_damaged_ledger_stops_a_release_too_before_anything_changes(machine: Rooted) -> None:
+    machine.apply(file("/x", "a"))
+    (Path(part_of(machine).base) / "ledger.json").write_text("{")
+    with pytest.raises(MalformedError, match="is damaged"):
+        machine.apply(file("/x", "b"), baseline=())
+    assert machine.read("/x") == "a"
+
+
+def test_many_files_are_written_some_at_a_time_and_folders_all_at_once(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[list[str]] = []
+    prepare = RealHost.prepare
+
+    def note(host: RealHost, paths: Sequence[str], **more: bool) -> Mapping[str, str]:
+        batches.extend([list(paths)] if paths else [])
+        return prepare(host, paths, **more)
+
+    monkeypatch.setattr(RealHost, "prepare", note)
+    monkeypatch.setattr(apply_module, "MOST_AT_ONCE", 2)
+    folders, files = [directory(f"/d{number}") for number in range(3)], [file(f"/f{number}", "x") for number in range(5)]
+    report = machine.apply(*folders, *files)
+    assert {item.result for item in report.changes} == {"changed"}
+    assert batches == [["/d0", "/d1", "/d2"], ["/f0", "/f1"], ["/f2", "/f3"], ["/f4"]]
 
 
 def test_a_state_that_cannot_be_made_or_was_not_given_stops_before_anything(machine: Rooted) -> None:

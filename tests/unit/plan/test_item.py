@@ -27,6 +27,12 @@ def test_a_shared_resource_is_prepared_once_and_an_equal_one_is_another() -> Non
     assert preparer.desired_of(one) == preparer.desired_of(one) == one.desired == preparer.desired_of(other)
 
 
+def test_resources_are_the_same_when_they_desire_the_same() -> None:
+    preparer = Preparer(PROVIDERS)
+    one, equal, other = (declare("file:/a", {"mode": mode}) for mode in ("0644", "0644", "0600"))
+    assert [preparer.are_same(one, item) for item in (one, equal, other)] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("address", "attributes", "code", "word"),
     [("cronjob:x", {}, "C103", "unknown kind `cronjob`"), ("file:/a", {"moed": "1"}, "C104", "file:/a: unknown key `moed`")],

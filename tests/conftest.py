@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ settings.load_profile("trueup")
 # Tests that share what is costly to make, or cannot run side by side: each of these is one worker's. xdist 3.8 adds the group of a mark to a
 # name in a way that pytest 9.2 does not see any more, so every test would be a group of its own.
 TOGETHER = ("tests/hosts/", "tests/ui/", "tests/conformance/test_kinds.py")
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in the background of a script; what tests start would not hear of Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Together(LoadGroupScheduling):

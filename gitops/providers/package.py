@@ -35,7 +35,7 @@ class PackageSpec:
     name: str
     version: Optional[str] = attribute("text", "exactly this version, as the package manager prints it")
     state: str = attribute("choice", "present, absent or latest", default="present", choices=("present", "absent", "latest"))
-    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager (apt, dnf, zypper, apk, brew)")
+    hold: Optional[bool] = attribute("boolean", "kept at its version by the package manager")
 
 
 class PackageProvider(Provider[PackageSpec]):
@@ -123,8 +123,6 @@ def find_mistake(spec: PackageSpec, manager: Packager) -> str:
         return f"`version` and `state: {spec.state}` contradict each other"
     if spec.hold and spec.state != "present":
         return f"`hold` and `state: {spec.state}` contradict each other"
-    if spec.hold is not None and not manager.holds:
-        return f"{manager.name} has no command that holds packages; leave `hold` out"
     return ""
 
 

@@ -43,7 +43,7 @@ def other(
     elif request.param in ZYPPER_SUITES:
         make_suse(host, *PACKAGES, *STEPPED, Small("next-mailer", "1.0", replaces="mailer"))
     else:
-        make_arch(host, *PACKAGES, Small("stepped", "1.0"))
+        make_arch(host, *PACKAGES, Small("stepped", "1.0"), Small("kept-back", "1.0"))
     yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors[release])
     host.remove()
 
@@ -175,6 +175,26 @@ def test_a_hold_keeps_the_version_until_it_is_released(other: Managed) -> None:
     assert "\nstepped-0:1.1-1.*\n" in other.host.run(locks).out
     other.converge("- package: stepped\n  hold: false\n")
     other.converge("- package: stepped\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", ["pacman"], indirect=True)
+def test_what_pacman_is_told_to_ignore_stays_until_it_is_released(other: Managed) -> None:
+    config = ["cat", "/etc/pacman.conf"]
+    other.converge("- package: kept-back\n  hold: true\n")
+    assert "[options]\nIgnorePkg = kept-back\n" in other.host.run(config).out
+    publish_archives(other.host, Small("kept-back", "1.2"))
+    other.host.run(["pacman", "-Syu", "--noconfirm"])
+    assert version_of(other, "kept-back") == "1.0-1"
+    refused = other.plan("- package: kept-back\n  state: latest\n").changes[0]
+    assert (refused.action, "IgnorePkg" in refused.reason) == ("refused", True)
+    other.converge("- package: kept-back\n  version: 1.2-1\n  hold: true\n")
+    assert (version_of(other, "kept-back"), "IgnorePkg = kept-back\n" in other.host.run(config).out) == ("1.2-1", True)
+    run = other.converge("- package: kept-back\n  hold: false\n").run
+    assert "IgnorePkg" not in other.host.run(config).out
+    assert other.rollback(run).report.result == "reverted"
+    assert "IgnorePkg = kept-back\n" in other.host.run(config).out
+    other.converge("- package: kept-back\n  hold: false\n")
+    other.converge("- package: kept-back\n  state: absent\n")
 
 
 @pytest.mark.parametrize("other", ZYPPER_SUITES, indirect=True)

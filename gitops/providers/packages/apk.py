@@ -50,7 +50,6 @@ class Apk(Packager):
 
     name = "apk"
     refresh_name = "apk update"
-    holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
         """Letters, digits and some signs; a version with its revision."""

@@ -78,7 +78,6 @@ class Apt(Packager):
 
     name = "apt"
     refresh_name = "apt-get update"
-    holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
         """Small letters, digits and some signs; a version without wildcards."""

@@ -43,7 +43,6 @@ class Brew(Packager):
 
     name = "brew"
     refresh_name = "brew update"
-    holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
         """Small letters, digits and some signs; never a version."""

@@ -43,7 +43,6 @@ class Dnf(Packager):
 
     name = "dnf"
     refresh_name = "dnf makecache"
-    holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
         """As rpm has them."""

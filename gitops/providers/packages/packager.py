@@ -56,7 +56,6 @@ class Packager(ABC):
 
     name: ClassVar[str]
     refresh_name: ClassVar[str]  # as people know the command
-    holds: ClassVar[bool] = False  # whether it can put a package on hold
 
     @abstractmethod
     def find_mistake(self, name: str, version: str) -> str:
@@ -90,9 +89,9 @@ class Packager(ABC):
     def note_undo(self, before: Mapping[str, str], host: Host) -> None:
         """Note what undoes a transaction: versions before by name, empty where it was not installed."""
 
-    def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:  # noqa: ARG002  those that can override it
-        """Put packages on hold or release them; give why that failed, or nothing."""
-        return f"{self.name} cannot hold packages"
+    @abstractmethod
+    def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:
+        """Put packages on hold or release them, the undo noted first; give why that failed, or nothing."""
 
     def say_release(self, name: str) -> str:
         """Give the command that would release a hold."""

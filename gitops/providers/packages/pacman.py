@@ -1,16 +1,20 @@
 """pacman: one query, one simulation, one transaction (two when packages also leave: those go first).
 
 Only what the sources hold now can be installed: there is one version of each. pacman never removes what is in conflict or still needed
-without being asked, so such a transaction fails. Config files that an administrator changed are kept. It knows no command for a hold.
+without being asked, so such a transaction fails. Config files that an administrator changed are kept.
+
+A hold is `IgnorePkg` in the options of pacman.conf, for which pacman has no command: a line of its own for each package, and only names are
+taken out of others' lines. A pattern there is a hold that people lift.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Dict, List, Mapping, Optional, Sequence
+from fnmatch import fnmatchcase
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.errors import HostError
-from gitops.providers.host import Finished, Host
+from gitops.providers.host import FileWrite, Finished, Host, Metadata
 from gitops.providers.packages.locks import TRANSACTION_SECONDS, Holder, find_processes, name_process, run_when_free
 from gitops.providers.packages.packager import Foreseen, Installed, Offer, Packager, Target, show_end
 
@@ -21,6 +25,8 @@ PRINT = ("--print", "--print-format", "%n %v")
 DATABASE, SYNC, CONFIG = "/var/lib/pacman/local", "/var/lib/pacman/sync", "/etc/pacman.conf"
 LOCK, UNLOCKABLE = "/var/lib/pacman/db.lck", "unable to lock database"
 SECTION = re.compile(r"\[([^\]]+)\]\Z")
+OPTIONS = "options"
+IGNORED = re.compile(r"IgnorePkg\s*=\s*(.*)\Z")
 
 
 class Pacman(Packager):
@@ -42,7 +48,10 @@ class Pacman(Packager):
         if host.inspect(DATABASE).type != "directory":
             raise HostError(f"pacman has no database at {DATABASE}", code="E135")
         found = _read_lines(host.run(["pacman", "-Q", "--", *names]).output) if names else {}
-        return {name: Installed(found.get(name, "")) for name in names}
+        ignored = read_ignored(host.read_text(CONFIG)) if names else ()
+        return {
+            name: Installed(found.get(name, ""), is_held=any(fnmatchcase(name, pattern) for pattern in ignored)) for name in names
+        }
 
     def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:  # noqa: ARG002  it never writes
         """Ask the lists once."""
@@ -99,6 +108,65 @@ class Pacman(Packager):
             host.note_undo(["pacman", "-R", "--noconfirm", "--", *new])
         if old:
             host.note_undo(["pacman", "-S", "--noconfirm", "--", *old])
+
+    def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:
+        """Edit pacman.conf, its before-image journalled first."""
+        before = host.read_text(CONFIG)
+        after = (add_ignored if is_held else drop_ignored)(before, names)
+        left = (
+            [] if is_held else [pattern for pattern in read_ignored(after) if any(fnmatchcase(name, pattern) for name in names)]
+        )
+        if left:
+            return f"`{left[0]}` of IgnorePkg in {CONFIG} holds it; only people lift a pattern"
+        if is_held and not set(names) <= set(read_ignored(after)):
+            return f"{CONFIG} has no section [{OPTIONS}]"
+        if after == before:
+            return ""
+        failures = host.prepare([CONFIG]) or host.write_files([FileWrite(CONFIG, after, Metadata())])
+        return next(iter(failures.values()), "")
+
+    def say_release(self, name: str) -> str:
+        """Name the setting."""
+        return f"taking {name} out of IgnorePkg in {CONFIG} would release it"
+
+
+def read_ignored(text: str) -> Sequence[str]:
+    """Give the names and patterns of IgnorePkg."""
+    return [word for _, words in _ignoring_lines(text.splitlines()) for word in words]
+
+
+def add_ignored(text: str, names: Sequence[str]) -> str:
+    """Give the text with a line of its own for each name that is not there, first in the options; the same text where there are none."""
+    known = read_ignored(text)
+    lines = text.splitlines()
+    place = next((number + 1 for number, line in enumerate(lines) if line.strip() == f"[{OPTIONS}]"), None)
+    if place is None:
+        return text
+    lines[place:place] = [f"IgnorePkg = {name}" for name in names if name not in known]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def drop_ignored(text: str, names: Sequence[str]) -> str:
+    """Give the text without these names; a line that names nothing any more goes."""
+    lines: List[str] = text.splitlines()
+    for number, words in reversed(_ignoring_lines(lines)):
+        left = [word for word in words if word not in names]
+        if left != words:
+            lines[number : number + 1] = [f"IgnorePkg = {' '.join(left)}"] if left else []
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _ignoring_lines(lines: Sequence[str]) -> List[Tuple[int, List[str]]]:
+    """Give the number and the words of each IgnorePkg line of the options."""
+    found: List[Tuple[int, List[str]]] = []
+    section = ""
+    for number, line in enumerate(lines):
+        match = SECTION.match(line.strip())
+        section = match.group(1) if match else section
+        ignored = IGNORED.match(line.strip())
+        if ignored and section == OPTIONS:
+            found.append((number, ignored.group(1).split()))
+    return found
 
 
 def find_holder(output: str, host: Host) -> Optional[Holder]:

@@ -52,7 +52,6 @@ class Zypper(Packager):
 
     name = "zypper"
     refresh_name = "zypper refresh"
-    holds = True
 
     def find_mistake(self, name: str, version: str) -> str:
         """As rpm has them."""

@@ -7,7 +7,7 @@ exactly that change back.
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, FrozenSet, Iterator, Mapping, cast
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, cast
 
 from gitops.errors import MalformedError, UsageError
 from gitops.executor.durable import write_durably, write_together
@@ -42,12 +42,12 @@ def encode_ledger(ledger: Ledger) -> Iterator[bytes]:
     return encode_table(ledger, lambda name: ledger[Address(name)].to_json())
 
 
-def encode_change(before: Ledger, after: Ledger) -> Iterator[bytes]:
-    """Give the file of a change in parts: what was there, and the digest of what is."""
+def encode_change(before: Ledger, after: Ledger, digest: Callable[[Resource], str]) -> Iterator[bytes]:
+    """Give the file of a change in parts: what was there, and the digest of what is, which the planner may have at hand."""
 
     def describe(name: str) -> Json:
         old, new = before.get(Address(name)), after.get(Address(name))
-        return {"before": None if old is None else old.to_json(), "after": "" if new is None else new.desired}
+        return {"before": None if old is None else old.to_json(), "after": "" if new is None else digest(new)}
 
     return encode_table((address for address in {*before, *after} if before.get(address) != after.get(address)), describe)
 

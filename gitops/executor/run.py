@@ -245,7 +245,8 @@ def _conclude(machine: Machine, done: _Done, state: StateFolder, identity: _RunI
     after = Planned(machine.observe(), done.plan)
     report = _make_report(machine.request, after, identity, result, done.outcomes)
     write_pending(state.base, done.owed)
-    state.finish_run(identity.run, *_next_ledger(machine, state, done.outcomes), report.to_json(Rows))
+    ledgers = _next_ledger(machine, state, done.outcomes)
+    state.finish_run(identity.run, ledgers, report.to_json(Rows), digest=machine.preparer.desired_of)
     return report
 
 

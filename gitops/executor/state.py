@@ -23,6 +23,7 @@ from gitops.executor.walk import WRITABLE_BY_OTHERS
 from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
 from gitops.model.parts import encode_parts, encode_table
+from gitops.model.resource import Resource
 
 KEPT_RUNS = 50
 KEPT_BYTES = DEFAULTS.journal_bytes
@@ -128,11 +129,14 @@ class StateFolder:
             return {}
         return {path: str(text) for path, text in table.items()}
 
-    def finish_run(self, run: str, before: Ledger, after: Ledger, report: Mapping[str, Json]) -> None:
+    def finish_run(
+        self, run: str, ledgers: Tuple[Ledger, Ledger], report: Mapping[str, Json], *, digest: Callable[[Resource], str]
+    ) -> None:
         """Write what a run leaves, together: how it changed the ledger, the ledger if it did, the report; drop old runs."""
         contents: Dict[str, Iterator[bytes]] = {}
+        before, after = ledgers
         if before != after:
-            contents[os.path.join(self.run_folder(run), LEDGER_CHANGE)] = encode_change(before, after)
+            contents[os.path.join(self.run_folder(run), LEDGER_CHANGE)] = encode_change(before, after, digest)
             contents[os.path.join(self.base, LEDGER)] = encode_ledger(after)
         contents[os.path.join(self.run_folder(run), REPORT)] = encode_parts(dict(report))
         write_together(contents)

@@ -45,8 +45,7 @@ class Rows(Sequence[Json], Generic[T]):
 def encode_canonical(value: Json) -> bytes:
     """Give the canonical bytes of a JSON value; raise MalformedError for what has none (floats, huge integers, other types)."""
     try:
-        text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows)
-        data = text.encode("utf-8")
+        data = _encode(value).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise MalformedError(f"value has no canonical JSON form: {error}", code="M001") from error
     _refuse_inexact(value)
@@ -107,7 +106,7 @@ def _refuse_inexact(value: Any) -> None:
     stack: List[Any] = [value]
     while stack:
         item = stack.pop()
-        if item is None or isinstance(item, (str, bool)):
+        if type(item) is str or item is None or isinstance(item, (str, bool)):  # the first is what most are, and quickest to ask
             continue
         if isinstance(item, int):
             if abs(item) > MAX_INTEGER:
@@ -124,6 +123,10 @@ def _list_rows(value: Any) -> Any:
     if isinstance(value, Rows):
         return value[:]  # pyright: ignore[reportUnknownVariableType]  of anything
     raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+# Made once: `json.dumps` would make one for each of thousands of small values.
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows).encode
 
 
 def _values_of(table: Dict[Any, Any]) -> List[Any]:

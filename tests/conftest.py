@@ -18,9 +18,10 @@ settings.load_profile("trueup")
 # name in a way that pytest 9.2 does not see any more, so every test would be a group of its own.
 TOGETHER = ("tests/hosts/", "tests/ui/", "tests/conformance/test_kinds.py")
 
-if (
-    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-):  # as in the background of a script; what tests start would not hear of Ctrl-C
+pytest.register_assert_rewrite("tests.support")  # so that what they assert says what it saw
+
+# In the background of a script Ctrl-C is ignored, and what tests start would not hear of it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -18,9 +18,9 @@ from gitops import errors
 from gitops.cli.verbs import VERBS
 from gitops.config.codes import CODES
 from gitops.config.resources import COMMON, known_attributes
+from gitops.conformance.laws import IDEMPOTENCY, LAWS, PREDICTION
 from gitops.model.attribute import Attribute, describe_type
 from gitops.model.facts import CUSTOM_DOC, FACTS, OBSERVED
-from gitops.pipeline.laws import IDEMPOTENCY, LAWS, PREDICTION
 from gitops.providers.packages.choose import MANAGERS
 from gitops.providers.registry import PROVIDERS
 from gitops.providers.services.choose import SUPERVISORS

@@ -11,13 +11,14 @@ import click
 
 from gitops.cli.output import format_option, print_json, print_message, write_new
 from gitops.config.provider import DECLARATION, FOLDER
+from gitops.conformance.laws import judge_kind
+from gitops.conformance.programs import judge_provider
+from gitops.conformance.scenarios import SCENARIOS
+from gitops.conformance.subject import CASES, open_declaration, open_subject
+from gitops.conformance.verdict import Verdict
 from gitops.errors import UsageError
 from gitops.model.address import is_object_name
 from gitops.model.codec import Json
-from gitops.pipeline.conformance import Verdict, judge_provider
-from gitops.pipeline.laws import judge_kind
-from gitops.pipeline.scenarios import SCENARIOS
-from gitops.pipeline.subject import CASES, open_declaration, open_subject
 from gitops.render.escape import escape_terminal
 
 BROKEN = 4

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gitops.conformance.laws import Bench, Tree
+from gitops.conformance.scenarios import SCENARIOS, Scenario
+from gitops.conformance.simulated import SimulatedHost
 from gitops.executor.apply import Application
-from gitops.pipeline.laws import Bench, Tree
-from gitops.pipeline.scenarios import SCENARIOS, Scenario
-from gitops.pipeline.simulated import SimulatedHost
 from tests.conformance.crash import STEPS, WRITING
 
 KILL = 9

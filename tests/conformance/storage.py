@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitops.conformance.laws import Bench, Tree
+from gitops.conformance.scenarios import SCENARIOS, Scenario
 from gitops.errors import TrueupError
-from gitops.pipeline.laws import Bench, Tree
-from gitops.pipeline.scenarios import SCENARIOS, Scenario
 
 SIZE = "size=256k"
 FILLER = "filler"

@@ -1,4 +1,4 @@
-"""Every built-in kind obeys every law, with every scenario of `gitops.pipeline.scenarios`; the numbers are those of the docs."""
+"""Every built-in kind obeys every law, with every scenario of `gitops.conformance.scenarios`; the numbers are those of the docs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gitops.pipeline.conformance import Verdict
-from gitops.pipeline.laws import IDEMPOTENCY, LAWS, Bench, count_predictions, judge_kind
-from gitops.pipeline.scenarios import SCENARIOS
+from gitops.conformance.laws import IDEMPOTENCY, LAWS, Bench, count_predictions, judge_kind
+from gitops.conformance.scenarios import SCENARIOS
+from gitops.conformance.verdict import Verdict
 from gitops.providers.registry import KINDS
 from scripts.reference import KILLED, PREDICTIONS, SIMULATED, TROUBLED
 from tests.conformance.storage import NOT_ON_SMALL_DISKS
@@ -64,7 +64,7 @@ def run_program(argv: list[str]) -> dict[str, list[dict[str, object]]]:
 def test_every_kind_has_scenarios() -> None:
     missing = sorted(set(KINDS) - set(SCENARIOS))
     assert missing == [], (
-        f"no law is tried for {', '.join(missing)}: add a row to gitops/pipeline/scenarios.py (its head says how)"
+        f"no law is tried for {', '.join(missing)}: add a row to gitops/conformance/scenarios.py (its head says how)"
     )
     assert sorted(set(SCENARIOS) - set(KINDS)) == []
 

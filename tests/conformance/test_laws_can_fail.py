@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from gitops.conformance.laws import IDEMPOTENCY, LAWS, PREDICTION, judge_scenarios
+from gitops.conformance.scenarios import Scenario
 from gitops.model.resource import Resource
-from gitops.pipeline.laws import IDEMPOTENCY, LAWS, PREDICTION, judge_scenarios
-from gitops.pipeline.scenarios import Scenario
 from gitops.providers import registry
 
 THINGS = Scenario(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gitops.conformance.simulated import SimulatedHost
 from gitops.errors import HostError
 from gitops.model.attribute import attribute
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
-from gitops.pipeline.simulated import SimulatedHost
 from gitops.providers.base import Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata
 

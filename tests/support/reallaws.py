@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gitops.pipeline.laws import IDEMPOTENCY, PREDICTION
+from gitops.conformance.laws import IDEMPOTENCY, PREDICTION
 from scripts.reference import HOST_LAWS, PREDICTIONS
 from tests.support.managed import Managed, describe
 from tests.support.results import Counts

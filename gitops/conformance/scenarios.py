@@ -2,9 +2,9 @@
 
 To let a kind join, add a row to SCENARIOS: one that creates, one that changes what is there, one that removes are a good start. `before`
 says what is there (a text: a file; a name that ends with `/`: a folder; `links`: links; `extended`: attributes of what is there). If the
-kind runs a program, give it a stand-in in `gitops.pipeline.simulated`. In attributes `@ROOT@` is the real path of the root, `@PROGRAM@`
+kind runs a program, give it a stand-in in `gitops.conformance.simulated`. In attributes `@ROOT@` is the real path of the root, `@PROGRAM@`
 the external provider of the scaffold, `@USER@` whoever runs this.
-The laws are in `gitops.pipeline.laws`; `gitops provider test KIND` and `tests/conformance` try them.
+The laws are in `gitops.conformance.laws`; `gitops provider test KIND` and `tests/conformance` try them.
 """
 
 from __future__ import annotations

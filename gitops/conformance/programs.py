@@ -9,33 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from gitops.conformance.bench import Bench
+from gitops.conformance.subject import Case, Subject
+from gitops.conformance.verdict import BrokenLawError, Verdict
 from gitops.errors import TrueupError
 from gitops.model.codec import Json, decode_json
 from gitops.model.limits import DEFAULTS
 from gitops.model.observation import State
 from gitops.model.report import Report
-from gitops.pipeline.bench import Bench, BrokenLawError
-from gitops.pipeline.subject import Case, Subject
 from gitops.providers.conversation import Client
 
 UNKNOWN = "no_such_value"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One law, for one case or (empty) for the program as a whole; `reason` says how it was broken, empty when it holds."""
-
-    law: str
-    case: str = ""
-    reason: str = ""
-
-    def to_json(self) -> dict[str, Json]:
-        """Give `{law, case, holds, reason}`."""
-        return {"law": self.law, "case": self.case, "holds": not self.reason, "reason": self.reason}
 
 
 def judge_provider(subject: Subject, scratch: Path) -> Iterator[Verdict]:

@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
+from gitops.conformance.subject import Case, Subject
+from gitops.conformance.verdict import BrokenLawError
 from gitops.executor.host import RealHost
 from gitops.executor.journal import has_memory
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback
@@ -23,7 +25,6 @@ from gitops.model.report import Report
 from gitops.model.resource import Resource
 from gitops.model.secret import SecretRef, text_to_json
 from gitops.model.wire import Event, Request
-from gitops.pipeline.subject import Case, Subject
 from gitops.providers.conversation import Client
 
 HOST = "this-machine"
@@ -33,10 +34,6 @@ OPERATIONS: Mapping[str, Callable[[Request, Callable[[Event], None]], int]] = {
     "apply": run_apply,
     "rollback": run_rollback,
 }
-
-
-class BrokenLawError(Exception):
-    """How a law was broken."""
 
 
 class Bench:

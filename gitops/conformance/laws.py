@@ -1,7 +1,7 @@
 """The laws that every built-in kind obeys, tried on a simulated machine below a throw-away folder.
 
-Takes a scenario (`gitops.pipeline.scenarios`), gives a Verdict for each law. The executor's own runs are made, on the host of
-`gitops.pipeline.simulated`; every law begins with a fresh machine. Nothing outside the folder is changed.
+Takes a scenario (`gitops.conformance.scenarios`), gives a Verdict for each law. The executor's own runs are made, on the host of
+`gitops.conformance.simulated`; every law begins with a fresh machine. Nothing outside the folder is changed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
+from gitops.conformance.scenarios import SCENARIOS, Scenario
+from gitops.conformance.simulated import SimulatedHost
+from gitops.conformance.verdict import BrokenLawError, Verdict
 from gitops.errors import ConfigError, TrueupError, UsageError
 from gitops.executor.host import NOTHING_KNOWN, KnownPaths
 from gitops.executor.journal import JOURNAL, MEMORY_FOLDER, Journal
@@ -25,10 +28,6 @@ from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.resource import Resource
 from gitops.model.wire import Event, Request
-from gitops.pipeline.bench import BrokenLawError
-from gitops.pipeline.conformance import Verdict
-from gitops.pipeline.scenarios import SCENARIOS, Scenario
-from gitops.pipeline.simulated import SimulatedHost
 
 HOST = "simulated"
 UNKNOWN = "no_such_attribute"

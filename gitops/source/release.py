@@ -13,11 +13,11 @@ from pathlib import Path
 
 from dulwich.errors import NotGitRepository, ObjectFormatException
 from dulwich.objects import Blob, Commit, ObjectID, Tree
-from dulwich.repo import Repo
 
 from gitops.errors import RemoteError, TrustError
 from gitops.model.candidate import Candidate, Listed
 from gitops.model.limits import DEFAULTS, Limits
+from gitops.source.opening import open_repository
 
 MAX_DEPTH = 16
 FOLDER_MODE = 0o040000
@@ -100,7 +100,7 @@ class _Objects:
 
     def __init__(self, repository: Path, limits: Limits) -> None:
         try:
-            self._repo = Repo(str(repository))
+            self._repo = open_repository(repository)
         except NotGitRepository:
             raise RemoteError(f"{repository} is not a Git repository", code="R020") from None
         self._limits = limits

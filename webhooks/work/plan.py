@@ -64,7 +64,7 @@ def plan_again(services: Services, pull: PullRecord, need: Need) -> PullRecord:
     inputs = PullInputs(need.mirror, pull.key.name, head, "" if is_merged else need.target, pull.branch)
     with services.metrics.planning.time():
         planned = _plan(services, inputs)
-    planning = "planned" if planned.is_valid else "conflict" if planned.conflicts else "invalid"
+    planning = "planned" if planned.is_planned else "conflict" if planned.is_conflict else "invalid"
     services.metrics.plans.labels(planning).inc()
     LOG.info("%s at %s on %s: %s", pull.key, head[:12], need.target[:12], planning)
     _keep_plans(services, pull, planned, inputs)

@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute
 from gitops.errors import TrueupError, UsageError
 from gitops.signatures.keys import read_signing_key
 from webhooks.api.body import RefusedError
-from webhooks.api.routes import make_api
+from webhooks.api.reviews import make_local_api
 from webhooks.auth.attempts import Attempts
 from webhooks.auth.gate import Gate
 from webhooks.auth.secret import SECRET_BYTES, Revoked, read_secret
@@ -35,25 +35,22 @@ from webhooks.forges.local.forge import make_local_forge
 from webhooks.forges.local.reviews import LocalReviews
 from webhooks.forges.local.watch import Watch
 from webhooks.forges.port import Forge
+from webhooks.forges.watched import Forges
 from webhooks.guard import Guard, answer_bug, answer_refused, answer_trouble
 from webhooks.jobs.engine import Engine, Handler
 from webhooks.jobs.ticker import Ticker
+from webhooks.jobs.works import look_at, renew_releases, touch_pull
 from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
+from webhooks.parts import Parts, make_api_routes, make_handlers
 from webhooks.records import PullKey
-from webhooks.services import Services, look_at, renew_releases, touch_pull
 from webhooks.settings import Settings
 from webhooks.store.runs import forget_runs
 from webhooks.store.store import Store, open_store
 from webhooks.store.work import forget_deliveries
-from webhooks.ui.api import make_local_api
-from webhooks.ui.desk import Desk
-from webhooks.ui.routes import make_pages
+from webhooks.ui.desk import Desk, HostDesk, PullDesk, ReleaseDesk
+from webhooks.ui.routes import Pages, make_pages
 from webhooks.ui.signers import name_signers
-from webhooks.work.pull import give_up_pull, sync_pull
-from webhooks.work.release import release_merged
-from webhooks.work.renew import renew
-from webhooks.work.repository import reconcile
 
 WATCH_SECONDS, DAY = 1, 86_400
 KEPT, RUNS_KEPT = timedelta(days=30), timedelta(days=90)
@@ -64,7 +61,7 @@ PRIVATE = 0o700
 class Running:
     """What the lifespan starts and stops."""
 
-    services: Services
+    parts: Parts
     engine: Engine
     ticker: Ticker
     lock: int
@@ -77,12 +74,12 @@ def create_app(settings: Settings, *, now: Callable[[], datetime] = lambda: date
         opened.callback(os.close, lock)
         store = open_store(settings.database_url)
         opened.callback(store.close)
-        services, engine = _make_services(settings, store, now)
+        parts, engine = _make_parts(settings, store, now)
         gate = _make_gate(settings, now)
-        watch = _make_watch(services)
-        routes = [*make_api(services, gate), *_make_pages(services, gate, watch)]
+        watch = _make_watch(parts)
+        routes = [*make_api_routes(parts, gate), *_make_pages(parts, gate, watch)]
         opened.pop_all()  # from here on the lifespan closes them
-    running = Running(services, engine, _make_ticker(services, watch), lock)
+    running = Running(parts, engine, _make_ticker(parts, watch), lock)
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard)],
@@ -104,34 +101,29 @@ async def _live(running: Running, _app: Starlette) -> AsyncGenerator[None]:
 def _stop(running: Running) -> None:
     running.ticker.stop()
     running.engine.stop()
-    running.services.store.close()
+    running.parts.store.close()
     os.close(running.lock)
 
 
-def _make_services(settings: Settings, store: Store, now: Callable[[], datetime]) -> tuple[Services, Engine]:
+def _make_parts(settings: Settings, store: Store, now: Callable[[], datetime]) -> tuple[Parts, Engine]:
     handlers: dict[str, Handler] = {}
     engine = Engine(store, handlers, now)
     key = None if settings.release_key is None else read_signing_key(settings.release_key)
-    services = Services(
+    forges = Forges(_open_forges(settings, store, now))
+    parts = Parts(
         settings=settings,
         store=store,
-        forges=_open_forges(settings, store, now),
-        mirrors=Mirrors(settings.data_dir / "mirrors"),
+        forges=forges,
+        mirrors=Mirrors(settings.data_dir / "mirrors", forges),
         metrics=Metrics(),
+        jobs=engine,
         now=now,
         fresh=secrets.token_bytes,
         sleep=time.sleep,
-        add_job=engine.add,
-        wake=engine.wake,
         key=key,
     )
-    handlers.update(
-        pull=Handler(partial(sync_pull, services), partial(give_up_pull, services)),
-        repository=Handler(partial(reconcile, services)),
-        release=Handler(partial(release_merged, services)),
-        renew=Handler(partial(renew, services)),
-    )
-    return services, engine
+    handlers.update(make_handlers(parts))
+    return parts, engine
 
 
 def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) -> Mapping[str, Forge]:
@@ -165,47 +157,45 @@ def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:
     )
 
 
-def _make_watch(services: Services) -> Watch | None:
-    local = services.settings.local_repository
-    return None if local is None else Watch(local, partial(_touch, services))
+def _make_watch(parts: Parts) -> Watch | None:
+    local = parts.settings.local_repository
+    return None if local is None else Watch(local, partial(_touch, parts))
 
 
-def _make_pages(services: Services, gate: Gate, watch: Watch | None) -> list[BaseRoute]:
-    local, reviews = services.settings.local_repository, None
+def _make_pages(parts: Parts, gate: Gate, watch: Watch | None) -> list[BaseRoute]:
+    local, reviews = parts.settings.local_repository, None
     if local is not None and watch is not None:
-        touch = partial(_touch, services)
-        reviews = LocalReviews(local, services.store, services.now, touch=touch, look=watch.look, sleep=services.sleep)
-    desk = Desk(
-        gate,
-        services.store,
-        services.now,
-        services.settings.public_url,
-        reviews,
-        clone="" if local is None else str(local),
-        key_of=partial(name_signers, services.mirrors),
+        touch = partial(_touch, parts)
+        reviews = LocalReviews(local, parts.store, parts.now, touch=touch, look=watch.look, sleep=parts.sleep)
+    desk = (gate, parts.store, parts.now)
+    pages = Pages(
+        PullDesk(*desk, reviews, "" if local is None else str(local)),
+        HostDesk(*desk, parts.settings.public_url),
+        ReleaseDesk(*desk, partial(name_signers, parts.mirrors)),
+        Desk(*desk),
     )
-    return [*make_local_api(desk), *make_pages(desk)]
+    return [*make_local_api(gate, reviews), *make_pages(pages)]
 
 
-def _make_ticker(services: Services, watch: Watch | None) -> Ticker:
+def _make_ticker(parts: Parts, watch: Watch | None) -> Ticker:
     ticker = Ticker()
-    for repository in services.forges:
-        ticker.every(services.settings.poll_seconds, partial(services.add_job, look_at(repository), timedelta(0)))
-        ticker.every(DAY, partial(services.add_job, renew_releases(repository), timedelta(0)))
+    for repository in parts.forges.repositories:
+        ticker.every(parts.settings.poll_seconds, partial(parts.jobs.add, look_at(repository)))
+        ticker.every(DAY, partial(parts.jobs.add, renew_releases(repository)))
     if watch is not None:
         ticker.every(WATCH_SECONDS, watch.look)
-    ticker.every(DAY, partial(_forget, services))
+    ticker.every(DAY, partial(_forget, parts))
     return ticker
 
 
-def _touch(services: Services, key: PullKey) -> None:
-    services.add_job(touch_pull(key), timedelta(0))
+def _touch(parts: Parts, key: PullKey) -> None:
+    parts.jobs.add(touch_pull(key))
 
 
-def _forget(services: Services) -> None:
-    with services.store.write() as connection:
-        forget_deliveries(connection, services.now() - KEPT)
-        forget_runs(connection, services.now() - RUNS_KEPT)
+def _forget(parts: Parts) -> None:
+    with parts.store.write() as connection:
+        forget_deliveries(connection, parts.now() - KEPT)
+        forget_runs(connection, parts.now() - RUNS_KEPT)
 
 
 def _lock_folder(folder: Path) -> int:

@@ -91,5 +91,5 @@ def find_branch(mirror: Path, branch: str) -> str:
 def list_branches(mirror: Path) -> Mapping[str, str]:
     """Give commits by branch."""
     done = run_git(mirror, ["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"])
-    rows = (row.rpartition(" ") for row in done.output.decode("utf-8", "replace").splitlines())
+    rows = (row.rpartition(" ") for row in done.output.decode("utf-8", "replace").split("\n") if row)
     return {name: commit for name, _, commit in rows}

@@ -19,6 +19,7 @@ from gitops.render.words import (
     count_actions,
     count_words,
     describe_field,
+    describe_idle,
     describe_observed,
     describe_risk,
     describe_still,
@@ -130,11 +131,7 @@ def _render_state(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def _render_idle(page: _Page) -> str:
-    """Say that there is nothing to plan: that is no plan that changes nothing."""
-    branch = code_span(page.subject.target_branch[:MOST_TEXT])
-    return (
-        f"**Trueup** — no environment is released from {branch}. Nothing was planned: merging this into {branch} changes no host."
-    )
+    return f"**Trueup** — {describe_idle(code_span(page.subject.target_branch[:MOST_TEXT]))}"
 
 
 def _render_diagnostics(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:

@@ -192,6 +192,11 @@ def describe_still(hosts: int) -> str:
     return f"nothing changes on {count_words(hosts, 'host')}" if hosts else "no host belongs to it, so nothing was compared"
 
 
+def describe_idle(branch: str) -> str:
+    """Say that there is nothing to plan, which is no plan that changes nothing."""
+    return f"no environment is released from {branch}. Nothing was planned: merging this into {branch} changes no host."
+
+
 def count_words(count: int, noun: str) -> str:
     """Give `1 change`, `2 changes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

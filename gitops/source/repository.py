@@ -77,8 +77,9 @@ def find_ref(repository: Path, ref: str) -> str:
 def list_refs(repository: Path, prefix: str) -> dict[str, str]:
     """Give full ref names below a prefix with their commit ids, sorted."""
     done = run_git(repository, ["for-each-ref", "--format=%(refname) %(objectname)", prefix])
-    rows = sorted(done.output.decode("utf-8", "replace").splitlines())
-    return {name: ident for name, _, ident in (row.partition(" ") for row in rows)}
+    # A name may hold what Python takes for the end of a line (U+2028), but never a newline.
+    rows = sorted(row for row in done.output.decode("utf-8", "replace").split("\n") if row)
+    return {name: ident for name, _, ident in (row.rpartition(" ") for row in rows)}
 
 
 def list_commits(repository: Path, base: str, head: str, most: int = 500) -> tuple[CommitInfo, ...]:

@@ -30,7 +30,10 @@ class Limits:
     release_bytes: int = 512 * MIB
     release_files: int = 200_000
     blob_bytes: int = 100 * MIB
+    approval_bytes: int = 32 * MIB
+    approvals_bytes: int = 64 * MIB
     signature_bytes: int = 64 * 1024
+    signature_files: int = 256
     chain_length: int = 1000
     request_bytes: int = 256 * MIB
     event_bytes: int = 64 * MIB

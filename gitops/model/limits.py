@@ -54,6 +54,8 @@ class Limits:
     archive_files: int = 20_000
     lock_seconds: int = 60
     journal_bytes: int = 1024 * MIB
+    image_bytes: int = 256 * MIB
+    hashed_bytes: int = 16 * MIB
     banner_bytes: int = 64 * 1024
     push_bytes: int = 256 * MIB
     connect_seconds: int = 30

@@ -52,6 +52,10 @@ class Limits:
     download_bytes: int = 4096 * MIB
     archive_bytes: int = 2048 * MIB
     archive_files: int = 20_000
+    archive_header_bytes: int = 1 * MIB
+    bounded_memory: int = 256 * MIB
+    git_memory: int = 1024 * MIB
+    unpack_seconds: int = 3600
     lock_seconds: int = 60
     journal_bytes: int = 1024 * MIB
     image_bytes: int = 256 * MIB

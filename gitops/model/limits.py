@@ -67,6 +67,9 @@ class Limits:
     push_seconds: int = 6 * 3600
     webhook_bytes: int = 25 * MIB
     report_bytes: int = 8 * MIB
+    report_values: int = 500_000
+    host_day_bytes: int = 16 * MIB
+    host_day_runs: int = 3_000
     comment_bytes: int = 60_000
     git_seconds: int = 120
     http_seconds: int = 30

@@ -18,6 +18,7 @@ from dulwich.repo import Repo
 
 from gitops.errors import RemoteError, TrustError
 from gitops.model.limits import DEFAULTS, MIB, Limits
+from gitops.source.opening import open_repository
 
 MAX_DEPTH = 16
 FOLDER_MODE = 0o040000
@@ -161,7 +162,7 @@ class Objects:
 def open_objects(repository: Path, limits: Limits = DEFAULTS) -> tuple[Objects, Repo]:
     """Open a repository; raise RemoteError when it is none."""
     try:
-        repo = Repo(str(repository))
+        repo = open_repository(repository)
     except NotGitRepository:
         raise RemoteError(f"{repository} is not a Git repository", code="R020") from None
     return Objects(repo, limits), repo

@@ -18,7 +18,7 @@ from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans, list_plans_of
 from webhooks.store.pulls import count_pulls, find_pull, list_pulls
 from webhooks.store.remarks import list_remarks, list_statuses
-from webhooks.ui.desk import Desk
+from webhooks.ui.desk import PullDesk
 from webhooks.ui.paging import read_page
 from webhooks.ui.pullview import (
     LOCAL,
@@ -54,7 +54,7 @@ MESSAGES: Mapping[str, tuple[str, str]] = {
 PLANNING_SECONDS = 2
 
 
-def show_pulls(desk: Desk, request: Request) -> Response:
+def show_pulls(desk: PullDesk, request: Request) -> Response:
     """Answer `GET /pulls`."""
     visitor = admit(desk.gate, request)
     state = request.query_params.get("state", "open")
@@ -75,13 +75,13 @@ def show_pulls(desk: Desk, request: Request) -> Response:
     return show(desk.gate, visitor, "pulls.html", values)
 
 
-def show_pull(desk: Desk, request: Request) -> Response:
+def show_pull(desk: PullDesk, request: Request) -> Response:
     """Answer `GET /pulls/{repository}/{name}`."""
     visitor = admit(desk.gate, request)
     return _render_pull(desk, request, visitor, *MESSAGES.get(request.query_params.get("done", ""), ("", "")))
 
 
-async def approve_pull(desk: Desk, request: Request) -> Response:
+async def approve_pull(desk: PullDesk, request: Request) -> Response:
     """Answer `POST …/approve`: a remark of this user that approves exactly the change digest of the form."""
     visitor = admit(desk.gate, request)
     form = await read_form(desk.gate, request, visitor)
@@ -95,7 +95,7 @@ async def approve_pull(desk: Desk, request: Request) -> Response:
     return send_to(f"{address_pull(key.repository, key.name)}?done={done}")
 
 
-async def merge_pull(desk: Desk, request: Request) -> Response:
+async def merge_pull(desk: PullDesk, request: Request) -> Response:
     """Answer `POST …/merge`: merge what the user saw and enough people approved."""
     visitor = admit(desk.gate, request)
     form = await read_form(desk.gate, request, visitor)
@@ -109,7 +109,7 @@ async def merge_pull(desk: Desk, request: Request) -> Response:
     return send_to(f"{address_pull(key.repository, key.name)}?done=merged")
 
 
-def _render_pull(desk: Desk, request: Request, visitor: Visitor, message: str, tone: str) -> Response:
+def _render_pull(desk: PullDesk, request: Request, visitor: Visitor, message: str, tone: str) -> Response:
     key, now = _key_of(request), desk.now()
     with desk.store.read() as connection:
         pull = find_pull(connection, key)
@@ -151,7 +151,7 @@ def _is_being_released(pull: PullRecord, releases: Sequence[ReleaseRecord], *, i
     return not pull.is_settled and not is_stuck and (pull.state == "merged" or (pull.state == "open" and is_asked))
 
 
-def _part(pull: PullRecord, standing: Standing, visitor: Visitor, desk: Desk, request: Request) -> PlanPart:
+def _part(pull: PullRecord, standing: Standing, visitor: Visitor, desk: PullDesk, request: Request) -> PlanPart:
     groups = len(standing.plan.plan.groups)
     page = read_page(request.query_params, groups, size=GROUPS) if groups > GROUPS else None
     return view_part(pull, standing, visitor.user, desk.now(), page)
@@ -165,7 +165,7 @@ def _standings(connection: Connection, pull: PullRecord) -> list[Standing]:
     return [stand(plan, approvals, is_merged=pull.state == "merged") for plan in plans]
 
 
-def _view_row(pull: PullRecord, standings: list[Standing], desk: Desk) -> Mapping[str, object]:
+def _view_row(pull: PullRecord, standings: list[Standing], desk: PullDesk) -> Mapping[str, object]:
     head: PullHead = head_pull(pull, standings, desk.now())
     counted = [item for item in standings if item.brief.has_changes and item.plan.required]
     return {

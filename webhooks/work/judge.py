@@ -6,18 +6,30 @@ comment bears: answers stand in the one comment, never in a second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from webhooks.approvals import Case, Said, judge_comment, judge_review, why_lost
 from webhooks.commands import HELP, Command, parse_command
 from webhooks.forges.port import Forge, ForgeComment, ForgeReview
+from webhooks.forges.watched import Forges
+from webhooks.jobs.works import touch_pull
 from webhooks.records import ApprovalRecord, PullRecord
-from webhooks.services import Services, touch_pull
 from webhooks.store.approvals import add_approval, change_approval, list_approvals_of
 from webhooks.store.asked import take_request, was_asked
 from webhooks.store.plans import list_plans_of
+from webhooks.store.store import Store
 from webhooks.store.work import Work, add_job
+
+
+@dataclass(frozen=True)
+class JudgePorts:
+    """What judging works with."""
+
+    store: Store
+    forges: Forges
+    now: Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -28,21 +40,21 @@ class Heard:
     reviews: tuple[ForgeReview, ...]
 
 
-def judge_pull(services: Services, pull: PullRecord) -> str:
+def judge_pull(ports: JudgePorts, pull: PullRecord) -> str:
     """Decide on everything new, look again at what counted; give the note."""
-    forge = services.forge_of(pull.key.repository)
+    forge = ports.forges.of(pull.key.repository)
     heard = Heard(forge.talk.list_comments(pull.key), forge.talk.list_reviews(pull.key))
-    with services.store.read() as connection:
-        case = Case(pull, list_plans_of(connection, pull.key), forge.people, services.now())
+    with ports.store.read() as connection:
+        case = Case(pull, list_plans_of(connection, pull.key), forge.people, ports.now())
         known = list_approvals_of(connection, pull.key)
     fresh = _judge_new(heard, known, case)
     lost = [(record, reason) for record, reason in _find_lost(heard, known, case) if reason]
-    with services.store.write() as connection:
+    with ports.store.write() as connection:
         for record in fresh:
             add_approval(connection, record)
         for record, reason in lost:
             change_approval(connection, record.ident, state="lost", reason=reason)
-    return _answer_requests(services, pull, forge, heard)
+    return _answer_requests(ports, pull, forge, heard)
 
 
 def _judge_new(heard: Heard, known: Sequence[ApprovalRecord], case: Case) -> list[ApprovalRecord]:
@@ -86,14 +98,14 @@ def _find_lost(heard: Heard, known: Sequence[ApprovalRecord], case: Case) -> lis
     return found
 
 
-def _answer_requests(services: Services, pull: PullRecord, forge: Forge, heard: Heard) -> str:
+def _answer_requests(ports: JudgePorts, pull: PullRecord, forge: Forge, heard: Heard) -> str:
     """Do `/gitops plan` and `/gitops help`, each comment once; give the note."""
     note = pull.note
     for comment in heard.comments:
         command = parse_command(comment.body)
         if command is None or command.kind == "approve" or comment.is_edited or comment.is_bot:
             continue
-        with services.store.read() as connection:
+        with ports.store.read() as connection:
             is_known = was_asked(connection, pull.key, comment.reference)
         if is_known:
             continue
@@ -102,8 +114,8 @@ def _answer_requests(services: Services, pull: PullRecord, forge: Forge, heard: 
             note = f"{comment.author}: {command.problem}. {HELP}" if command.problem else HELP
         elif comment.author == pull.author or forge.people.may_write(pull.key.repository, comment.author):
             again = touch_pull(pull.key, reason="plan")
-        with services.store.write() as connection:
+        with ports.store.write() as connection:
             take_request(connection, pull.key, comment.reference)
             if again is not None:
-                add_job(connection, again, services.now())
+                add_job(connection, again, ports.now())
     return note

@@ -11,18 +11,18 @@ from pathlib import Path
 
 from gitops.source.repository import is_ancestor
 from webhooks.records import PullRecord, ReleaseRecord
-from webhooks.services import Services
 from webhooks.store.plans import list_current_plans
 from webhooks.store.releases import list_releases, save_release
+from webhooks.store.store import Store
 
 FINAL = ("released", "nothing")
 LOOKED_AT = 50
 
 
-def settle(services: Services, pull: PullRecord, mirror: Path) -> PullRecord:
+def settle(store: Store, pull: PullRecord, mirror: Path) -> PullRecord:
     """Give the record with a note of what became of it; it is settled when every environment is released or had nothing to release."""
-    outcomes = find_outcomes(services, pull, mirror)
-    with services.store.write() as connection:
+    outcomes = find_outcomes(store, pull, mirror)
+    with store.write() as connection:
         for _, outcome in outcomes:
             # The release may have been made before the merge was known to be this pull request's.
             if outcome is not None and outcome.source == pull.merged and not outcome.pull:
@@ -32,15 +32,15 @@ def settle(services: Services, pull: PullRecord, mirror: Path) -> PullRecord:
     return replace(pull, note=note, is_settled=is_settled)
 
 
-def is_held(services: Services, pull: PullRecord, mirror: Path) -> bool:
+def is_held(store: Store, pull: PullRecord, mirror: Path) -> bool:
     """Say whether some environment's release waits for approvals."""
-    found = find_outcomes(services, pull, mirror)
+    found = find_outcomes(store, pull, mirror)
     return any(outcome is not None and outcome.state == "held" for _, outcome in found)
 
 
-def find_outcomes(services: Services, pull: PullRecord, mirror: Path) -> list[tuple[str, ReleaseRecord | None]]:
+def find_outcomes(store: Store, pull: PullRecord, mirror: Path) -> list[tuple[str, ReleaseRecord | None]]:
     """Give what became of the merge in each environment that was planned; None: nothing yet."""
-    with services.store.read() as connection:
+    with store.read() as connection:
         names = [plan.environment for plan in list_current_plans(connection, pull.key)]
         known = {name: list_releases(connection, environment=name, limit=LOOKED_AT) for name in names}
     return [(name, _find_outcome(pull, known[name], mirror)) for name in names]

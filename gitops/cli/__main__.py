@@ -121,7 +121,9 @@ def _report_bug() -> int:
     log = folder / f"bug-{digest_bytes(trace.encode())[:12]}.log"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8") as stream:
+        with os.fdopen(
+            os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+        ) as stream:
             stream.write(f"gitops {__version__}\n{trace}")
     except OSError:
         click.echo(trace, err=True)

@@ -12,7 +12,7 @@ from functools import partial
 
 import click
 
-from gitops.cli.folders import cache_folder, environment_variables
+from gitops.cli.folders import cache_folder, environment_variables, make_private
 from gitops.cli.output import print_json, print_message, wants_colour
 from gitops.cli.planfile import check_covered
 from gitops.cli.progress import Progress

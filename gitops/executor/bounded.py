@@ -127,6 +127,9 @@ def _bound(bounds: Bounds) -> None:
 
 def _used_memory() -> int:
     """Give the data that the executor has already, so that the bound is on what is added."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/status", encoding="ascii", errors="replace") as stream:
+    with (
+        contextlib.suppress(OSError, ValueError, IndexError),
+        open("/proc/self/status", encoding="ascii", errors="replace") as stream,
+    ):
         return next((int(line.split()[1]) << 10 for line in stream if line.startswith("VmData:")), 0)
     return 0

@@ -1,7 +1,8 @@
 """Contents that a run makes itself: fetched, or unpacked from an archive; in a private folder of the machine's state, by digest.
 
-All three are done by a child with bounds (`gitops.executor.bounded`), since what comes is somebody else's. What is finished goes with the run; what a broken connection left (`.part`) stays a week, so that the next run goes on there. The modules
-that fetch and unpack are imported when they are needed: most runs do neither.
+All three are done by a child with bounds (`gitops.executor.bounded`), since what comes is somebody else's. What is finished goes with the
+run; what a broken connection left (`.part`) stays a week, so that the next run goes on there. The modules that fetch and unpack are
+imported when they are needed: most runs do neither.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Contents:
     def unpack(self, archive: str, digest: str, strip: int) -> Sequence[Unpacked]:
         """Unpack an archive's file, which must have its digest; see `Host.unpack`."""
         room, folder, work = load_later("gitops.executor.unpack"), self._open(), load_later(BOUNDED)
-        bounds = work.Bounds(DEFAULTS.unpack_seconds, "unpacking takes longer than an hour", "E327", processor=DEFAULTS.unpack_seconds)
+        bounds = work.Bounds(
+            DEFAULTS.unpack_seconds, "unpacking takes longer than an hour", "E327", processor=DEFAULTS.unpack_seconds
+        )
         rows = work.run_bounded(lambda: [_row(item) for item in room.unpack(archive, digest, folder, strip)], bounds)
         return [Unpacked(*row) for row in rows]
 

@@ -102,9 +102,8 @@ class _Git:
         environment = {**{name: str(value) for name, value in ENVIRONMENT.items()}, "PATH": PATH, "LC_ALL": "C"}
         running = start(argv, environment, bare, Account("/"))
         try:
-            count, size = 0, 0
-            for row in self._read_rows(running.stdout):
-                count += 1
+            size = 0
+            for count, row in enumerate(self._read_rows(running.stdout), 1):
                 fields = row.partition(b"\t")[0].split()
                 size += int(fields[SIZE_FIELD]) if len(fields) > SIZE_FIELD and fields[SIZE_FIELD].isdigit() else 0
                 if count > limits.archive_files:

@@ -1,8 +1,8 @@
 """The write-ahead journal of one run: what was there before, written and flushed before anything changes.
 
-One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can.
-A batch of entries is flushed once. What is larger than `image_bytes` is not kept, as the plan said; holes stay holes. Sensitive content goes only to memory-backed storage, or is not kept. A write that fails leaves
-the journal as it was.
+One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can. A batch
+of entries is flushed once. What is larger than `image_bytes` is not kept, as the plan said; holes stay holes. Sensitive content goes only
+to memory-backed storage, or is not kept. A write that fails leaves the journal as it was.
 """
 
 from __future__ import annotations

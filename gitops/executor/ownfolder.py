@@ -54,20 +54,19 @@ def is_safe_way(path: str) -> bool:
     """Say whether only root and this user decide what a path leads to; what is not there yet is judged by the folder it would lie in."""
     if not path.startswith("/"):
         return False
-    way = os.path.realpath(path)
-    while not os.path.lexists(way):
-        way = os.path.dirname(way)
+    parts = [part for part in os.path.realpath(path).split("/") if part]
     is_top = True
-    while True:
+    for count in range(len(parts), -1, -1):
         try:
-            info = os.lstat(way)
+            info = os.lstat("/" + "/".join(parts[:count]))
+        except FileNotFoundError:
+            continue
         except OSError:
             return False
         if not _may_pass(info, is_top=is_top):
             return False
-        if way == "/":
-            return True
-        way, is_top = os.path.dirname(way), False
+        is_top = False
+    return True
 
 
 def _may_pass(info: os.stat_result, *, is_top: bool) -> bool:

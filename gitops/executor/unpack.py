@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import IO, Any, Callable, Dict, Iterator, List, Optional, Tuple, cast
+from typing import IO, Any, Callable, Dict, Iterator, List, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
@@ -78,7 +78,7 @@ class _TarInfo(tarfile.TarInfo):
     """A header whose additions (long names, extended headers) are bounded before they are read: the library reads them whole."""
 
     @classmethod
-    def frombuf(cls, buf: Any, encoding: Optional[str], errors: str) -> tarfile.TarInfo:
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> tarfile.TarInfo:
         """Read one header of 512 bytes."""
         found = super().frombuf(buf, encoding, errors)
         if found.type in ADDITIONS and found.size > DEFAULTS.archive_header_bytes:

@@ -102,8 +102,8 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with
-        absent): sorted names, `more`, the number of those beyond the list, and `unkept`, what no undo could bring back; with recurse `strays`: what is below and has not the
-        owner, group or mode, and `more_strays`.
+        absent): sorted names, `more`, the number of those beyond the list, and `unkept`, what no undo could bring back; with recurse
+        `strays`: what is below and has not the owner, group or mode, and `more_strays`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 

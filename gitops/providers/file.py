@@ -85,9 +85,9 @@ class FileProvider(Provider[FileSpec]):
     honours_root = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; size and digest of content (no digest of a large
-        file of another size), or `matches` when it is secret; `kept` says where what is there would be kept for an undo, when that is
-        not simply on disk: `memory`, `nowhere`, `too large`.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; size and digest of content (no digest of a
+        large file of another size), or `matches` when it is secret; `kept` says where what is there would be kept for an undo, when
+        that is not simply on disk: `memory`, `nowhere`, `too large`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 

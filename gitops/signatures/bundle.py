@@ -115,7 +115,7 @@ def _read(bundle: bytes, key: TrustedKey, content: str, names: frozenset[str]) -
     if set(table) != {"mediaType", "verificationMaterial", content}:
         raise ValueError("the bundle has not exactly one content")
     material, found = _object(table["verificationMaterial"]), _object(table[content])
-    if not {"publicKey"} <= set(material) <= MATERIAL or set(found) != names:
+    if not {"publicKey"} <= set(material) <= MATERIAL or frozenset(found) != names:
         raise ValueError("the bundle holds what is not known here")
     if table["mediaType"] != MEDIA_TYPE or _object(material["publicKey"]) != {"hint": make_hint(key)}:
         raise ValueError("the bundle is of another key or version")

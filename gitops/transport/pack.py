@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import marshal
 import sys
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple, cast
 
 EDITION = "1"
 PORTABLE = 2  # marshal's format that every Python 3 reads
+make_spec = cast(Any, type)(sys.__spec__)  # without an import, which costs
 Row = Tuple[bool, str, bytes]
 
 
@@ -27,10 +28,9 @@ class Pack:
         row = self._rows.get(name)
         if row is None:
             return None
-        spec: Any = type(sys.__spec__ or sys.modules["os"].__spec__)
-        return spec(name, self, origin=f"pack/{name}", is_package=row[0])
+        return make_spec(name, self, origin=f"pack/{name}", is_package=row[0])
 
-    def create_module(self, spec: Any) -> None:  # noqa: ARG002  same
+    def create_module(self, spec: Any) -> None:
         """Leave making the module to the import system."""
 
     def exec_module(self, module: Any) -> None:

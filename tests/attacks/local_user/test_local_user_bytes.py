@@ -25,7 +25,7 @@ from tests.support.project import PROJECT, write_files
 
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted(Path(__file__).parent.glob("bytes-*.json"))}
 USER = 4242
-MOTD = 'apiVersion: gitops/v1\nkind: Host\nmetadata: {name: web-1, labels: {env: production}}\nspec:\n  connection: local\n  modules: [{name: m}]\n'
+MOTD = "apiVersion: gitops/v1\nkind: Host\nmetadata: {name: web-1, labels: {env: production}}\nspec:\n  connection: local\n  modules: [{name: m}]\n"
 MODULE = 'package module\n#Params: {}\nresources: [{file: "/etc/motd", content: "hello"}]\n'
 
 
@@ -76,7 +76,9 @@ class Scene:
 def put_executor(scene: Scene) -> None:
     """A kept executor that runs the user's code, in the right place and under the right name."""
     kept = keep_executor(build_payload(), scene.cache)
-    evil = make_pack({"gitops/__init__.py": scene.evil.encode(), "gitops/executor/__init__.py": b"", "gitops/executor/__main__.py": b""})
+    evil = make_pack(
+        {"gitops/__init__.py": scene.evil.encode(), "gitops/executor/__init__.py": b"", "gitops/executor/__main__.py": b""}
+    )
     kept.path.write_bytes(seal_own(kept.path.name, evil) + evil)
 
 
@@ -102,7 +104,10 @@ def put_link(scene: Scene) -> None:
 def put_git_settings(scene: Scene) -> None:
     """Settings of git that run a program."""
     program = scene.home / "program"
-    write_files(scene.home, {".gitconfig": f"[core]\n\tfsmonitor = {program}\n\tpager = {program}\n", "program": f"#!/bin/sh\n: > {scene.note}\n"})
+    write_files(
+        scene.home,
+        {".gitconfig": f"[core]\n\tfsmonitor = {program}\n\tpager = {program}\n", "program": f"#!/bin/sh\n: > {scene.note}\n"},
+    )
     program.chmod(0o755)
 
 

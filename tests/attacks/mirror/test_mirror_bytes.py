@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gitops.model.limits import MIB
-from tests.support.agents import HOST, Rig
+from tests.support.agents import Rig
 from tests.support.cgroups import limited_memory
 from tests.support.releases import text_file
 
@@ -109,8 +109,21 @@ def test_what_nobody_signed_is_refused_within_bounds_and_the_machine_is_healed(n
     commit = TRIED[case["tried"]](rig, **case.get("with", {}))
     rig.publisher.back_to(commit)
     rig.path("/etc/motd").write_text("by hand\n")
-    command = [sys.executable, "-m", "gitops.cli", "agent", "run", "--once", "--state", rig.folder / "state", "--root", rig.folder / "root"]
+    command = [
+        sys.executable,
+        "-m",
+        "gitops.cli",
+        "agent",
+        "run",
+        "--once",
+        "--state",
+        rig.folder / "state",
+        "--root",
+        rig.folder / "root",
+    ]
     with limited_memory(case["memory"] * MIB) as prefix:
         done = subprocess.run([*prefix, *map(str, command)], capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode, rig.read("/etc/motd")) == (case["expected"]["exit"], case["expected"].get("motd", "hello\n")), done.stderr
+    assert (done.returncode, rig.read("/etc/motd")) == (case["expected"]["exit"], case["expected"].get("motd", "hello\n")), (
+        done.stderr
+    )
     assert any(words in done.stderr for words in case["expected"]["says"]), done.stderr

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import os
 import resource
 import socket
 import subprocess
@@ -171,4 +170,4 @@ def test_what_is_served_ends_within_its_bounds_and_the_rest_is_done(name: str, t
     assert read_written() - before < case.get("written", 300) * MIB
     assert disk_of(tmp_path) - made < 4 * MIB, "nothing of it stays"
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 < 1024 * MIB
-    assert not (machine.root / "opt/app").exists() or os.listdir(machine.root / "opt/app") == []
+    assert not (machine.root / "opt/app").exists() or list((machine.root / "opt/app").iterdir()) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -106,4 +105,4 @@ def test_a_run_keeps_so_much_and_leaves_the_rest_to_the_next(tmp_path: Path) -> 
     with (tmp_path / "source").open("rb") as stream, pytest.raises(HostError, match="keeps at most"):
         journal.keep_image(stream.fileno(), is_sensitive=False)
     journal.close()
-    assert len(os.listdir(tmp_path / "runs/run/images")) == 1
+    assert len(list((tmp_path / "runs/run/images").iterdir())) == 1

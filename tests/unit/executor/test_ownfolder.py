@@ -70,9 +70,9 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
     with open_own(str(tmp_path / "own")) as folder:
         touch_own(folder, "b")
         evict_own(folder, 1, 1000)
-        assert os.listdir(folder) == ["b"]
+        assert [path.name for path in (tmp_path / "own").iterdir()] == ["b"]
         evict_own(folder, 1, 10)
-        assert os.listdir(folder) == []
+        assert list((tmp_path / "own").iterdir()) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")

@@ -15,7 +15,7 @@ from gitops.model.limits import Limits
 from gitops.signatures.keys import TYPES, generate_key, write_key
 from gitops.signatures.sshsig import sign_ssh, verify_ssh
 from gitops.source.publish import Place, commit_files, fetch_tip, push_commit
-from gitops.source.release import list_history, open_release, open_release, read_commit_signature
+from gitops.source.release import list_history, open_release, read_commit_signature
 from tests.support.project import Repository
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
@@ -281,7 +281,9 @@ def test_a_file_is_not_read_when_it_is_larger_than_its_name_may_hold(
 
 def test_sizes_of_differences_are_those_of_what_they_make(repository: Repository) -> None:
     texts = ["".join(f"line {number} of {count}\n" for number in range(4000)) + "x" * count for count in range(6)]
-    made = commit_files(repository.path, {f"{count}": text.encode() for count, text in enumerate(texts)}, parents=(), message="x", now=NOW)
+    made = commit_files(
+        repository.path, {f"{count}": text.encode() for count, text in enumerate(texts)}, parents=(), message="x", now=NOW
+    )
     repository.git("update-ref", "refs/heads/kept", made)
     repository.git("repack", "-q", "-a", "-d", "-f", "--depth=50", "--window=50")
     opened = open_release(repository.path, made)

@@ -146,15 +146,19 @@ def test_a_key_that_stands_twice_in_the_signed_statement_is_refused() -> None:
     table = json.loads(sign_manifest(KEY, MANIFEST))
     payload = base64.b64decode(table["dsseEnvelope"]["payload"]).replace(b'"subject"', b'"subject":[],"subject"')
     table["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
-    table["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(KEY.sign(encode_pae("application/vnd.in-toto+json", payload))).decode()
+    table["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(
+        KEY.sign(encode_pae("application/vnd.in-toto+json", payload))
+    ).decode()
     assert not VERIFIER.verify_bundle(json.dumps(table).encode(), MANIFEST, KEY.public)
 
 
 def test_what_cosign_adds_of_its_log_is_let_pass() -> None:
     """A managed key's bundle may hold an entry of a transparency log, a time stamp and an empty key id beside."""
-    added: Spoil = lambda table: table["verificationMaterial"].update(tlogEntries=[{"logIndex": "1.5"}], timestampVerificationData={})  # noqa: E731
-    assert VERIFIER.verify_bundle(spoiled(added), MANIFEST, KEY.public)
-    assert VERIFIER.verify_bundle(spoiled(lambda table: table["dsseEnvelope"]["signatures"][0].update(keyid="")), MANIFEST, KEY.public)
+    added = {"tlogEntries": [{"logIndex": 1.5}], "timestampVerificationData": {}}
+    assert VERIFIER.verify_bundle(spoiled(lambda table: table["verificationMaterial"].update(added)), MANIFEST, KEY.public)
+    assert VERIFIER.verify_bundle(
+        spoiled(lambda table: table["dsseEnvelope"]["signatures"][0].update(keyid="")), MANIFEST, KEY.public
+    )
 
 
 # ── others' tools ──

@@ -66,9 +66,12 @@ def test_what_arrives_damaged_is_neither_run_nor_kept(tmp_path: Path) -> None:
     parent = bootstrap.own_folder(str(tmp_path), "executor")
     with pytest.raises(SystemExit, match="damaged"):
         bootstrap.keep_pack(parent, dict(list(members.items())[:3]), PAYLOAD.tree)
-    assert (bootstrap.find_pack(parent, PAYLOAD.tree), os.listdir(parent)) == (b"", [])
+    assert (bootstrap.find_pack(parent, PAYLOAD.tree), list(Path(parent).iterdir())) == (b"", [])
     pack = bootstrap.keep_pack(parent, members, PAYLOAD.tree)
-    assert (bootstrap.find_pack(parent, PAYLOAD.tree) == pack, os.listdir(parent)) == (True, [name_pack(PAYLOAD.tree)])
+    assert (bootstrap.find_pack(parent, PAYLOAD.tree) == pack, list(Path(parent).iterdir())) == (
+        True,
+        [Path(parent, name_pack(PAYLOAD.tree))],
+    )
 
 
 def test_what_cannot_be_kept_runs_all_the_same(tmp_path: Path) -> None:

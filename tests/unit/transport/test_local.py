@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +16,7 @@ from gitops.executor.ownfolder import seal_own
 from gitops.executor.state import Lock, StateFolder
 from gitops.model.codec import encode_canonical
 from gitops.model.wire import Event
-from gitops.transport.local import Executed, executor_command, run_local, keep_executor
+from gitops.transport.local import Executed, executor_command, keep_executor, run_local
 from gitops.transport.pack import make_pack
 from gitops.transport.payload import build_payload
 from tests.support.rooted import Rooted, directory, file, secret

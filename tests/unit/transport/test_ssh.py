@@ -112,7 +112,9 @@ def test_an_executor_that_was_tampered_with_is_replaced_and_not_run(fleet: Fleet
     push(request, fleet.ssh(), where=Destination("web-2"))
     (kept,) = fleet.executors("web-2")
     whole = kept.read_bytes()
-    evil = make_pack({"gitops/__init__.py": b"", "gitops/executor/__init__.py": b"", "gitops/executor/__main__.py": b"raise SystemExit(99)"})
+    evil = make_pack(
+        {"gitops/__init__.py": b"", "gitops/executor/__init__.py": b"", "gitops/executor/__main__.py": b"raise SystemExit(99)"}
+    )
     if damage == "changed":
         kept.write_bytes(whole[:64] + evil)
     elif damage == "cut":

@@ -24,6 +24,7 @@ MAX_DEPTH = 16
 FOLDER_MODE = 0o040000
 LOOKED_UP_TREE = MIB
 TREE_ROW = 128
+COMMIT_BYTES = MIB
 KEPT_TREES = 4
 MOST_BASES = 5000
 SHA_BYTES = 20
@@ -64,6 +65,8 @@ class Objects:
     def commit(self, ident: str) -> Commit:
         """Give a commit; raise RemoteError when there is none."""
         try:
+            if self.has(ident.encode()) and self._measure(ObjectID(ident.encode())).most > COMMIT_BYTES:
+                raise TrustError(f"the commit {ident[:80]} is larger than {COMMIT_BYTES} bytes", code="T106")
             found = self._repo[ident.encode()]
         except (KeyError, ValueError, AssertionError):
             raise RemoteError(

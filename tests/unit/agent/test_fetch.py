@@ -298,6 +298,18 @@ def mktree(work: Repository, rows: str) -> str:
     return done.stdout.decode().strip()
 
 
+def test_a_child_that_was_killed_for_its_memory_is_a_refusal(
+    tmp_path: Path, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(killed))
+    with pytest.raises(TrustError, match="was killed, as when memory runs out") as caught:
+        fetch_tip(remote_of(tmp_path, publisher.url), "")
+    assert caught.value.code == "T113"
+
+
 def test_the_walk_of_a_tree_is_bounded(tmp_path: Path, publisher: Publisher) -> None:
     tip = fetch_tip(remote_of(tmp_path, publisher.url), "")
     with open_store(tmp_path / "quarantine") as repo, pytest.raises(TrustError, match="more than 3 files"):

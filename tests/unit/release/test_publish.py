@@ -291,6 +291,13 @@ def test_sizes_of_differences_are_those_of_what_they_make(repository: Repository
     assert [opened.read(f"{count}").decode() for count in range(6)] == texts
 
 
+def test_a_large_commit_is_not_read(repository: Repository) -> None:
+    tree = repository.git("rev-parse", "HEAD^{tree}")
+    large = repository.git("commit-tree", tree, data=b"words\n" * 200_000)
+    with pytest.raises(TrustError, match="larger than 1048576 bytes"):
+        open_release(repository.path, large)
+
+
 def test_candidates_leave_no_files_open(repository: Repository) -> None:
     made = commit(repository)
     before = len(list(Path("/proc/self/fd").iterdir()))

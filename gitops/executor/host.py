@@ -28,6 +28,7 @@ from gitops.providers.steps import describe_failure, show_name
 PROCESS = "gitops.executor.process"
 VALIDATOR_OUTPUT = 1000
 NOT_KEPT = "sensitive content is not kept on disk"
+TOO_LARGE = f"it was larger than {DEFAULTS.image_bytes >> 20} MiB, so it was not kept"
 NO_RECORD = "what it needs is secret, and is not kept on disk"
 
 
@@ -269,9 +270,10 @@ class RealHost:
         try:
             before["image"] = self._writable().keep_image(descriptor, is_sensitive=is_sensitive)
             before["xattrs"] = read_extended(descriptor, is_same_content=True)
+            why_not = TOO_LARGE if os.fstat(descriptor).st_size > DEFAULTS.image_bytes else NOT_KEPT
         finally:
             os.close(descriptor)
-        return Entry(path, before, why_not="" if before["image"] else NOT_KEPT, is_sensitive=is_sensitive)
+        return Entry(path, before, why_not="" if before["image"] else why_not, is_sensitive=is_sensitive)
 
     def _pour(self, write: FileWrite, descriptor: int) -> None:
         content = write.content

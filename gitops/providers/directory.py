@@ -36,7 +36,16 @@ from gitops.providers.attributes import (
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
-from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name, type_of
+from gitops.providers.steps import (
+    bound_parents,
+    compare,
+    describe_failure,
+    describe_unkept,
+    do_each,
+    imply_parents,
+    show_name,
+    type_of,
+)
 
 MAX_LISTED = 1000
 NEW_MODE = "0755"
@@ -93,8 +102,8 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with
-        absent): sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the
-        owner, group or mode, and `more_strays`.
+        absent): sorted names, `more`, the number of those beyond the list, and `unkept`, what no undo could bring back; with recurse
+        `strays`: what is below and has not the owner, group or mode, and `more_strays`.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
@@ -150,11 +159,14 @@ class DirectoryProvider(Provider[DirectorySpec]):
                 if not spec.purge:
                     return state
             names = host.list_names(spec.path) if spec.state == "absent" else _find_extra(spec.path, host)
+            unkept = describe_unkept([f"{spec.path}/{name}" for name in names[:MAX_LISTED]], host)
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be listed: {describe_failure(error)}"}
         state["entries" if spec.state == "absent" else "extra"] = [show_name(name) for name in names[:MAX_LISTED]]
         if len(names) > MAX_LISTED:
             state["more"] = len(names) - MAX_LISTED
+        if unkept:
+            state["unkept"] = unkept
         return state
 
     @staticmethod
@@ -264,4 +276,5 @@ def _remove_empty(path: str, host: Host) -> None:
 
 def _describe_more(state: State) -> str:
     more = state.get("more") or state.get("more_strays")
-    return f"{more} more names are not listed; the next run goes on with them" if more else ""
+    words = [f"{more} more names are not listed; the next run goes on with them"] if more else []
+    return "; ".join([*words, *([str(state["unkept"])] if state.get("unkept") else [])])

@@ -21,7 +21,7 @@ from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.directory import DirectoryProvider, DirectorySpec
 from gitops.providers.file import describe_path
 from gitops.providers.host import FileWrite, Host, Metadata, Unpacked
-from gitops.providers.steps import describe_failure, do_each, imply_parents, show_name, type_of
+from gitops.providers.steps import describe_failure, describe_unkept, do_each, imply_parents, show_name, type_of
 
 S = TypeVar("S")
 
@@ -77,7 +77,7 @@ class UnpackedProvider(Provider[S]):
 
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
         """State: type, owner, group, parents of the folder; `archive` and `strip` of the list in it; `wrong`, what of the list is not
-        as it was unpacked, and `more`, how many beyond MAX_LISTED.
+        as it was unpacked, `more`, how many beyond MAX_LISTED, and `unkept`, what of it no undo could bring back.
         """
         targets = [self.make_target(spec) for spec in specs]
         return {target.path: _observe_one(target, host) for target in targets}
@@ -93,7 +93,8 @@ class UnpackedProvider(Provider[S]):
             return Difference("refused", reason=reason)
         if target.is_absent:
             is_there = bool(state.get("archive") or state.get("empty"))
-            return Difference("remove", (FieldChange("archive", state.get("archive"), None),)) if is_there else None
+            reason = str(state.get("unkept") or "")
+            return Difference("remove", (FieldChange("archive", state.get("archive"), None),), reason) if is_there else None
         if found == "absent":
             return Difference("create", (FieldChange("archive", None, self.show(spec)),), implied=imply_parents(state))
         changes: List[FieldChange] = []
@@ -101,8 +102,9 @@ class UnpackedProvider(Provider[S]):
             changes.append(FieldChange("archive", state.get("archive"), self.show(spec)))
         if state.get("wrong"):
             changes.append(FieldChange("content", state["wrong"], "as in the archive"))
-        more = f"{state['more']} more are not listed" if state.get("more") else ""
-        return Difference("update", tuple(changes), more) if changes else None
+        words = [f"{state['more']} more are not listed"] if state.get("more") else []
+        words += [str(state["unkept"])] if state.get("unkept") else []
+        return Difference("update", tuple(changes), "; ".join(words)) if changes else None
 
     def apply(self, steps: Sequence[Step[S]], host: Host) -> Iterator[Outcome]:
         """One after the other."""
@@ -152,8 +154,12 @@ def _observe_one(target: Target, host: Host) -> State:
             return state
         state["archive"], state["strip"] = listed.archive, listed.strip
         wrong = [path for path, item in listed.entries.items() if not _is_right(target, item, host)]
+        files = [path for path in wrong if listed.entries[path].type == "file"]
+        unkept = describe_unkept([f"{target.path}/{path}" for path in files], host)
     except (HostError, OSError) as error:
         return {"type": "unsafe", "reason": f"what was unpacked cannot be read: {describe_failure(error)}"}
+    if unkept:
+        state["unkept"] = unkept
     if wrong:
         state["wrong"] = [show_name(path) for path in wrong[:MAX_LISTED]]
         if len(wrong) > MAX_LISTED:

@@ -577,7 +577,7 @@ def test_a_folder_swapped_for_a_link_under_purge_empties_nothing_else(machine: R
 
     def list_and_swap(tree: Tree, path: str, *, is_emptied: bool = True) -> list[tuple[str, bool]]:
         found = listing(tree, path, is_emptied=is_emptied)
-        if (machine.root / "srv/in").is_dir():
+        if is_emptied and (machine.root / "srv/in").is_dir():
             (machine.root / "srv/in").rename(machine.root / "aside")
             (machine.root / "srv/in").symlink_to("../precious")
             os.chown(machine.root / "srv/in", 4242, 4242, follow_symlinks=False)

@@ -153,7 +153,7 @@ class _Planning:
             return
         difference = item.diff(state)
         if difference is not None:
-            difference = self._meet_obstacle(address, check_difference(address, difference, item.relations.paths))
+            difference = self._meet_obstacle(item, check_difference(address, difference, item.relations.paths))
             difference = _restrict(difference, condition)
         difference = self._add_note(address, difference, item.provider.note(item.spec, state))
         classification = self._classify(item, state)
@@ -189,11 +189,13 @@ class _Planning:
             self.notes[address] = note
         return replace(difference, reason=_join(difference.reason, note)) if note and difference is not None else difference
 
-    def _meet_obstacle(self, address: Address, difference: Difference) -> Difference:
-        """Refuse what the machine stands in the way of; where something before it may clear the way, that is not sure."""
+    def _meet_obstacle(self, item: Item, difference: Difference) -> Difference:
+        """Refuse what the machine stands in the way of; where something before it may clear the way, that is not sure. The way of what
+        writes no paths itself, but runs programs, anything may clear.
+        """
         if not difference.obstacle or difference.action == "refused":
             return difference
-        if not self._comes_after(address, CLEARING_KINDS):
+        if not self._comes_after(item.resource.address, CLEARING_KINDS if item.relations.paths else None):
             return Difference("refused", reason=difference.obstacle)
         confidence = "conditional" if difference.confidence == "exact" else difference.confidence
         words = f"{difference.obstacle}: this fails if nothing before it changes that"
@@ -363,9 +365,9 @@ class _Planning:
                 found |= self._changed.get(edge.before, set())
         return found
 
-    def _comes_after(self, address: Address, kinds: AbstractSet[str]) -> bool:
-        edges = self._before.get(address, ())
-        return any(edge.before in self._shown and edge.before.partition(":")[0] in kinds for edge in edges)
+    def _comes_after(self, address: Address, kinds: Optional[AbstractSet[str]]) -> bool:
+        shown = (edge.before for edge in self._before.get(address, ()) if edge.before in self._shown)
+        return any(kinds is None or before.partition(":")[0] in kinds for before in shown)
 
     def _class_by_graph(self, item: Item) -> str:
         before = self._baseline.get(item.resource.address)

@@ -55,13 +55,16 @@ class Possible:
 
 @dataclass(frozen=True)
 class Step(Generic[S]):
-    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned."""
+    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned; `causes` are
+    what notified it.
+    """
 
     address: Address
     action: str
     spec: S
     state: State
     difference: Difference
+    causes: Tuple[Address, ...] = ()
 
 
 class Provider(ABC, Generic[S]):

@@ -1,8 +1,8 @@
 """Scheduled commands: one file of /etc/cron.d each, that cron reads by itself.
 
 The name is the file's, so it takes only what cron does not pass over: letters, digits, `_` and `-`. The schedule is five fields or a word
-like `@daily`, checked with their bounds. The command is a line for `sh`, which gets it as it is written here: what cron itself would read
-in it (`%`, `\\%`, two backslashes) is escaped. Where no cron runs the file waits for one.
+like `@daily`, checked with their bounds. The command is a line for `sh`, which gets it as it is written here: what is special to
+cron itself (percent signs, backslashes before them) is escaped. Where no cron runs the file waits for one.
 """
 
 from __future__ import annotations

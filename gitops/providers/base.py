@@ -27,7 +27,8 @@ class Relations:
     Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
     alone: two owners of one path are an error. `edits` are files that it writes a part of: others may edit them too, nobody may own
     them. For absent things the edge runs the other way. `refresh` is the action that a
-    notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified. `is_mask`: it hides what it stands for,
+    which counts as taking it away. `stays_up`: it is to be up without what is taken away, so that goes first.
     """
 
     provides: Tuple[str, ...] = ()
@@ -36,6 +37,8 @@ class Relations:
     is_absent: bool = False
     refresh: str = ""
     edits: Tuple[str, ...] = ()
+    is_mask: bool = False
+    stays_up: bool = False
 
     @property
     def paths(self) -> Tuple[str, ...]:

@@ -53,7 +53,8 @@ class PlannedPull:
     """What came of planning. `is_planned` alone says that it was planned: no plans, no conflicts and no diagnostics say nothing of it.
 
     `is_conflict`: the commits do not merge; the diagnostics say why, and `conflicts` are the files that git names, which may be none.
-    Warnings may stand beside plans. `left` names environments that the target branch has and this takes away: their hosts stay on their last release.
+    Warnings may stand beside plans. `left` names environments that the target branch has and this takes away: their hosts stay on their
+    last release.
     """
 
     plans: tuple[PlannedEnvironment, ...] = ()

@@ -27,8 +27,9 @@ class Relations:
     Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
     alone: two owners of one path are an error. `edits` are files that it writes a part of: others may edit them too, nobody may own
     them; `keeps` places that must stay for it though it neither owns nor edits them (a mount point). For absent things the edge runs the
-    other way. `refresh` is the action that a
-    notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    other way. `refresh` is the action that a notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    `is_mask`: it hides what it stands for, which counts as taking it away. `stays_up`: it is to be up without what is taken away, so
+    that goes first.
     """
 
     provides: Tuple[str, ...] = ()
@@ -38,6 +39,8 @@ class Relations:
     refresh: str = ""
     edits: Tuple[str, ...] = ()
     keeps: Tuple[str, ...] = ()
+    is_mask: bool = False
+    stays_up: bool = False
 
     @property
     def paths(self) -> Tuple[str, ...]:

@@ -199,14 +199,18 @@ def _describe_entries(target: Target, listed: _Listed, state: Dict[str, Json], h
             cast("List[Json]", state.setdefault("linked", [])).append(show_name(path))
     if blocked:
         state["blocked"] = next(iter(blocked.values()))
-    files = [path for path in wrong if listed.entries[path].type == "file"]
-    unkept = describe_unkept([f"{target.path}/{path}" for path in files], host)
-    if unkept:
-        state["unkept"] = unkept
     _list_some(state, ("wrong", "more"), wrong)
+    _describe_lost(state, [f"{target.path}/{path}" for path in wrong if listed.entries[path].type == "file"], host)
     _list_some(state, ("brought", "more_brought"), [path for path, item in listed.entries.items() if item.type != "directory"])
     if "linked" in state:
         state["linked"] = cast("List[Json]", state["linked"])[:MAX_LISTED]
+
+
+def _describe_lost(state: Dict[str, Json], files: Sequence[str], host: Host) -> None:
+    """Add what of these no undo could bring back."""
+    unkept = describe_unkept(files, host)
+    if unkept:
+        state["unkept"] = unkept
 
 
 def _join(*words: object) -> str:

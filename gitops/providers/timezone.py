@@ -17,6 +17,7 @@ from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import FileProvider, FileSpec
 from gitops.providers.host import Host
+from gitops.providers.obstacles import find_obstacle_of
 from gitops.providers.symlink import SymlinkProvider, SymlinkSpec
 
 FILES, LINKS = FileProvider(), SymlinkProvider()
@@ -89,6 +90,7 @@ class TimezoneProvider(Provider[TimezoneSpec]):
         found = Difference(first.action if first else "update", fields, first.reason if first else "")
         if first is not None:
             found = replace(found, implied=first.implied)
+        found = replace(found, obstacle=find_obstacle_of(parts.items()))
         return found if state.get("known") else replace(found, reason=MISSING, confidence="conditional")
 
     def apply(self, steps: Sequence[Step[TimezoneSpec]], host: Host) -> Iterator[Outcome]:

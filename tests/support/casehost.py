@@ -72,7 +72,10 @@ class CaseHost:
     def list_names(self, path: str) -> Sequence[str]:
         return self.case.get("lists", {}).get(path, ())
 
-    def list_below(self, path: str) -> Sequence[str]:
+    def list_below(self, path: str) -> tuple[Sequence[str], Sequence[str]]:
+        raise AssertionError("these kinds look into no folder")
+
+    def list_mounts(self, path: str) -> Sequence[str]:
         raise AssertionError("these kinds look into no folder")
 
     def run(

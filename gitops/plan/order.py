@@ -76,7 +76,9 @@ def find_edges(items: Sequence[Item]) -> Tuple[Edge, ...]:
         sorted(
             edge
             for edge in edges
-            if edge.reason != "automatic" or (edge.before, edge.after) not in said or _lies_in(known[edge.after], known[edge.before])
+            if edge.reason != "automatic"
+            or (edge.before, edge.after) not in said
+            or _lies_in(known[edge.after], known[edge.before])
         )
     )
 

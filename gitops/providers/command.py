@@ -23,6 +23,7 @@ from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Finished, Host
 from gitops.providers.steps import do_each, show_name
 
+NOT_STARTED = "E112"
 SHELL = "/bin/sh"
 SAID = 200
 
@@ -72,6 +73,8 @@ class CommandProvider(Provider[CommandSpec]):
     kind = "command"
     spec = CommandSpec
     summary = "an argument list with guards"
+    tells_all = False
+    is_one_by_one = True
 
     def __init__(self, *, runs_guards: bool = False) -> None:
         self._runs_guards = runs_guards
@@ -154,9 +157,14 @@ class CommandProvider(Provider[CommandSpec]):
             return False
 
     def _do(self, step: Step[CommandSpec], host: Host) -> None:
+        mark, spec = host.mark_undo(), step.spec
         host.note_undo((), f"{step.address} ran: what a command did cannot be undone")
-        spec = step.spec
-        done = self._run(spec, spec.program, host)
+        try:
+            done = self._run(spec, spec.program, host)
+        except HostError as error:
+            if error.code == NOT_STARTED:
+                host.void_undo(mark, host.mark_undo())
+            raise
         if done.status not in spec.exit_codes:
             raise HostError(f"exit status {done.status}: {done.output.strip()[-2000:]}", code="E110")
         if spec.probe is not None:

@@ -61,7 +61,7 @@ class Afresh:
 def make_step(change: Change, item: Item, state: State) -> Step[Any]:
     """Give a step as it was planned."""
     difference = Difference(change.action, change.fields, change.reason)
-    return Step(change.address, change.action, item.spec, state, difference)
+    return Step(change.address, change.action, item.spec, state, difference, change.causes)
 
 
 def look_again(changes: Sequence[Change], items: Mapping[Address, Item], host: Host, *, done: Set[Address]) -> Afresh:

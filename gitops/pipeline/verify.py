@@ -27,7 +27,7 @@ from gitops.release.approved import find_fleet_intents
 from gitops.release.tree import layout_graphs
 from gitops.signatures.bundle import BundleVerifier
 from gitops.signatures.sshsig import verify_ssh
-from gitops.source.release import list_history, open_release, open_signed, read_commit_signature
+from gitops.source.release import list_history, open_release, open_releases, read_commit_signature
 from gitops.trust.approvals import find_approved, name_items, read_approvals
 from gitops.trust.contents import read_plan
 from gitops.trust.release import CHECKS, Memory, VerifiedRelease, verify_release
@@ -120,6 +120,7 @@ def _run_checks(order: VerifyOrder, running: _Running) -> None:
         verifier=BundleVerifier(),
         chain=chain,
         older_roots=older,
+        agent_version=__version__,
         note=lambda _name: running.passed(""),
     )
     running.manifest = release.manifest
@@ -142,7 +143,7 @@ def _read_chain(order: VerifyOrder, candidate: Candidate) -> tuple[list[str], li
     # How far to go is only what the tip says of itself; the checks find any lie.
     distance = read_signed_manifest(candidate).serial - order.since
     commits = list(reversed(list_history(order.repository, order.commit, min(max(0, distance), DEFAULTS.chain_length))))
-    return commits, [open_signed(order.repository, commit) for commit in commits]
+    return commits, list(open_releases(order.repository, commits))
 
 
 def _check_plannable(tip: Deployed) -> None:

@@ -18,6 +18,7 @@ from gitops.render.words import (
     describe_field,
     describe_observed,
     describe_risk,
+    describe_still,
     find_silent,
     name_hosts,
     sign_of,
@@ -49,6 +50,11 @@ def render_host_plan(plan: HostPlan, *, now: datetime, colour: bool = False) -> 
         lines.extend([*_render_group(group, colour=colour)[1:], ""])
     if plan.reported:
         lines.extend(_render_reported((ChangeGroup((plan.host,), plan.reported),), colour=colour))
+    if plan.notes:
+        lines.extend(
+            f"  · {escape_terminal(address):<{ADDRESS_WIDTH}} {escape_terminal(note)}" for address, note in plan.notes.items()
+        )
+        lines.append("")
     lines.append(_count([group], plan.unchanged))
     return "\n".join(lines) + "\n"
 
@@ -105,6 +111,8 @@ def _render_reported(groups: Sequence[ChangeGroup], *, colour: bool) -> list[str
 
 def _summary(plan: FleetPlan) -> str:
     if not plan.has_changes:
+        if not plan.hosts:
+            return f"{describe_still(0).capitalize()}."
         return f"Nothing to change on {count_words(plan.hosts, 'host')} ({count_words(plan.unchanged, 'resource')} as they should be)."
     return _count(plan.groups, plan.unchanged)
 

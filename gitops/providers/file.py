@@ -33,7 +33,7 @@ from gitops.providers.attributes import (
     observe_attributes,
     observe_place,
 )
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import ITSELF, Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
 from gitops.providers.obstacles import describe_holds, describe_names, meet
 from gitops.providers.steps import bound_parents, describe_failure, do_each, imply_parents, type_of
@@ -85,6 +85,8 @@ class FileProvider(Provider[FileSpec]):
     spec = FileSpec
     summary = "a regular file: content, mode, owner, group, ACL, attributes, label"
     honours_root = True
+    reach = ITSELF
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; size and digest of content (no digest of a

@@ -30,6 +30,7 @@ class GroupProvider(Provider[GroupSpec]):
     kind = "group"
     spec = GroupSpec
     summary = "a group of users"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[GroupSpec], host: Host) -> Mapping[str, State]:
         """State: exists, gid, members (sorted) when they are declared; `elsewhere` when it comes from no database of this machine."""

@@ -20,7 +20,7 @@ from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.model.resource import Resource
 from gitops.model.textedit import put_line, split_lines, take_line
-from gitops.providers.base import Possible, Relations, Step
+from gitops.providers.base import ANYTHING, Possible, Relations, Step
 from gitops.providers.edits import EditProvider, Place
 from gitops.providers.host import Host
 from gitops.providers.mounts.fstab import FILE, FstabEdit, FstabEntry, compare_entries, read_entry
@@ -93,6 +93,7 @@ class MountProvider(EditProvider[MountSpec]):
     spec = MountSpec
     summary = "a mount point: its line in /etc/fstab, and what is mounted"
     needs_linux = True
+    reach = ANYTHING
 
     def locate(self, spec: MountSpec) -> Place:
         """In /etc/fstab, looked for by the mount point."""

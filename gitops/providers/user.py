@@ -38,6 +38,7 @@ class UserProvider(Provider[UserSpec]):
     kind = "user"
     spec = UserSpec
     summary = "a user account"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[UserSpec], host: Host) -> Mapping[str, State]:
         """State: exists, uid, group, gid, groups (sorted), home, shell, comment, and what `describe_shadow` says when it is asked for;

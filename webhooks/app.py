@@ -7,7 +7,6 @@ folder for itself (a lock that the kernel releases, whatever happens to the proc
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import time
@@ -15,7 +14,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -28,7 +26,9 @@ from webhooks.api.body import RefusedError
 from webhooks.api.reviews import make_local_api
 from webhooks.auth.attempts import Attempts
 from webhooks.auth.gate import Gate
+from webhooks.auth.peer import Address
 from webhooks.auth.secret import SECRET_BYTES, Revoked, read_secret
+from webhooks.datafolder import lock_folder
 from webhooks.forges.github import open_github
 from webhooks.forges.local.forge import NAME as LOCAL
 from webhooks.forges.local.forge import make_local_forge
@@ -54,7 +54,6 @@ from webhooks.ui.signers import name_signers
 
 WATCH_SECONDS, DAY = 1, 86_400
 KEPT, RUNS_KEPT = timedelta(days=30), timedelta(days=90)
-PRIVATE = 0o700
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Running:
 def create_app(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Starlette:
     """Make the application; raise UsageError (exit 1) for settings that cannot work, or a data folder in use."""
     with contextlib.ExitStack() as opened:
-        lock = _lock_folder(settings.data_dir)
+        lock = lock_folder(settings.data_dir)
         opened.callback(os.close, lock)
         store = open_store(settings.database_url)
         opened.callback(store.close)
@@ -153,7 +152,7 @@ def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:
         attempts=Attempts(),
         now=now,
         fresh_id=partial(secrets.token_urlsafe, SECRET_BYTES),
-        is_https=settings.public_url.startswith("https://"),
+        address=Address(settings.public_url),
     )
 
 
@@ -196,15 +195,3 @@ def _forget(parts: Parts) -> None:
     with parts.store.write() as connection:
         forget_deliveries(connection, parts.now() - KEPT)
         forget_runs(connection, parts.now() - RUNS_KEPT)
-
-
-def _lock_folder(folder: Path) -> int:
-    """Take the data folder for this process; the kernel gives it back when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-    descriptor = os.open(folder / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise UsageError(f"another service uses {folder}", code="U078", hint="give it a data folder of its own") from None
-    return descriptor

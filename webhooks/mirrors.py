@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitops.errors import RemoteError
 from gitops.source.git import run_git
-from gitops.source.repository import find_ref, update_mirror
+from gitops.source.repository import find_ref, list_refs, update_mirror
 from webhooks.forges.port import Remote
 from webhooks.forges.watched import Forges
 from webhooks.records import PullKey
@@ -90,6 +90,5 @@ def find_branch(mirror: Path, branch: str) -> str:
 
 def list_branches(mirror: Path) -> Mapping[str, str]:
     """Give commits by branch."""
-    done = run_git(mirror, ["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"])
-    rows = (row.rpartition(" ") for row in done.output.decode("utf-8", "replace").split("\n") if row)
-    return {name: commit for name, _, commit in rows}
+    prefix = "refs/heads/"
+    return {name.removeprefix(prefix): commit for name, commit in list_refs(mirror, prefix).items()}

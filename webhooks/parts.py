@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 
 from gitops.signatures.keys import SigningKey
 from webhooks.api.hosts import HostPorts
+from webhooks.api.intake import Intake
 from webhooks.api.routes import ApiPorts, make_api
 from webhooks.auth.gate import Gate
 from webhooks.forges.watched import Forges
@@ -76,5 +77,5 @@ def make_api_routes(parts: Parts, gate: Gate) -> list[BaseRoute]:
     settings, store = parts.settings, parts.store
     inbox = Inbox(store, parts.jobs, parts.now)
     github = GithubDoor(settings.github_webhook_secret, parts.forges.repositories, inbox, parts.metrics)
-    hosts = HostPorts(store, parts.metrics, parts.now, parts.fresh)
+    hosts = HostPorts(store, parts.metrics, parts.now, parts.fresh, Intake())
     return make_api(ApiPorts(store, parts.metrics, gate, settings.admin_token), github, hosts)

@@ -53,7 +53,8 @@ class PlannedPull:
     """What came of planning. `is_planned` alone says that it was planned: no plans, no conflicts and no diagnostics say nothing of it.
 
     `is_conflict`: the commits do not merge; the diagnostics say why, and `conflicts` are the files that git names, which may be none.
-    Warnings may stand beside plans. `left` names environments that the target branch has and this takes away: their hosts stay on their last release.
+    Warnings may stand beside plans. `left` names environments that the target branch has and this takes away: their hosts stay on their
+    last release.
     """
 
     plans: tuple[PlannedEnvironment, ...] = ()
@@ -72,9 +73,7 @@ def plan_pull(inputs: PullInputs, observe: Observe) -> PlannedPull:
     # 1. Compile the merge result; the proposed code runs nowhere.
     compiled = compile_commit(inputs.repository, inputs.head, target=inputs.target, subpath=inputs.subpath)
     if not compiled.is_valid:
-        return PlannedPull(
-            diagnostics=compiled.diagnostics, conflicts=compiled.conflicts, is_conflict=compiled.is_conflict
-        )
+        return PlannedPull(diagnostics=compiled.diagnostics, conflicts=compiled.conflicts, is_conflict=compiled.is_conflict)
     # 2. Who may approve is what the target branch says now.
     rules = read_rules(inputs)
     # 3. Plan each environment that follows the target branch, over what is released.

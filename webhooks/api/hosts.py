@@ -20,13 +20,14 @@ from starlette.responses import Response
 from gitops.errors import MalformedError, UsageError
 from gitops.model.codec import decode_json, digest_bytes, encode_canonical
 from gitops.model.fields import Fields
-from gitops.model.limits import DEFAULTS
 from gitops.model.observation import Observation
 from gitops.model.report import Report
 from webhooks.api.body import RefusedError, answer_json, need_json_type, read_body
+from webhooks.api.intake import Intake
 from webhooks.jobs.works import touch_pull
 from webhooks.metrics import Metrics
 from webhooks.records import HostRecord, RunRecord, TokenRecord
+from webhooks.store.budget import trim_runs
 from webhooks.store.hosts import add_token, find_host, find_host_by_credential, find_token, save_host, spend_token
 from webhooks.store.plans import list_plans
 from webhooks.store.runs import add_run
@@ -51,6 +52,7 @@ class HostPorts:
     metrics: Metrics
     now: Callable[[], datetime]
     fresh: Callable[[int], bytes]
+    intake: Intake
 
 
 def is_host_name(name: str) -> bool:
@@ -89,12 +91,7 @@ async def enroll(ports: HostPorts, request: Request) -> Response:
 async def take_report(ports: HostPorts, request: Request) -> Response:
     """Answer `POST /api/v1/reports`: who speaks is known before the body is read."""
     host = await run_in_threadpool(_find_speaker, ports.store, request.headers.get("authorization", ""))
-    body = await read_body(request, DEFAULTS.report_bytes)
-    need_json_type(request)
-    try:
-        report = Report.from_json(decode_json(body))
-    except MalformedError as error:
-        raise RefusedError(422, error.code, error.message, error.hint) from error
+    report = await ports.intake.read(request, host.name)
     if report.host != host.name or (report.observation is not None and report.observation.host != host.name):
         raise RefusedError(403, "A403", f"this credential speaks for {host.name} alone")
     is_new = await run_in_threadpool(_keep, ports, host.name, report)
@@ -146,6 +143,7 @@ def _keep(ports: HostPorts, name: str, report: Report) -> bool:
         host = find_host(connection, name)
         if host is None or not add_run(connection, run):
             return False
+        trim_runs(connection, name, now)
         is_newest = not host.run or host.seen is None or report.observation is None or _is_newer(report, host, now)
         fresh = report.observation if report.observation is not None and is_newest else host.observation
         serial = report.serial or host.serial

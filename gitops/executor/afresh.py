@@ -98,6 +98,8 @@ def _judge(change: Change, item: Item, state: State, *, is_called: bool) -> Unio
         return Outcome(change.address, change.action, "changed", ALREADY)
     if found.action == "refused":
         return Outcome(change.address, "refused", "refused", found.reason)
+    if found.obstacle:
+        return Outcome(change.address, change.action, "failed", found.obstacle)
     if VERB_OF.get(found.action, found.action) != change.verb:
         message = f"planned was {change.action}, and by now it would be {found.action}: plan again to see what that means"
         return Outcome(change.address, change.action, "held", message)

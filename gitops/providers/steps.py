@@ -97,7 +97,7 @@ def describe_unkept(paths: Sequence[str], host: Host) -> str:
     """Say which of these, or of what is below them, are too large to be kept for an undo; empty when none is."""
     large: List[str] = []
     for path in paths:
-        below = [path, *(host.list_below(path) if host.inspect(path).type == "directory" else ())]
+        below = [path, *(host.list_below(path)[0] if host.inspect(path).type == "directory" else ())]
         large.extend(show_name(item) for item in below if host.inspect(item).size > DEFAULTS.image_bytes)
     if not large:
         return ""

@@ -30,7 +30,7 @@ from gitops.providers.services.systemd import BOOTED
 from gitops.providers.steps import PARENT_MODE, bound_parents, describe_failure, imply_parents
 
 STATES = ("mounted", "present", "unmounted", "absent")
-LIVE, FLAGS = "live", "flags"
+LIVE, FLAGS, UNKNOWN = "live", "flags", "unknown"
 WORD = re.compile(r"[^\s,#\x00-\x1f\x7f]+\Z")
 TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}\Z")
 DEVICE = re.compile(r"[^\x00-\x1f\x7f]{1,1000}\Z")
@@ -120,19 +120,26 @@ class MountProvider(EditProvider[MountSpec]):
         return FieldChange("line", f"other {', '.join(differing)}" if differing else None, spec.entry.line.replace("\t", " "))
 
     def observe(self, specs: Sequence[MountSpec], host: Host) -> Mapping[str, State]:
-        """State: of the line; on the running machine `live`: what is mounted there, and what the mount point is."""
+        """State: of the line; on the running machine `live`: what is mounted there, and what the mount point is; or `unknown`, why that
+        cannot be told.
+        """
         states = dict(super().observe(specs, host))
         if host.is_live:
-            mounts = read_mounts(host)
-            for spec in specs:
-                if not find_mistake(spec):
-                    states[spec.path] = {**states[spec.path], LIVE: _look_live(spec, mounts, host)}
+            good = [spec for spec in specs if not find_mistake(spec)]
+            try:
+                mounts = read_mounts(host)
+            except (HostError, OSError) as error:
+                states.update({spec.path: {**states[spec.path], UNKNOWN: describe_failure(error)} for spec in good})
+            else:
+                states.update({spec.path: {**states[spec.path], LIVE: _look_live(spec, mounts, host)} for spec in good})
         return states
 
     def diff(self, spec: MountSpec, state: State) -> Optional[Difference]:
         """Compare the line, and what is mounted."""
         found, live = super().diff(spec, state), state.get(LIVE)
         is_asked = state.get("asked") == self.locate(spec).asked
+        if state.get(UNKNOWN) and is_asked and spec.state != "present":
+            return Difference("refused", reason=str(state[UNKNOWN]))
         if not isinstance(live, dict) or not is_asked or (found is not None and found.action == "refused"):
             return found
         differing = cast("Sequence[str]", state.get("differs") or ())

@@ -90,7 +90,10 @@ def _find_troubles(steps: Sequence[Step[SystemdUnitSpec]], host: Host) -> Dict[s
         unit = step.spec.name.partition(".d/")[0]
         if step.action == "remove" or "@." in unit:
             continue
-        loaded = host.run(["systemctl", "show", "--no-pager", "--property=LoadState", "--value", "--", unit]).output.strip()
-        if loaded in BROKEN:
+        done = host.run(["systemctl", "show", "--no-pager", "--property=LoadState", "--value", "--", unit])
+        loaded = done.output.strip()
+        if done.status != 0 or not loaded:
+            found[step.address] = f"systemd does not tell whether it can load {unit} (status {done.status}); look at it yourself"
+        elif loaded in BROKEN:
             found[step.address] = f"systemd cannot load {unit}: {loaded}; see `systemctl status {unit}`"
     return found

@@ -78,10 +78,10 @@ class UnpackedProvider(Provider[S]):
         """Give the archive (`{blob, size}`) that `Host.unpack` takes; raise HostError when it cannot be had."""
 
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
-        """State: type, owner, group, parents of the folder; `archive` and `strip` of the list in it; `brought`, the files of the list,
-        and `more_brought`, how many beyond MAX_LISTED; `wrong`, what of the list is not as it was unpacked, and `more`; `linked`, files
-        with a second name; `blocked`, what is in a folder's or a file's place and is neither touched nor looked behind; `below`, what
-        stands in the way.
+        """State: type, owner, group, parents of the folder; `archive` and `strip` of the list in it; `unlisted`: what is in its place is
+        none; `brought`, the files of the list, and `more_brought`, how many beyond MAX_LISTED; `wrong`, what of the list is not as it was
+        unpacked, and `more`; `linked`, files with a second name; `blocked`, what is in a folder's or a file's place and is neither touched
+        nor looked behind; `below`, what stands in the way.
         """
         targets = [self.make_target(spec) for spec in specs]
         return {target.path: _observe_one(target, host) for target in targets}
@@ -103,6 +103,10 @@ class UnpackedProvider(Provider[S]):
         if found not in ("absent", "directory"):
             reason = str(state.get("reason") or f"a {found} is there, not a directory; move it away yourself")
             return Difference("refused", reason=reason)
+        if target.is_absent and state.get("unlisted"):
+            return Difference(
+                "refused", reason=f"{MANIFEST} in it is no list that a run wrote, so it is not known what to remove"
+            )
         if target.is_absent:
             is_there = bool(state.get("archive") or state.get("empty"))
             fields = [FieldChange("archive", state.get("archive"), None), *_describe_leaving(state, None)]
@@ -119,6 +123,8 @@ class UnpackedProvider(Provider[S]):
         if state.get("wrong"):
             changes.append(FieldChange("content", state["wrong"], "as in the archive"))
         more = f"{state['more']} more are not listed" if state.get("more") else ""
+        if state.get("unlisted"):
+            more = f"{MANIFEST} in it is no list that a run wrote: what was unpacked before, and does not come again, stays"
         linked = cast("Sequence[str]", state.get("linked") or ())
         split = f"a second name (a hard link) keeps the old content of {', '.join(linked)}" if linked else ""
         return Difference("update", tuple(changes), "; ".join(item for item in (more, split) if item)) if changes else None
@@ -166,7 +172,9 @@ def _observe_one(target: Target, host: Host) -> State:
     try:
         listed = _read_manifest(target, host)
         if listed is None:
-            if not host.list_names(target.path):
+            if host.inspect(target.manifest).type != "absent":
+                state["unlisted"] = True
+            elif not host.list_names(target.path):
                 state["empty"] = True  # a run that took all away may have been cut off before it took the folder
             return state
         state["archive"], state["strip"] = listed.archive, listed.strip

@@ -173,6 +173,7 @@ PROBE = "modprobe -- br-netfilter"
 
 def test_a_module_is_loaded_and_then_shown_by_the_kernel(tmp_path: Path) -> None:
     machine = Machine(tmp_path, {PROBE: ("/sys/module/br_netfilter/", "")})
+    machine.put("/sys/module/kernel/x", "")
     assert fields(machine.diff(MODULE))[-1] == ("live", "no")
     assert machine.apply(MODULE).result == "changed"
     assert (machine.ran, machine.undo()) == ([PROBE.split()], [["modprobe", "-r", "--", "br-netfilter"]])

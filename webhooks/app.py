@@ -7,7 +7,6 @@ folder for itself (a lock that the kernel releases, whatever happens to the proc
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import time
@@ -15,7 +14,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -25,46 +23,44 @@ from starlette.routing import BaseRoute
 from gitops.errors import TrueupError, UsageError
 from gitops.signatures.keys import read_signing_key
 from webhooks.api.body import RefusedError
-from webhooks.api.routes import make_api
+from webhooks.api.reviews import make_local_api
 from webhooks.auth.attempts import Attempts
 from webhooks.auth.gate import Gate
+from webhooks.auth.peer import Address
 from webhooks.auth.secret import SECRET_BYTES, Revoked, read_secret
+from webhooks.datafolder import lock_folder
 from webhooks.forges.github import open_github
 from webhooks.forges.local.forge import NAME as LOCAL
 from webhooks.forges.local.forge import make_local_forge
 from webhooks.forges.local.reviews import LocalReviews
 from webhooks.forges.local.watch import Watch
 from webhooks.forges.port import Forge
+from webhooks.forges.watched import Forges
 from webhooks.guard import Guard, answer_bug, answer_refused, answer_trouble
 from webhooks.jobs.engine import Engine, Handler
 from webhooks.jobs.ticker import Ticker
+from webhooks.jobs.works import look_at, renew_releases, touch_pull
 from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
+from webhooks.parts import Parts, make_api_routes, make_handlers
 from webhooks.records import PullKey
-from webhooks.services import Services, look_at, renew_releases, touch_pull
 from webhooks.settings import Settings
 from webhooks.store.runs import forget_runs
 from webhooks.store.store import Store, open_store
 from webhooks.store.work import forget_deliveries
-from webhooks.ui.api import make_local_api
-from webhooks.ui.desk import Desk
-from webhooks.ui.routes import make_pages
+from webhooks.ui.desk import Desk, HostDesk, PullDesk, ReleaseDesk
+from webhooks.ui.routes import Pages, make_pages
 from webhooks.ui.signers import name_signers
-from webhooks.work.pull import give_up_pull, sync_pull
-from webhooks.work.release import release_merged
-from webhooks.work.renew import renew
-from webhooks.work.repository import reconcile
 
 WATCH_SECONDS, DAY = 1, 86_400
 KEPT, RUNS_KEPT = timedelta(days=30), timedelta(days=90)
-PRIVATE = 0o700
 
 
 @dataclass(frozen=True)
 class Running:
     """What the lifespan starts and stops."""
 
-    services: Services
+    parts: Parts
     engine: Engine
     ticker: Ticker
     lock: int
@@ -73,16 +69,16 @@ class Running:
 def create_app(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Starlette:
     """Make the application; raise UsageError (exit 1) for settings that cannot work, or a data folder in use."""
     with contextlib.ExitStack() as opened:
-        lock = _lock_folder(settings.data_dir)
+        lock = lock_folder(settings.data_dir)
         opened.callback(os.close, lock)
         store = open_store(settings.database_url)
         opened.callback(store.close)
-        services, engine = _make_services(settings, store, now)
+        parts, engine = _make_parts(settings, store, now)
         gate = _make_gate(settings, now)
-        watch = _make_watch(services)
-        routes = [*make_api(services, gate), *_make_pages(services, gate, watch)]
+        watch = _make_watch(parts)
+        routes = [*make_api_routes(parts, gate), *_make_pages(parts, gate, watch)]
         opened.pop_all()  # from here on the lifespan closes them
-    running = Running(services, engine, _make_ticker(services, watch), lock)
+    running = Running(parts, engine, _make_ticker(parts, watch), lock)
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard)],
@@ -104,34 +100,29 @@ async def _live(running: Running, _app: Starlette) -> AsyncGenerator[None]:
 def _stop(running: Running) -> None:
     running.ticker.stop()
     running.engine.stop()
-    running.services.store.close()
+    running.parts.store.close()
     os.close(running.lock)
 
 
-def _make_services(settings: Settings, store: Store, now: Callable[[], datetime]) -> tuple[Services, Engine]:
+def _make_parts(settings: Settings, store: Store, now: Callable[[], datetime]) -> tuple[Parts, Engine]:
     handlers: dict[str, Handler] = {}
     engine = Engine(store, handlers, now)
     key = None if settings.release_key is None else read_signing_key(settings.release_key)
-    services = Services(
+    forges = Forges(_open_forges(settings, store, now))
+    parts = Parts(
         settings=settings,
         store=store,
-        forges=_open_forges(settings, store, now),
-        mirrors=Mirrors(settings.data_dir / "mirrors"),
+        forges=forges,
+        mirrors=Mirrors(settings.data_dir / "mirrors", forges),
         metrics=Metrics(),
+        jobs=engine,
         now=now,
         fresh=secrets.token_bytes,
         sleep=time.sleep,
-        add_job=engine.add,
-        wake=engine.wake,
         key=key,
     )
-    handlers.update(
-        pull=Handler(partial(sync_pull, services), partial(give_up_pull, services)),
-        repository=Handler(partial(reconcile, services)),
-        release=Handler(partial(release_merged, services)),
-        renew=Handler(partial(renew, services)),
-    )
-    return services, engine
+    handlers.update(make_handlers(parts))
+    return parts, engine
 
 
 def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) -> Mapping[str, Forge]:
@@ -150,7 +141,7 @@ def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) 
 
 
 def _page_of(base: str, key: PullKey) -> str:
-    return f"{base}/pulls/{key.repository}/{key.name}"
+    return base + key.path
 
 
 def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:
@@ -161,60 +152,46 @@ def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:
         attempts=Attempts(),
         now=now,
         fresh_id=partial(secrets.token_urlsafe, SECRET_BYTES),
-        is_https=settings.public_url.startswith("https://"),
+        address=Address(settings.public_url),
     )
 
 
-def _make_watch(services: Services) -> Watch | None:
-    local = services.settings.local_repository
-    return None if local is None else Watch(local, partial(_touch, services))
+def _make_watch(parts: Parts) -> Watch | None:
+    local = parts.settings.local_repository
+    return None if local is None else Watch(local, partial(_touch, parts))
 
 
-def _make_pages(services: Services, gate: Gate, watch: Watch | None) -> list[BaseRoute]:
-    local, reviews = services.settings.local_repository, None
+def _make_pages(parts: Parts, gate: Gate, watch: Watch | None) -> list[BaseRoute]:
+    local, reviews = parts.settings.local_repository, None
     if local is not None and watch is not None:
-        touch = partial(_touch, services)
-        reviews = LocalReviews(local, services.store, services.now, touch=touch, look=watch.look, sleep=services.sleep)
-    desk = Desk(
-        gate,
-        services.store,
-        services.now,
-        services.settings.public_url,
-        reviews,
-        clone="" if local is None else str(local),
-        key_of=partial(name_signers, services.mirrors),
+        touch = partial(_touch, parts)
+        reviews = LocalReviews(local, parts.store, parts.now, touch=touch, look=watch.look, sleep=parts.sleep)
+    desk = (gate, parts.store, parts.now)
+    pages = Pages(
+        PullDesk(*desk, reviews, "" if local is None else str(local)),
+        HostDesk(*desk, parts.settings.public_url),
+        ReleaseDesk(*desk, partial(name_signers, parts.mirrors)),
+        Desk(*desk),
     )
-    return [*make_local_api(desk), *make_pages(desk)]
+    return [*make_local_api(gate, reviews), *make_pages(pages)]
 
 
-def _make_ticker(services: Services, watch: Watch | None) -> Ticker:
+def _make_ticker(parts: Parts, watch: Watch | None) -> Ticker:
     ticker = Ticker()
-    for repository in services.forges:
-        ticker.every(services.settings.poll_seconds, partial(services.add_job, look_at(repository), timedelta(0)))
-        ticker.every(DAY, partial(services.add_job, renew_releases(repository), timedelta(0)))
+    for repository in parts.forges.repositories:
+        ticker.every(parts.settings.poll_seconds, partial(parts.jobs.add, look_at(repository)))
+        ticker.every(DAY, partial(parts.jobs.add, renew_releases(repository)))
     if watch is not None:
         ticker.every(WATCH_SECONDS, watch.look)
-    ticker.every(DAY, partial(_forget, services))
+    ticker.every(DAY, partial(_forget, parts))
     return ticker
 
 
-def _touch(services: Services, key: PullKey) -> None:
-    services.add_job(touch_pull(key), timedelta(0))
+def _touch(parts: Parts, key: PullKey) -> None:
+    parts.jobs.add(touch_pull(key))
 
 
-def _forget(services: Services) -> None:
-    with services.store.write() as connection:
-        forget_deliveries(connection, services.now() - KEPT)
-        forget_runs(connection, services.now() - RUNS_KEPT)
-
-
-def _lock_folder(folder: Path) -> int:
-    """Take the data folder for this process; the kernel gives it back when the process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
-    descriptor = os.open(folder / "service.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise UsageError(f"another service uses {folder}", code="U078", hint="give it a data folder of its own") from None
-    return descriptor
+def _forget(parts: Parts) -> None:
+    with parts.store.write() as connection:
+        forget_deliveries(connection, parts.now() - KEPT)
+        forget_runs(connection, parts.now() - RUNS_KEPT)

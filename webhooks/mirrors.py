@@ -14,8 +14,9 @@ from pathlib import Path
 
 from gitops.errors import RemoteError
 from gitops.source.git import run_git
-from gitops.source.repository import find_ref, update_mirror
-from webhooks.forges.port import Forge, Remote
+from gitops.source.repository import find_ref, list_refs, update_mirror
+from webhooks.forges.port import Remote
+from webhooks.forges.watched import Forges
 from webhooks.records import PullKey
 
 LOG = logging.getLogger("trueup.mirror")
@@ -24,10 +25,11 @@ HEADS = "+refs/heads/*:refs/heads/*"
 
 
 class Mirrors:
-    """The folder of mirrors."""
+    """The folder of mirrors, one for each repository of the forges."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, forges: Forges) -> None:
         self._folder = folder
+        self._forges = forges
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -35,11 +37,12 @@ class Mirrors:
         """Give where a repository's mirror lies; its name cannot leave the folder."""
         return self._folder / (repository.replace("/", "%") + ".git")
 
-    def refresh(self, forge: Forge, repository: str, pull: PullKey | None = None, head: str = "") -> tuple[Path, Remote]:
+    def refresh(self, repository: str, pull: PullKey | None = None, head: str = "") -> tuple[Path, Remote]:
         """Fetch all branches, and a pull request's head; give the mirror and the remote.
 
         With `head`, raise RemoteError unless that commit is there now.
         """
+        forge = self._forges.of(repository)
         remote = forge.pulls.find_remote(repository)
         mirror = self.path_of(repository)
         refs = [HEADS]
@@ -87,6 +90,5 @@ def find_branch(mirror: Path, branch: str) -> str:
 
 def list_branches(mirror: Path) -> Mapping[str, str]:
     """Give commits by branch."""
-    done = run_git(mirror, ["for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads"])
-    rows = (row.rpartition(" ") for row in done.output.decode("utf-8", "replace").splitlines())
-    return {name: commit for name, _, commit in rows}
+    prefix = "refs/heads/"
+    return {name.removeprefix(prefix): commit for name, commit in list_refs(mirror, prefix).items()}

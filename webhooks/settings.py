@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -38,7 +39,9 @@ NAMES = (
     "admin_token",
     "local_repository",
     "poll_seconds",
+    "trusted_proxies",
 )
+LISTS = ("repositories", "trusted_proxies")
 SECRETS = ("github_token", "github_webhook_secret", "admin_token")
 DEFAULT_LISTEN = "127.0.0.1:8080"
 GITHUB = "https://api.github.com"
@@ -62,6 +65,7 @@ class Settings:
     admin_token: str = field(default="", repr=False)
     local_repository: Path | None = None
     poll_seconds: int = 60
+    trusted_proxies: tuple[str, ...] = ()
     users: Users = field(default_factory=Users)
 
 
@@ -80,7 +84,7 @@ def parse_settings(table: Mapping[str, Any], users: Users | None = None) -> Sett
     unknown = sorted(set(table) - set(NAMES))
     if unknown:
         raise UsageError(f"settings: unknown key `{unknown[0][:80]}`", code="U071", hint="known: " + ", ".join((*NAMES, "users")))
-    texts = {name: _read_value(name, table[name]) for name in table if name != "repositories"}
+    texts = {name: _read_value(name, table[name]) for name in table if name not in LISTS}
     data_dir = Path(texts.get("data_dir") or "trueup-data").absolute()
     host, port = _read_listen(texts.get("listen") or DEFAULT_LISTEN)
     return Settings(
@@ -97,6 +101,7 @@ def parse_settings(table: Mapping[str, Any], users: Users | None = None) -> Sett
         admin_token=texts.get("admin_token", ""),
         local_repository=_read_path(texts.get("local_repository", "")),
         poll_seconds=_read_seconds(texts.get("poll_seconds") or "60"),
+        trusted_proxies=_read_proxies(table.get("trusted_proxies", ())),
         users=users or Users(),
     )
 
@@ -144,11 +149,29 @@ def _read_listen(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _read_repositories(value: Any) -> tuple[str, ...]:
+def _read_list(name: str, value: Any, expected: str) -> tuple[str, ...]:
     items: Any = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
     if not isinstance(items, list | tuple):
-        raise UsageError("settings: `repositories`: expected owner/name, …", code="U071")
-    found = tuple(str(item) for item in cast("list[Any]", items) if item)
+        raise UsageError(f"settings: `{name}`: expected {expected}, …", code="U071")
+    return tuple(str(item) for item in cast("list[Any]", items) if item)
+
+
+def _read_proxies(value: Any) -> tuple[str, ...]:
+    """Read addresses and networks; a name or `*` would trust whoever answers to it."""
+    found = _read_list("trusted_proxies", value, "addresses or networks")
+    for item in found:
+        try:
+            network = ip_network(item)
+        except ValueError:
+            message = f"settings: `trusted_proxies`: expected an address or network, got {item[:80]!r}"
+            raise UsageError(message, code="U071", hint="like 127.0.0.1 or 192.0.2.0/24") from None
+        if network.prefixlen == 0:
+            raise UsageError(f"settings: `trusted_proxies`: {item} is everybody", code="U071", hint="name the proxies' addresses")
+    return found
+
+
+def _read_repositories(value: Any) -> tuple[str, ...]:
+    found = _read_list("repositories", value, "owner/name")
     for item in found:
         parts = item.split("/")
         if len(parts) != 2 or not all(_is_name(part) for part in parts):  # noqa: PLR2004  owner and name

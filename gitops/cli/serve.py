@@ -48,7 +48,8 @@ def command(file: Path | None, data: Path | None, listen: str, repo: Path | None
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE,
         limit_concurrency=LIMIT,
-        proxy_headers=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
     click.echo(f"Trueup listens on {url}")
     sys.stdout.flush()

@@ -28,7 +28,7 @@ from gitops.model.scope import REMOVED, Effect, HostScope, Intent
 from gitops.plan.condition import MET, Condition, judge_when
 from gitops.plan.item import Item, Preparer
 from gitops.plan.laws import check_difference
-from gitops.plan.order import Edge, close_over, find_edges, order_items
+from gitops.plan.order import Edge, arrange, close_over
 from gitops.plan.risk import judge_risk
 
 Baseline = Mapping[Address, Resource]
@@ -48,12 +48,12 @@ def plan_host(
     only: AbstractSet[Address] = frozenset(),
 ) -> HostPlan:
     """Plan one host. `only` restricts to these addresses and what they need; unknown ones raise MalformedError."""
-    items = preparer.prepare_all(resources)
-    edges = find_edges(items)
+    arranged = arrange(resources, preparer)
+    items, edges = arranged.items, arranged.edges
     wanted = _select(items, edges, only)
     planning = _Planning(observation, baseline, preparer, edges)
     planning.items = items
-    for item in order_items(items, edges):
+    for item in items:
         if item.resource.address in wanted:
             planning.visit(item)
     known = {item.resource.address for item in items}

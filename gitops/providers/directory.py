@@ -35,11 +35,20 @@ from gitops.providers.attributes import (
     observe_place,
     strip_set_id,
 )
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
 from gitops.providers.obstacles import HELD, meet
-from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name, type_of
+from gitops.providers.steps import (
+    bound_parents,
+    compare,
+    describe_failure,
+    describe_unkept,
+    do_each,
+    imply_parents,
+    show_name,
+    type_of,
+)
 
 MAX_LISTED = 1000
 MAX_NAMED = 10
@@ -94,12 +103,14 @@ class DirectoryProvider(Provider[DirectorySpec]):
     spec = DirectorySpec
     summary = "a directory: mode, owner, group, ACL, attributes, label, purge"
     honours_root = True
+    reach = BELOW
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with
-        absent): sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the
-        owner, group or mode, and `more_strays`; of these `losing` set-id bits. `mounts` are what is left alone, with other file systems;
-        `below` is what stands in the way further down.
+        absent): sorted names, `more`, the number of those beyond the list, and `unkept`, what no undo could bring back; with recurse
+        `strays`: what is below and has not the owner, group or mode, and `more_strays`; of these `losing` set-id bits. `mounts` are what
+        is left alone, with other file systems; `below` is what stands in the way further down.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
@@ -232,6 +243,9 @@ def _describe_doomed(spec: DirectorySpec, state: Dict[str, Json], host: Host) ->
     state["entries" if is_absent else "extra"] = [show_name(name) for name in names[:MAX_LISTED]]
     if len(names) > MAX_LISTED:
         state["more"] = len(names) - MAX_LISTED
+    unkept = describe_unkept([f"{spec.path}/{name}" for name in names[:MAX_LISTED]], host)
+    if unkept:
+        state["unkept"] = unkept
     if is_absent and mounts:
         state["below"] = f"{show_name(mounts[0])} is a mount point; it is not emptied, unmount it first"
         return
@@ -334,4 +348,5 @@ def _remove_empty(path: str, host: Host) -> None:
 
 def _describe_more(state: State) -> str:
     more = state.get("more") or state.get("more_strays")
-    return f"{more} more names are not listed; the next run goes on with them" if more else ""
+    words = [f"{more} more names are not listed; the next run goes on with them"] if more else []
+    return "; ".join([*words, *([str(state["unkept"])] if state.get("unkept") else [])])

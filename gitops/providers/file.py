@@ -18,6 +18,7 @@ from gitops.errors import HostError
 from gitops.model.acl import Acl
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json, digest_bytes, digest_json
+from gitops.model.limits import DEFAULTS, MIB
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
@@ -32,7 +33,7 @@ from gitops.providers.attributes import (
     observe_attributes,
     observe_place,
 )
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import ITSELF, Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
 from gitops.providers.obstacles import describe_holds, describe_names, meet
 from gitops.providers.steps import bound_parents, describe_failure, do_each, imply_parents, type_of
@@ -84,11 +85,13 @@ class FileProvider(Provider[FileSpec]):
     spec = FileSpec
     summary = "a regular file: content, mode, owner, group, ACL, attributes, label"
     honours_root = True
+    reach = ITSELF
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; digest and size of content, or `matches`
-        when it is secret; then `kept` says where what is there would be kept for an undo: `memory` or `nowhere`. What `describe_holds`
-        adds, where there is something to say.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; size and digest of content (no digest of a
+        large file of another size), or `matches` when it is secret; `kept` says where what is there would be kept for an undo, when
+        that is not simply on disk: `memory`, `nowhere`, `too large`. What `describe_holds` adds, where there is something to say.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
@@ -162,21 +165,25 @@ class FileProvider(Provider[FileSpec]):
         if found.type != "file":
             state.update(observe_place(spec.metadata, host))
             return state
-        if spec.is_secret:
+        if found.size > DEFAULTS.image_bytes:
+            state["kept"] = "too large"
+        elif spec.is_secret:
             state["kept"] = "memory" if host.keeps_sensitive else "nowhere"
         try:
             if spec.state == "present":
                 state.update(observe_attributes(spec.path, spec.metadata, host))
             if spec.content is None:
                 return state
-            digest = host.digest(spec.path)
+            digest = host.digest(spec.path) if _may_match(spec, found.size) else ""
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}
         content = spec.content_json
         if spec.is_secret:
             state["matches"] = digest_json(content) if digest == host.digest_content(content) else ""
         else:
-            state["digest"], state["size"] = digest, found.size
+            state["size"] = found.size
+            if digest:
+                state["digest"] = digest
         return state
 
     def _content_changes(self, spec: FileSpec, state: State) -> Iterator[FieldChange]:
@@ -240,15 +247,27 @@ NOTHING = PathState("absent")
 NO_FILE: State = describe_path(NOTHING)  # of many new files, all the same
 
 
+def _may_match(spec: FileSpec, size: int) -> bool:
+    """Say whether a file's size lets it be what is wanted. Small ones are read all the same: what is there shows whether somebody
+    changed it, or only the config did. A large one of another size is not: its size is up to whoever may write there.
+    """
+    content = spec.content_json
+    if spec.is_secret and isinstance(content, dict) and "parts" in content:
+        return size <= DEFAULTS.blob_bytes
+    wanted = describe_content(content)["size"]
+    return size == wanted or size <= (DEFAULTS.hashed_bytes if wanted else DEFAULTS.download_bytes)
+
+
 def _has_content(difference: Difference) -> bool:
     return any(change.name == "content" for change in difference.fields)
 
 
 def _describe_keeping(state: State) -> str:
-    """Say where the before-image of a secret goes; nothing for other files, whose image is on disk."""
+    """Say where what is there goes, when it is not simply kept on disk."""
     words = {
         "memory": "the secret that is there is kept in memory only: it can be undone until the machine restarts",
         "nowhere": "the secret that is there is kept nowhere: this cannot be undone",
+        "too large": f"what is there is larger than {DEFAULTS.image_bytes // MIB} MiB and is not kept: this cannot be undone",
     }
     return words.get(str(state.get("kept")), "")
 

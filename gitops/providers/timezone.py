@@ -81,9 +81,12 @@ class TimezoneProvider(Provider[TimezoneSpec]):
         refused = next((f"{path}: {part.reason}" for path, part in parts.items() if part.action == "refused"), "")
         if refused:
             return Difference("refused", reason=refused)
-        before = _zone_of(_part(state, "link"))
+        link = _part(state, "link")
+        before = (
+            None if link.get("type") == "absent" else _zone_of(link) if link.get("type") == "symlink" else f"a {link.get('type')}"
+        )
         first = parts.get(LINK)
-        fields = (FieldChange("zone", before or None, spec.name),) if first else (FieldChange(TEXT, "another", spec.name),)
+        fields = (FieldChange("zone", before, spec.name),) if first else (FieldChange(TEXT, "another", spec.name),)
         found = Difference(first.action if first else "update", fields, first.reason if first else "")
         if first is not None:
             found = replace(found, implied=first.implied)

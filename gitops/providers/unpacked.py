@@ -17,12 +17,12 @@ from gitops.model.codec import Json, decode_json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.directory import DirectoryProvider, DirectorySpec
 from gitops.providers.file import describe_path
 from gitops.providers.host import FileWrite, Host, Metadata, PathState, Unpacked
 from gitops.providers.obstacles import meet
-from gitops.providers.steps import describe_failure, do_each, imply_parents, show_name, type_of
+from gitops.providers.steps import describe_failure, describe_unkept, do_each, imply_parents, show_name, type_of
 
 S = TypeVar("S")
 
@@ -60,6 +60,7 @@ class UnpackedProvider(Provider[S]):
     """A kind whose things are folders full of files."""
 
     honours_root = True
+    reach = BELOW
 
     @abstractmethod
     def find_mistake(self, spec: S) -> str:
@@ -80,8 +81,8 @@ class UnpackedProvider(Provider[S]):
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
         """State: type, owner, group, parents of the folder; `archive` and `strip` of the list in it; `unlisted`: what is in its place is
         none; `brought`, the files of the list, and `more_brought`, how many beyond MAX_LISTED; `wrong`, what of the list is not as it was
-        unpacked, and `more`; `linked`, files with a second name; `blocked`, what is in a folder's or a file's place and is neither touched
-        nor looked behind; `below`, what stands in the way.
+        unpacked, and `more`; `unkept`, what of that no undo could bring back; `linked`, files with a second name; `blocked`, what is in a
+        folder's or a file's place and is neither touched nor looked behind; `below`, what stands in the way.
         """
         targets = [self.make_target(spec) for spec in specs]
         return {target.path: _observe_one(target, host) for target in targets}
@@ -111,7 +112,7 @@ class UnpackedProvider(Provider[S]):
             is_there = bool(state.get("archive") or state.get("empty"))
             fields = [FieldChange("archive", state.get("archive"), None), *_describe_leaving(state, None)]
             stays = f"{state['blocked']}; that stays, with what lies behind it" if state.get("blocked") else ""
-            return Difference("remove", tuple(fields), stays) if is_there else None
+            return Difference("remove", tuple(fields), _join(stays, state.get("unkept"))) if is_there else None
         if found == "absent":
             return Difference("create", (FieldChange("archive", None, self.show(spec)),), implied=imply_parents(state))
         if state.get("blocked"):
@@ -127,7 +128,7 @@ class UnpackedProvider(Provider[S]):
             more = f"{MANIFEST} in it is no list that a run wrote: what was unpacked before, and does not come again, stays"
         linked = cast("Sequence[str]", state.get("linked") or ())
         split = f"a second name (a hard link) keeps the old content of {', '.join(linked)}" if linked else ""
-        return Difference("update", tuple(changes), "; ".join(item for item in (more, split) if item)) if changes else None
+        return Difference("update", tuple(changes), _join(more, split, state.get("unkept"))) if changes else None
 
     def apply(self, steps: Sequence[Step[S]], host: Host) -> Iterator[Outcome]:
         """One after the other."""
@@ -208,9 +209,22 @@ def _describe_entries(target: Target, listed: _Listed, state: Dict[str, Json], h
     if blocked:
         state["blocked"] = next(iter(blocked.values()))
     _list_some(state, ("wrong", "more"), wrong)
+    _describe_lost(state, [f"{target.path}/{path}" for path in wrong if listed.entries[path].type == "file"], host)
     _list_some(state, ("brought", "more_brought"), [path for path, item in listed.entries.items() if item.type != "directory"])
     if "linked" in state:
         state["linked"] = cast("List[Json]", state["linked"])[:MAX_LISTED]
+
+
+def _describe_lost(state: Dict[str, Json], files: Sequence[str], host: Host) -> None:
+    """Add what of these no undo could bring back."""
+    unkept = describe_unkept(files, host)
+    if unkept:
+        state["unkept"] = unkept
+
+
+def _join(*words: object) -> str:
+    """Join what there is to say."""
+    return "; ".join(str(item) for item in words if item)
 
 
 def _list_some(state: Dict[str, Json], names: Tuple[str, str], paths: Sequence[str]) -> None:

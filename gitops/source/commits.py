@@ -13,6 +13,7 @@ from dulwich.objects import Blob, ObjectID, Tree
 from dulwich.repo import Repo
 
 from gitops.errors import ConfigError
+from gitops.source.opening import need_object, open_repository
 from gitops.source.snapshot import Entry, Snapshot, check_limits
 
 KIND_OF_MODE = {0o100644: "file", 0o100664: "file", 0o100755: "executable", 0o120000: "symlink", 0o160000: "submodule"}
@@ -20,7 +21,7 @@ KIND_OF_MODE = {0o100644: "file", 0o100664: "file", 0o100755: "executable", 0o12
 
 def snapshot_commit(repository: Path, commit: str, subpath: str = "") -> Snapshot:
     """Read a commit's tree below `subpath`; the objects stay in the repository and are read on demand."""
-    with Repo(str(repository)) as repo:
+    with open_repository(repository) as repo:
         tree_id = _tree_of(repo, commit)
         if subpath:
             tree_id = _descend(repo, tree_id, subpath)
@@ -29,7 +30,7 @@ def snapshot_commit(repository: Path, commit: str, subpath: str = "") -> Snapsho
 
 def snapshot_tree(repository: Path, tree: str, commit: str, subpath: str = "") -> Snapshot:
     """Read a bare tree id (a merge result that no commit names yet)."""
-    with Repo(str(repository)) as repo:
+    with open_repository(repository) as repo:
         tree_id = ObjectID(tree.encode())
         if subpath:
             tree_id = _descend(repo, tree_id, subpath)
@@ -43,7 +44,7 @@ def _snapshot_tree(repository: Path, commit: str, repo: Repo, tree_id: ObjectID)
 
     def read(path: str) -> bytes:
         if path not in contents:
-            with Repo(str(repository)) as reopened:
+            with open_repository(repository) as reopened:
                 contents[path] = _read_blob(reopened, entries[path].ident)
         return contents[path]
 
@@ -60,7 +61,7 @@ def _walk(repo: Repo, tree_id: ObjectID, prefix: str, entries: dict[str, Entry])
     stack: list[tuple[ObjectID, str]] = [(tree_id, prefix)]
     while stack:
         current, where = stack.pop()
-        tree = repo[current]
+        tree = need_object(repo, current)
         if not isinstance(tree, Tree):
             raise ConfigError(f"{where or 'the tree'} is not a folder in Git", code="C611")
         for item in tree.iteritems():
@@ -85,7 +86,7 @@ def _decode_name(name: bytes, where: str) -> str:
 
 
 def _read_blob(repo: Repo, ident: str) -> bytes:
-    found = repo[ObjectID(ident.encode())]
+    found = need_object(repo, ObjectID(ident.encode()))
     if not isinstance(found, Blob):
         raise ConfigError(f"object {ident} is not a file", code="C611")
     return found.data
@@ -104,10 +105,10 @@ def _tree_of(repo: Repo, commit: str) -> ObjectID:
 
 def _descend(repo: Repo, tree_id: ObjectID, subpath: str) -> ObjectID:
     for part in subpath.split("/"):
-        tree = repo[tree_id]
+        tree = need_object(repo, tree_id)
         if not isinstance(tree, Tree) or part.encode() not in tree:
             raise ConfigError(f"the commit has no folder {subpath}", code="C614")
         tree_id = tree[part.encode()][1]
-    if not isinstance(repo[tree_id], Tree):
+    if not isinstance(need_object(repo, tree_id), Tree):
         raise ConfigError(f"{subpath} is a file in the commit, expected the project's folder", code="C614")
     return tree_id

@@ -14,10 +14,10 @@ from pathlib import Path
 from dulwich.file import FileLocked
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile, Tree
 from dulwich.refs import Ref
-from dulwich.repo import Repo
 
 from gitops.errors import RemoteError
 from gitops.source.git import run_git
+from gitops.source.opening import open_repository
 from gitops.source.remote import run_remote
 from gitops.source.repository import find_ref, is_ancestor
 
@@ -53,7 +53,7 @@ def commit_files(
 
     `sign` gives the armored SSH signature (namespace `git`) over the commit, which becomes its `gpgsig` header.
     """
-    with Repo(str(repository)) as repo:
+    with open_repository(repository) as repo:
         objects: dict[ObjectID, ShaFile] = {}
         commit = _make_commit(_make_tree(files, objects), parents, message, now)
         if sign is not None:
@@ -137,7 +137,7 @@ def _folder(folders: dict[str, Tree], path: str) -> Tree:
 
 def _swap_ref(place: Place, commit: str, old: str) -> bool:
     ref, new = Ref(place.ref.encode()), ObjectID(commit.encode())
-    with Repo(str(place.repository)) as repo:
+    with open_repository(place.repository) as repo:
         try:
             # dulwich takes `old_ref=None` as "whatever is there": a new branch needs the other call.
             return repo.refs.set_if_equals(ref, ObjectID(old.encode()), new) if old else repo.refs.add_if_new(ref, new)
@@ -147,7 +147,7 @@ def _swap_ref(place: Place, commit: str, old: str) -> bool:
 
 def _ask_tip(place: Place) -> str:
     done = run_remote(place.repository, ["ls-remote", "--end-of-options", place.url, place.ref], access=place.access)
-    for row in done.output.decode("utf-8", "replace").splitlines():
+    for row in done.output.decode("utf-8", "replace").split("\n"):
         ident, _, name = row.partition("\t")
         if name == place.ref:
             return ident
@@ -163,5 +163,5 @@ def _is_race(output: bytes) -> bool:
 
 
 def _reason(output: bytes) -> str:
-    rows = [line for line in output.decode("utf-8", "replace").splitlines() if line.startswith("!")]
+    rows = [line for line in output.decode("utf-8", "replace").split("\n") if line.startswith("!")]
     return rows[0].split("\t")[-1] if rows else ""

@@ -1,4 +1,4 @@
-"""Repositories: find them, resolve revisions, merge without a checkout, list commits, keep mirrors.
+"""Repositories: find them, resolve revisions, list commits and refs, keep mirrors.
 
 Takes paths and URLs, gives commit ids and Snapshots. What a remote lacks or a network refuses is RemoteError (exit 7).
 """
@@ -6,23 +6,25 @@ Takes paths and URLs, gives commit ids and Snapshots. What a remote lacks or a n
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dulwich.errors import NotGitRepository
-from dulwich.repo import Repo
 
 from gitops.errors import ConfigError, RemoteError
-from gitops.source.commits import snapshot_commit, snapshot_tree
-from gitops.source.git import run_git
-from gitops.source.remote import locate_inside
+from gitops.source.commits import snapshot_commit
+from gitops.source.git import GitResult, run_git
+from gitops.source.opening import open_repository
 from gitops.source.snapshot import Snapshot
 
-MERGE_CONFLICT = 1
-UNRELATED = 128
+BROKEN = 128
 ID_LENGTH = 40
+HEADS = "refs/heads/"
+HEX = frozenset("0123456789abcdef")
+EXPRESSION = "~^:@"
+# What git says of a name that it does not know; anything else is a failure of its own.
+UNKNOWN = ("Needed a single revision", "only has", "unknown revision")
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,6 @@ class Location:
 
     root: Path
     subpath: str
-
-
-@dataclass(frozen=True)
-class MergeResult:
-    """A merge of two commits: a snapshot, or the paths in conflict."""
-
-    snapshot: Snapshot | None
-    conflicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class CommitInfo:
 def locate(directory: Path) -> Location:
     """Find the repository that a project folder lies in; raise ConfigError when there is none."""
     try:
-        with Repo.discover(str(directory)) as repo:
+        with open_repository(directory, is_discovered=True) as repo:
             root = Path(repo.path).resolve()
     except NotGitRepository:
         raise ConfigError(f"{directory} is not in a Git repository", code="U020", hint="run `git init`, or use -C DIR") from None
@@ -65,21 +59,55 @@ def locate(directory: Path) -> Location:
 
 
 def resolve(repository: Path, revision: str) -> str:
-    """Give the commit id of a branch, tag, id or expression as git users write them; raise RemoteError when there is none."""
-    done = run_git(
-        repository,
-        ["rev-parse", "--verify", "--quiet", "--end-of-options", revision + "^{commit}"],
-        accept=(0, 1, 128),
-    )
+    """Give the commit id of a branch, tag, id or expression as git users write them; raise RemoteError when there is none.
+
+    Where a branch and a tag have the same name, the branch is meant: git would take the tag, which anybody who may push can make.
+    """
+    base, rest = _split_revision(revision)
+    full = f"{HEADS}{base}{rest}" if _is_branch(repository, base) else revision
+    done = _parse_revision(repository, full + "^{commit}")
     found = done.output.decode().strip()
-    if done.status != 0 or len(found) < ID_LENGTH:
-        raise RemoteError(f"the repository has no revision {revision!r}", code="R020", hint="fetch it, or check the name")
-    return found
+    if done.status == 0 and len(found) >= ID_LENGTH:
+        return found
+    if done.status == BROKEN and not any(words in done.error for words in UNKNOWN):
+        said = next((line for line in done.error.split("\n") if line.startswith("fatal:")), done.error)
+        raise RemoteError(f"git cannot look up {revision[:200]!r}: {said.removeprefix('fatal: ')[:400]}", code="R012")
+    named = _parse_revision(repository, full).output.decode().strip()
+    if named:
+        message = f"{revision[:200]!r} names {named[:12]}, which is no commit that this repository has"
+        raise RemoteError(message, code="R021", hint="`git fsck` names what is missing")
+    raise RemoteError(f"the repository has no revision {revision[:200]!r}", code="R020", hint="fetch it, or check the name")
+
+
+def _parse_revision(repository: Path, revision: str) -> GitResult:
+    return run_git(repository, ["rev-parse", "--verify", "--end-of-options", revision], accept=(0, 1, BROKEN))
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _split_revision(revision: str) -> tuple[str, str]:
+    """Part an expression (`main~2`, `main@{1}`, `main:dir`) into the name that it begins with and the rest; gitrevisions(7)."""
+    end = next((place for place, mark in enumerate(revision) if mark in EXPRESSION), len(revision))
+    return revision[:end], revision[end:]
+
+
+def _is_branch(repository: Path, name: str) -> bool:
+    """Say whether a name is surely meant as a branch: not one of git's own names, not a whole id, and there is one."""
+    if not name or name == "HEAD" or name.endswith("_HEAD") or (len(name) >= ID_LENGTH and set(name) <= HEX):
+        return False
+    done = run_git(repository, ["show-ref", "--verify", "--quiet", "--", HEADS + name], accept=(0, 1, BROKEN))
+    return done.status == 0
 
 
 def find_ref(repository: Path, ref: str) -> str:
     """Give the commit id of a full ref name, or an empty text when there is none."""
-    with Repo(str(repository)) as repo:
+    with open_repository(repository) as repo:
         try:
             return repo.refs[ref.encode()].decode()  # pyright: ignore[reportArgumentType]  dulwich's NewType of bytes
         except KeyError:
@@ -87,46 +115,20 @@ def find_ref(repository: Path, ref: str) -> str:
 
 
 def list_refs(repository: Path, prefix: str) -> dict[str, str]:
-    """Give full ref names below a prefix with their commit ids, sorted."""
-    done = run_git(repository, ["for-each-ref", "--format=%(refname) %(objectname)", prefix])
-    rows = sorted(done.output.decode("utf-8", "replace").splitlines())
-    return {name: ident for name, _, ident in (row.partition(" ") for row in rows)}
-
-
-def merge(repository: Path, target: str, head: str, subpath: str = "") -> MergeResult:
-    """Merge two commits as git does, writing nothing into the repository; the new objects live in a folder of their own."""
-    with tempfile.TemporaryDirectory(prefix="trueup-merge-") as scratch:
-        bare = Path(scratch) / "repo"
-        objects = locate_inside(repository, "objects")
-        run_git(Path(scratch), ["init", "-q", "--bare", str(bare)])
-        (bare / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
-        done = run_git(
-            bare,
-            [
-                "merge-tree",
-                "--write-tree",
-                "--name-only",
-                "--no-messages",
-                "-z",
-                "--allow-unrelated-histories",
-                target,
-                head,
-            ],
-            accept=(0, MERGE_CONFLICT),
-        )
-        parts = done.output.decode("utf-8", "replace").split("\0")
-        if done.status == MERGE_CONFLICT:
-            return MergeResult(None, tuple(sorted({part for part in parts[1:] if part})))
-        return MergeResult(snapshot_tree(bare, parts[0].strip(), head, subpath))
+    """Give full ref names below a prefix with their commit ids, sorted; names that are not UTF-8 are left out."""
+    done = run_git(repository, ["for-each-ref", "--format=%(refname)%00%(objectname)", prefix])
+    rows = sorted(row.partition(b"\0") for row in done.output.split(b"\n") if row)
+    return {name.decode("utf-8"): ident.decode("ascii") for name, _, ident in rows if _is_text(name)}
 
 
 def list_commits(repository: Path, base: str, head: str, most: int = 500) -> tuple[CommitInfo, ...]:
     """List the commits of head that base lacks, newest first, with the addresses that they name."""
     form = "%H%x00%ae%x00%ce%x00%s"
+    fields = form.count("%x00") + 1
     span = head if not base else f"{base}..{head}"
-    done = run_git(repository, ["log", f"--max-count={most}", f"--format={form}", "--end-of-options", span])
-    rows = [line.split("\0") for line in done.output.decode("utf-8", "replace").splitlines()]
-    return tuple(CommitInfo(row[0], row[1], row[2], row[3]) for row in rows if len(row) >= 4)  # noqa: PLR2004  four fields
+    done = run_git(repository, ["log", "-z", f"--max-count={most}", f"--format={form}", "--end-of-options", span])
+    parts = done.output.decode("utf-8", "replace").split("\0")
+    return tuple(CommitInfo(*parts[start : start + fields]) for start in range(0, len(parts) - fields + 1, fields))
 
 
 def is_ancestor(repository: Path, older: str, newer: str) -> bool:

@@ -40,6 +40,7 @@ MAY_CATCH_ALL = (
 )
 PROJECT = re.compile(r"(gitops|agent|webhooks)(\.|$)")
 MODULE_LINES, FUNCTION_LINES, LONG_FUNCTION, LONG_SHARE, METHODS, PROTOCOL_METHODS = 600, 60, 50, 0.02, 15, 5
+PORTS = 5
 
 
 def sources() -> list[Path]:
@@ -187,3 +188,18 @@ def test_names_say_the_role() -> None:
     ]
     assert found == []
     assert [name_of(path) for path in sources() if path.stem in ("utils", "util", "helpers", "misc", "common")] == []
+
+
+def test_nobody_takes_more_than_five_ports() -> None:
+    """CONVENTIONS 24: a handler or a page takes the ports it uses; only the composition root knows all."""
+    ports = {
+        f"{name_of(path)}:{node.name}": sum(isinstance(item, ast.AnnAssign) for item in node.body)
+        for path in sources()
+        if name_of(path).startswith("webhooks/")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ClassDef) and node.name.endswith(("Ports", "Door", "Desk", "Inbox", "Stages", "Pages"))
+    }
+    assert len(ports) > 10
+    assert {name: count for name, count in ports.items() if count > PORTS} == {}
+    knowing = [name_of(path) for path in sources() if "from webhooks.parts import" in path.read_text(encoding="utf-8")]
+    assert knowing == ["webhooks/app.py"]

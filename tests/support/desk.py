@@ -38,8 +38,8 @@ from webhooks.store.releases import save_release
 from webhooks.store.remarks import add_remark, save_status
 from webhooks.store.runs import add_run
 from webhooks.store.store import Store, open_store
-from webhooks.ui.desk import Desk
-from webhooks.ui.routes import make_pages
+from webhooks.ui.desk import Desk, HostDesk, PullDesk, ReleaseDesk
+from webhooks.ui.routes import Pages, make_pages
 
 HEAD, TARGET = "8d21e07" * 5 + "abcde", "91ab00d" * 5 + "abcde"
 NASTY = "<script>alert('pwned')</script>\"'><img src=x onerror=alert(1)>"
@@ -51,6 +51,7 @@ class FakeReviews:
 
     asked: list[tuple[str, ...]] = field(default_factory=list)
     refusal: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
 
     def approve(self, key: PullKey, user: User, change_digest: str) -> str:
         self._note("approve", key.name, user.name, change_digest)
@@ -60,8 +61,15 @@ class FakeReviews:
         self._note("merge", key.name, user.name, head)
         return TARGET
 
+    def take_back(self, key: PullKey, user: User) -> str:
+        self._note("take back", key.name, user.name)
+        return "taken-back"
+
     def refresh(self) -> None:
         self._note("refresh")
+
+    def list_refused(self) -> dict[str, str]:
+        return self.refused
 
     def _note(self, *asked: str) -> None:
         if self.refusal:
@@ -75,16 +83,16 @@ def four_users() -> Users:
 
 def make_desk(
     folder: Path, users: Users | None = None, *, reviews: FakeReviews | None = None, clock: Callable[[], object] | None = None
-) -> Desk:
+) -> PullDesk:
     store = open_store(f"sqlite:///{folder / 'trueup.sqlite'}")
     gate = make_gate(folder, four_users() if users is None else users)
-    return Desk(
-        gate, store, lambda: NOW, reviews=reviews or FakeReviews(), clone="/srv/git/acme.git", key_of=lambda _release: "5e" * 32
-    )
+    return PullDesk(gate, store, lambda: NOW, reviews=reviews or FakeReviews(), clone="/srv/git/acme.git")
 
 
-def make_app(desk: Desk) -> Starlette:
-    return Starlette(routes=make_pages(desk))
+def make_app(desk: PullDesk) -> Starlette:
+    base = (desk.gate, desk.store, desk.now)
+    pages = Pages(desk, HostDesk(*base), ReleaseDesk(*base, lambda _release: "5e" * 32), Desk(*base))
+    return Starlette(routes=make_pages(pages))
 
 
 def add_pull(store: Store, name: str, plans: tuple[FleetPlan, ...] = (), **more: object) -> PullRecord:

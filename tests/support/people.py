@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from webhooks.auth.attempts import Attempts
 from webhooks.auth.gate import Gate
 from webhooks.auth.passwords import PasswordHash
+from webhooks.auth.peer import Address
 from webhooks.auth.secret import Revoked
 from webhooks.auth.users import User, Users
 
@@ -53,5 +55,7 @@ class Ids:
         return f"id-{next(self.numbers)}"
 
 
-def make_gate(folder: Path, users: Users, *, clock: Clock | None = None, is_https: bool = False) -> Gate:
-    return Gate(users, SECRET, Revoked(folder / "ended"), Attempts(), clock or Clock(), Ids(), is_https)
+def make_gate(folder: Path, users: Users, *, clock: Clock | None = None, url: str = "") -> Gate:
+    gate = Gate(users, SECRET, Revoked(folder / "ended"), Attempts(), clock or Clock(), Ids(), Address(url))
+    # Requests of tests in one process have no connection.
+    return replace(gate, find_owner=lambda _request: os.getuid())

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from tests.support.people import Clock
 from webhooks.forges.port import Forge
+from webhooks.forges.watched import Forges
 from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
-from webhooks.services import Services
+from webhooks.parts import Parts
 from webhooks.settings import Settings, parse_settings
-from webhooks.store.store import open_store
+from webhooks.store.store import Store, open_store
 from webhooks.store.work import Work, add_job
 
 SECRET, ADMIN = "webhook-secret", "admin-token"
@@ -47,10 +48,26 @@ class Woken:
 
 
 @dataclass
-class Bench:
-    """Services, and what stands around them."""
+class Rows:
+    """Writes jobs that nobody does by itself."""
 
-    services: Services
+    store: Store
+    clock: Clock
+    woken: Woken
+
+    def add(self, work: Work, delay: timedelta = timedelta()) -> None:
+        with self.store.write() as connection:
+            add_job(connection, work, self.clock() + delay)
+
+    def wake(self) -> None:
+        self.woken()
+
+
+@dataclass
+class Bench:
+    """The parts of a service, and what stands around them."""
+
+    parts: Parts
     clock: Clock
     woken: Woken = field(default_factory=Woken)
 
@@ -60,23 +77,19 @@ def make_bench(folder: Path, forges: Mapping[str, Forge] | None = None, **values
     settings, clock, woken = make_settings(folder, **values), Clock(), Woken()
     store = open_store(settings.database_url)
 
-    def add(work: Work, delay: timedelta) -> None:
-        with store.write() as connection:
-            add_job(connection, work, clock() + delay)
-
-    services = Services(
+    watched = Forges(forges or {})
+    parts = Parts(
         settings=settings,
         store=store,
-        forges=forges or {},
-        mirrors=Mirrors(settings.data_dir / "mirrors"),
+        forges=watched,
+        mirrors=Mirrors(settings.data_dir / "mirrors", watched),
         metrics=Metrics(),
         now=clock,
         fresh=Fresh(),
         sleep=lambda _seconds: None,
-        add_job=add,
-        wake=woken,
+        jobs=Rows(store, clock, woken),
     )
     try:
-        yield Bench(services, clock, woken)
+        yield Bench(parts, clock, woken)
     finally:
         store.close()

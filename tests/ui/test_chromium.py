@@ -16,7 +16,7 @@ from tests.support.chromium import Watched, open_chromium, serve_app, watch_page
 from tests.support.desk import FakeReviews, add_pull, fill, make_app, make_desk
 from tests.support.people import PASSWORD
 from tests.support.plans import fleet_plan
-from webhooks.ui.desk import Desk
+from webhooks.ui.desk import PullDesk
 
 pytestmark = [pytest.mark.ui, pytest.mark.xdist_group("ui")]
 
@@ -33,14 +33,14 @@ def reviews() -> FakeReviews:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, reviews: FakeReviews) -> Desk:
+def desk(tmp_path_factory: pytest.TempPathFactory, reviews: FakeReviews) -> PullDesk:
     made = make_desk(tmp_path_factory.mktemp("desk"), reviews=reviews)
     fill(made.store)
     return made
 
 
 @pytest.fixture(scope="module")
-def base(desk: Desk) -> Iterator[str]:
+def base(desk: PullDesk) -> Iterator[str]:
     with serve_app(make_app(desk)) as address:
         yield address
 
@@ -175,7 +175,7 @@ def test_everything_works_without_javascript(chromium: Browser, base: str, revie
     assert made.wrong == []
 
 
-def test_a_planning_pull_shows_its_plan_by_itself(watched: Watched, desk: Desk) -> None:
+def test_a_planning_pull_shows_its_plan_by_itself(watched: Watched, desk: PullDesk) -> None:
     add_pull(desk.store, "fresh", planning="waiting", planned_head="")
     log_in(watched.page, "/pulls/local/fresh")
     assert watched.page.get_by_text("planning", exact=True).is_visible()

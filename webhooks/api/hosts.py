@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -19,12 +20,14 @@ from starlette.responses import Response
 from gitops.errors import MalformedError, UsageError
 from gitops.model.codec import decode_json, digest_bytes, encode_canonical
 from gitops.model.fields import Fields
-from gitops.model.limits import DEFAULTS
 from gitops.model.observation import Observation
 from gitops.model.report import Report
 from webhooks.api.body import RefusedError, answer_json, need_json_type, read_body
+from webhooks.api.intake import Intake
+from webhooks.jobs.works import touch_pull
+from webhooks.metrics import Metrics
 from webhooks.records import HostRecord, RunRecord, TokenRecord
-from webhooks.services import Services, touch_pull
+from webhooks.store.budget import trim_runs
 from webhooks.store.hosts import add_token, find_host, find_host_by_credential, find_token, save_host, spend_token
 from webhooks.store.plans import list_plans
 from webhooks.store.runs import add_run
@@ -39,6 +42,17 @@ DEBOUNCE = timedelta(seconds=2)
 SKEW = timedelta(hours=1)
 MOST_PLANS = 1000
 BEARER = "Bearer "
+
+
+@dataclass(frozen=True)
+class HostPorts:
+    """What the hosts' side works with; `fresh` gives random bytes."""
+
+    store: Store
+    metrics: Metrics
+    now: Callable[[], datetime]
+    fresh: Callable[[int], bytes]
+    intake: Intake
 
 
 def is_host_name(name: str) -> bool:
@@ -56,7 +70,7 @@ def issue_token(store: Store, host: str, *, fresh: bytes, now: datetime) -> str:
     return token
 
 
-async def enroll(services: Services, request: Request) -> Response:
+async def enroll(ports: HostPorts, request: Request) -> Response:
     """Answer `POST /api/v1/hosts/{host}/enroll`."""
     body = await read_body(request, SMALL)
     need_json_type(request)
@@ -70,30 +84,25 @@ async def enroll(services: Services, request: Request) -> Response:
         fields.done()
     except MalformedError as error:
         raise RefusedError(422, error.code, error.message, error.hint) from error
-    credential = await run_in_threadpool(_exchange, services, host, token, environment)
+    credential = await run_in_threadpool(_exchange, ports, host, token, environment)
     return answer_json({"schema": CREDENTIAL, "host": host, "credential": credential}, 201)
 
 
-async def take_report(services: Services, request: Request) -> Response:
+async def take_report(ports: HostPorts, request: Request) -> Response:
     """Answer `POST /api/v1/reports`: who speaks is known before the body is read."""
-    host = await run_in_threadpool(_find_speaker, services, request.headers.get("authorization", ""))
-    body = await read_body(request, DEFAULTS.report_bytes)
-    need_json_type(request)
-    try:
-        report = Report.from_json(decode_json(body))
-    except MalformedError as error:
-        raise RefusedError(422, error.code, error.message, error.hint) from error
+    host = await run_in_threadpool(_find_speaker, ports.store, request.headers.get("authorization", ""))
+    report = await ports.intake.read(request, host.name)
     if report.host != host.name or (report.observation is not None and report.observation.host != host.name):
         raise RefusedError(403, "A403", f"this credential speaks for {host.name} alone")
-    is_new = await run_in_threadpool(_keep, services, host.name, report)
-    services.metrics.reports.labels(report.result if is_new else "repeated").inc()
+    is_new = await run_in_threadpool(_keep, ports, host.name, report)
+    ports.metrics.reports.labels(report.result if is_new else "repeated").inc()
     return answer_json({"accepted": report.run}, 202)
 
 
-def _exchange(services: Services, host: str, token: str, environment: str) -> str:
-    now, digest = services.now(), _hash(token)
-    credential = _encode(services.fresh(TOKEN_BYTES))
-    with services.store.write() as connection:
+def _exchange(ports: HostPorts, host: str, token: str, environment: str) -> str:
+    now, digest = ports.now(), _hash(token)
+    credential = _encode(ports.fresh(TOKEN_BYTES))
+    with ports.store.write() as connection:
         found = find_token(connection, digest)
         is_right = found is not None and hmac.compare_digest(found.host.encode(), host.encode())
         if not is_right or found is None or not now < found.expires or not spend_token(connection, digest, now):
@@ -105,20 +114,20 @@ def _exchange(services: Services, host: str, token: str, environment: str) -> st
     return credential
 
 
-def _find_speaker(services: Services, authorization: str) -> HostRecord:
+def _find_speaker(store: Store, authorization: str) -> HostRecord:
     """Give the host of a credential; found by its hash, compared once more in constant time."""
     credential = authorization.removeprefix(BEARER) if authorization.startswith(BEARER) else ""
     digest = _hash(credential)
-    with services.store.read() as connection:
+    with store.read() as connection:
         host = find_host_by_credential(connection, digest) if credential else None
     if host is None or not hmac.compare_digest(host.credential.encode(), digest.encode()):
         raise RefusedError(401, "A401", "this credential is not known", "enrol the host again")
     return host
 
 
-def _keep(services: Services, name: str, report: Report) -> bool:
+def _keep(ports: HostPorts, name: str, report: Report) -> bool:
     """Write a run once, and what it observed; plans are looked at again when that differs. False for a repeated report."""
-    now = services.now()
+    now = ports.now()
     run = RunRecord(
         host=name,
         run=report.run,
@@ -130,10 +139,11 @@ def _keep(services: Services, name: str, report: Report) -> bool:
         received=now,
         document=encode_canonical(replace(report, observation=None).to_json()),
     )
-    with services.store.write() as connection:
+    with ports.store.write() as connection:
         host = find_host(connection, name)
         if host is None or not add_run(connection, run):
             return False
+        trim_runs(connection, name, now)
         is_newest = not host.run or host.seen is None or report.observation is None or _is_newer(report, host, now)
         fresh = report.observation if report.observation is not None and is_newest else host.observation
         serial = report.serial or host.serial

@@ -17,13 +17,13 @@ from starlette.responses import Response
 from gitops.model.codec import Json, decode_json, format_time
 from webhooks.api.body import RefusedError, answer_json
 from webhooks.records import ApprovalRecord, HostRecord, PlanRecord, PullRecord, ReleaseRecord, RunRecord
-from webhooks.services import Services
 from webhooks.store.approvals import count_approvals, list_approvals
 from webhooks.store.hosts import count_hosts, list_hosts
 from webhooks.store.plans import count_plans, find_plan, list_plans
 from webhooks.store.pulls import count_pulls, list_pulls
 from webhooks.store.releases import count_releases, list_releases
 from webhooks.store.runs import count_runs, find_run, list_runs
+from webhooks.store.store import Store
 
 DEFAULT, MOST, DIGITS = 100, 500, 9
 
@@ -40,27 +40,27 @@ class Window:
 Lister = Callable[[Connection, Window], tuple[Sequence[Json], int]]
 
 
-def give_list(services: Services, request: Request, name: str) -> Response:
+def give_list(store: Store, request: Request, name: str) -> Response:
     """Answer `GET /api/v1/<name>`."""
     window = Window(_number(request, "limit", DEFAULT, MOST), _number(request, "offset", 0, 10**DIGITS), request.query_params)
-    with services.store.read() as connection:
+    with store.read() as connection:
         items, total = LISTS[name](connection, window)
     found: dict[str, Json] = {"schema": f"gitops/{name}/v1", "items": list(items)}
     return answer_json({**found, "total": total, "limit": window.limit, "offset": window.offset})
 
 
-def give_plan(services: Services, request: Request) -> Response:
+def give_plan(store: Store, request: Request) -> Response:
     """Answer `GET /api/v1/plans/{ident}`: the plan's document with its content digest."""
-    with services.store.read() as connection:
+    with store.read() as connection:
         found = find_plan(connection, int(request.path_params["ident"]))
     if found is None:
         raise RefusedError(404, "A404", "there is no such plan")
     return answer_json({**plan_row(found), "plan": decode_json(found.document)})
 
 
-def give_run(services: Services, request: Request) -> Response:
+def give_run(store: Store, request: Request) -> Response:
     """Answer `GET /api/v1/runs/{host}/{run}`: the report."""
-    with services.store.read() as connection:
+    with store.read() as connection:
         found = find_run(connection, str(request.path_params["host"]), str(request.path_params["run"]))
     if found is None:
         raise RefusedError(404, "A404", "there is no such run")

@@ -1,8 +1,9 @@
 """Attempts: how often somebody may be wrong about a password before they must wait.
 
-Counts failures per name and address, and per address, within a window; takes the time, gives whether another attempt is allowed.
-Kept in memory and bounded: whoever floods it only forgets the oldest counts. A success clears the name's count and takes
-its own attempt back from the address's.
+Counts failures per name and address within a window. Names of users and names of nobody are counted apart, so that wrong names never lock
+right ones, however many come from one address (a proxy's, say). What many wrong names cost is bounded in another way: once an address has
+named nobody often, its further unknown names are not worth a comparison (`is_guessing`). Kept in memory and bounded: who floods it with
+names makes it forget names of nobody only. A success clears the name's count.
 """
 
 from __future__ import annotations
@@ -11,34 +12,47 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 WINDOW = timedelta(minutes=10)
-PER_NAME, PER_ADDRESS = 5, 30
+PER_NAME, UNKNOWN_PER_ADDRESS = 5, 30
 MOST_KEYS = 10_000
+
+Failures = OrderedDict[tuple[str, str], list[datetime]]
 
 
 class Attempts:
-    """Failures by key, the newest key last."""
+    """Failures by name and address, the newest key last."""
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[tuple[str, str], list[datetime]] = OrderedDict()
+        self._known: Failures = OrderedDict()
+        self._unknown: Failures = OrderedDict()
+        self._guessing: Failures = OrderedDict()
 
-    def may_try(self, name: str, address: str, now: datetime) -> bool:
-        """Say whether this name at this address may try once more."""
-        return self._count((name, address), now) < PER_NAME and self._count(("", address), now) < PER_ADDRESS
+    def may_try(self, name: str, address: str, now: datetime, *, is_user: bool) -> bool:
+        """Say whether this name at this address may try once more; the answer for a name of nobody is what a user would get."""
+        return _count(self._known if is_user else self._unknown, (name, address), now) < PER_NAME
 
-    def fail(self, name: str, address: str, now: datetime) -> None:
+    def fail(self, name: str, address: str, now: datetime, *, is_user: bool) -> None:
         """Count one failure."""
-        for key in ((name, address), ("", address)):
-            recent = [at for at in self._failures.pop(key, []) if now - at < WINDOW]
-            self._failures[key] = [*recent, now][-PER_ADDRESS:]
-        while len(self._failures) > MOST_KEYS:
-            self._failures.popitem(last=False)
+        if is_user:
+            _add(self._known, (name, address), now, PER_NAME)
+            return
+        _add(self._unknown, (name, address), now, PER_NAME)
+        _add(self._guessing, ("", address), now, UNKNOWN_PER_ADDRESS)
 
     def succeed(self, name: str, address: str) -> None:
-        """Forget a name's failures at an address, and the attempt that was counted before it was known to be right."""
-        self._failures.pop((name, address), None)
-        whole = self._failures.get(("", address), [])
-        if whole:
-            whole.pop()
+        """Forget a user's failures at an address."""
+        self._known.pop((name, address), None)
 
-    def _count(self, key: tuple[str, str], now: datetime) -> int:
-        return sum(1 for at in self._failures.get(key, []) if now - at < WINDOW)
+    def is_guessing(self, address: str, now: datetime) -> bool:
+        """Say whether an address named so many who are nobody that its next one is not compared any more."""
+        return _count(self._guessing, ("", address), now) >= UNKNOWN_PER_ADDRESS
+
+
+def _add(failures: Failures, key: tuple[str, str], now: datetime, most: int) -> None:
+    recent = [at for at in failures.pop(key, []) if now - at < WINDOW]
+    failures[key] = [*recent, now][-most:]
+    while len(failures) > MOST_KEYS:
+        failures.popitem(last=False)
+
+
+def _count(failures: Failures, key: tuple[str, str], now: datetime) -> int:
+    return sum(1 for at in failures.get(key, []) if now - at < WINDOW)

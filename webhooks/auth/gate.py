@@ -20,13 +20,13 @@ from starlette.responses import Response
 
 from webhooks.auth.attempts import Attempts
 from webhooks.auth.passwords import is_password
+from webhooks.auth.peer import Address, FindOwner, find_connection_owner
 from webhooks.auth.secret import Revoked
 from webhooks.auth.session import LIFETIME, Session, is_token, make_token, open_session, seal_session, stamp_user, unseal_session
 from webhooks.auth.users import User, Users
 
 # One comparison takes 32 MiB and a tenth of a second: so many at once, the others wait.
-COMPARISONS = 2
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+COMPARISONS, GUESSES = 2, 1
 
 
 class Refused(Exception):  # noqa: N818  it is an answer, not a failure
@@ -38,8 +38,16 @@ class Refused(Exception):  # noqa: N818  it is an answer, not a failure
 
 
 @dataclass(frozen=True)
+class Comparisons:
+    """How many passwords are compared at once. Who guesses names waits behind others that guess, never before a user."""
+
+    users: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(COMPARISONS))
+    guesses: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(GUESSES))
+
+
+@dataclass(frozen=True)
 class Gate:
-    """What is needed to know who asks. `fresh_id` gives a random id; `is_https`: cookies travel over TLS only."""
+    """What is needed to know who asks. `fresh_id` gives a random id; `address` is where people reach the service."""
 
     users: Users
     secret: bytes
@@ -47,13 +55,14 @@ class Gate:
     attempts: Attempts
     now: Callable[[], datetime]
     fresh_id: Callable[[], str]
-    is_https: bool = False
-    comparisons: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(COMPARISONS))
+    address: Address = field(default_factory=Address)
+    find_owner: FindOwner = find_connection_owner
+    comparisons: Comparisons = field(default_factory=Comparisons)
 
     @property
     def cookie(self) -> str:
         """The cookie's name; the prefix makes browsers insist on TLS, this host and path `/`."""
-        return "__Host-trueup" if self.is_https else "trueup_session"
+        return "__Host-trueup" if self.address.is_https else "trueup_session"
 
 
 def find_session(gate: Gate, request: Request) -> Session:
@@ -78,7 +87,7 @@ def keep_session(gate: Gate, response: Response, session: Session) -> None:
         path="/",
         httponly=True,
         samesite="lax",
-        secure=gate.is_https,
+        secure=gate.address.is_https,
     )
 
 
@@ -92,7 +101,9 @@ def check_form(gate: Gate, request: Request, session: Session, token: str) -> No
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refused(403, "A403", "this form was sent by another site", "open the page here and try again")
     origin = request.headers.get("origin")
-    if origin and origin != "null" and urlsplit(origin).netloc != request.headers.get("host"):
+    # A proxy may pass another name on; the browser's own word is then the public one.
+    ours = (request.headers.get("host"), gate.address.netloc or None)
+    if origin and origin != "null" and urlsplit(origin).netloc not in ours:
         raise Refused(403, "A403", "this form was sent by another site", "open the page here and try again")
     if not is_token(token, session, gate.secret):
         raise Refused(403, "A403", "this form is too old, or was not made for you", "load the page again and repeat what you did")
@@ -101,14 +112,16 @@ def check_form(gate: Gate, request: Request, session: Session, token: str) -> No
 async def log_in(gate: Gate, request: Request, name: str, password: str) -> User:
     """Give the user of a right password; 429 after too many wrong ones, 401 otherwise, never saying which of both was wrong."""
     address = request.client.host if request.client else ""
-    now = gate.now()
-    if not gate.attempts.may_try(name, address, now):
+    now, user = gate.now(), gate.users.find(name)
+    is_user = user is not None
+    if not gate.attempts.may_try(name, address, now, is_user=is_user):
         raise Refused(429, "A429", "too many wrong passwords", "wait ten minutes")
+    is_guess = not is_user and gate.attempts.is_guessing(address, now)
     # Counted before the comparison, which others may wait behind: many at once are still few attempts.
-    gate.attempts.fail(name, address, now)
-    user = gate.users.find(name)
+    gate.attempts.fail(name, address, now, is_user=is_user)
     stored = None if user is None else user.password
-    is_right = await to_thread.run_sync(is_password, password, stored, limiter=gate.comparisons)
+    limiter = gate.comparisons.guesses if is_guess else gate.comparisons.users
+    is_right = await to_thread.run_sync(is_password, password, stored, limiter=limiter)
     if user is None or not is_right:
         raise Refused(401, "A401", "wrong name or password")
     gate.attempts.succeed(name, address)
@@ -143,9 +156,3 @@ async def authenticate(gate: Gate, request: Request) -> User:
     if not found:
         raise Refused(401, "A401", "the Authorization header cannot be read")
     return await log_in(gate, request, name, password)
-
-
-def is_loopback(request: Request) -> bool:
-    """Say whether a request names this machine itself and comes from it (a site that points its own name here does not)."""
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    return host in LOOPBACK and request.client is not None and request.client.host in LOOPBACK

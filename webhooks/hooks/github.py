@@ -8,39 +8,51 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gitops.errors import MalformedError
+from gitops.model.codec import decode_foreign
 from gitops.model.limits import DEFAULTS
 from webhooks.api.body import RefusedError, answer_json, need_json_type, read_body
 from webhooks.hooks.hints import read_hints
-from webhooks.records import DeliveryRecord
-from webhooks.services import Services
-from webhooks.store.work import Work, add_job, take_delivery
+from webhooks.hooks.inbox import Inbox
+from webhooks.metrics import Metrics
 
 IDENT = re.compile(r"[A-Za-z0-9-]{1,100}")
 SIGNATURE = "sha256="
 ACCEPTED = 202
 
 
-async def take_github(services: Services, request: Request) -> Response:
+@dataclass(frozen=True)
+class GithubDoor:
+    """What the door works with: the webhook's secret, the watched repositories, where deliveries go."""
+
+    secret: str = field(repr=False)
+    repositories: Collection[str]
+    inbox: Inbox
+    metrics: Metrics
+
+
+async def take_github(door: GithubDoor, request: Request) -> Response:
     """Answer `POST /webhooks/github`."""
     body = await read_body(request, DEFAULTS.webhook_bytes)
     need_json_type(request)
-    check_signature(services.settings.github_webhook_secret, request.headers.get("x-hub-signature-256", ""), body)
-    payload = _decode(body)
+    # Up to 25 MB: nobody waits for its digest or its parsing.
+    payload = await run_in_threadpool(_open, door.secret, request.headers.get("x-hub-signature-256", ""), body)
     event, ident = request.headers.get("x-github-event", ""), request.headers.get("x-github-delivery", "")
     if event == "ping":
         return answer_json({"pong": True})
     if not IDENT.fullmatch(ident):
         raise RefusedError(400, "A400", "X-GitHub-Delivery is missing or odd")
-    works = read_hints(event, payload, services.forges.keys(), ident)
-    outcome = "dropped" if not works else await run_in_threadpool(_keep, services, event, ident, works)
-    services.metrics.deliveries.labels("github", outcome).inc()
+    works = read_hints(event, payload, door.repositories, ident)
+    outcome = "dropped" if not works else await run_in_threadpool(door.inbox.take, "github", event, ident, works)
+    door.metrics.deliveries.labels("github", outcome).inc()
     return answer_json({"delivery": ident, "outcome": outcome}, ACCEPTED)
 
 
@@ -52,19 +64,13 @@ def check_signature(secret: str, given: str, body: bytes) -> None:
         raise RefusedError(401, "A401", "the signature is not right", "is the webhook's secret that of the settings?")
 
 
+def _open(secret: str, signature: str, body: bytes) -> object:
+    check_signature(secret, signature, body)
+    return _decode(body)
+
+
 def _decode(body: bytes) -> object:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return decode_foreign(body)
+    except MalformedError:
         raise RefusedError(400, "A400", "the body is not JSON") from None
-
-
-def _keep(services: Services, event: str, ident: str, works: tuple[Work, ...]) -> str:
-    now = services.now()
-    with services.store.write() as connection:
-        if not take_delivery(connection, DeliveryRecord("github", ident, event, now)):
-            return "repeated"
-        for work in works:
-            add_job(connection, work, now)
-    services.wake()
-    return "taken"

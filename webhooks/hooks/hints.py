@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, cast
 
+from webhooks.jobs.works import look_at, release_branch, touch_pull
 from webhooks.records import PullKey
-from webhooks.services import look_at, release_branch, touch_pull
 from webhooks.store.work import Work
 
 PUSHED = ("opened", "synchronize", "reopened")

@@ -15,7 +15,7 @@ from webhooks.records import HostRecord
 from webhooks.store.columns import unpack_time
 from webhooks.store.hosts import find_host
 from webhooks.store.runs import find_run, list_runs
-from webhooks.ui.desk import Desk
+from webhooks.ui.desk import HostDesk
 from webhooks.ui.paging import read_page
 from webhooks.ui.queries import (
     NEVER,
@@ -33,7 +33,7 @@ RUNS = 10
 MOST_TEXT = 100
 
 
-def show_hosts(desk: Desk, request: Request) -> Response:
+def show_hosts(desk: HostDesk, request: Request) -> Response:
     """Answer `GET /hosts`."""
     visitor = admit(desk.gate, request)
     text = request.query_params.get("q", "").strip()[:MOST_TEXT]
@@ -59,7 +59,7 @@ def show_hosts(desk: Desk, request: Request) -> Response:
     return show(desk.gate, visitor, "hosts.html", values)
 
 
-def show_host(desk: Desk, request: Request) -> Response:
+def show_host(desk: HostDesk, request: Request) -> Response:
     """Answer `GET /hosts/{name}`."""
     visitor = admit(desk.gate, request)
     name = str(request.path_params["name"])
@@ -91,7 +91,7 @@ def show_host(desk: Desk, request: Request) -> Response:
     return show(desk.gate, visitor, "host.html", values)
 
 
-def _view_row(row: Any, drifted: Mapping[str, int], latest: Mapping[str, int], desk: Desk) -> Mapping[str, object]:
+def _view_row(row: Any, drifted: Mapping[str, int], latest: Mapping[str, int], desk: HostDesk) -> Mapping[str, object]:
     seen = unpack_time(row.seen)
     return {
         "name": row.name,
@@ -105,7 +105,7 @@ def _view_row(row: Any, drifted: Mapping[str, int], latest: Mapping[str, int], d
     }
 
 
-def _head(host: HostRecord, drifted: int, latest: Mapping[str, int], desk: Desk) -> Mapping[str, object]:
+def _head(host: HostRecord, drifted: int, latest: Mapping[str, int], desk: HostDesk) -> Mapping[str, object]:
     return {
         "name": host.name,
         "result": host.result or NEVER,

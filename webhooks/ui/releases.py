@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gitops.render.words import describe_age
-from webhooks.records import ReleaseRecord
-from webhooks.ui.desk import Desk
+from webhooks.records import PullKey, ReleaseRecord
+from webhooks.ui.desk import ReleaseDesk
 from webhooks.ui.paging import read_page
-from webhooks.ui.pullview import LOCAL, address_pull
+from webhooks.ui.pullview import LOCAL
 from webhooks.ui.queries import (
     count_released,
     list_environments,
@@ -28,7 +28,7 @@ SHOWN = 30
 STUCK_TONES: Mapping[str, str] = {"held": "warn", "failed": "bad", "waiting": "calm"}
 
 
-def show_releases(desk: Desk, request: Request) -> Response:
+def show_releases(desk: ReleaseDesk, request: Request) -> Response:
     """Answer `GET /releases`."""
     visitor = admit(desk.gate, request)
     with desk.store.read() as connection:
@@ -56,13 +56,15 @@ def show_releases(desk: Desk, request: Request) -> Response:
     return show(desk.gate, visitor, "releases.html", values)
 
 
-def _view_row(item: ReleaseRecord, approvers: Sequence[str], latest: Mapping[str, int], desk: Desk) -> Mapping[str, object]:
+def _view_row(
+    item: ReleaseRecord, approvers: Sequence[str], latest: Mapping[str, int], desk: ReleaseDesk
+) -> Mapping[str, object]:
     is_local = item.repository == LOCAL
     return {
         **vars(item),
         "repository": "" if is_local else item.repository,
         "pull": (f"pr/{item.pull}" if is_local else f"#{item.pull}") if item.pull else "",
-        "pull_href": address_pull(item.repository, item.pull),
+        "pull_href": PullKey(item.repository, item.pull).path,
         "approvers": approvers,
         "is_latest": item.serial == latest.get(item.environment),
         "key": desk.key_of(item),

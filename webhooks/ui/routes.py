@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -10,38 +12,48 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webhooks.auth.gate import Gate, Refused
-from webhooks.ui.desk import Desk
+from webhooks.ui.desk import Desk, HostDesk, PullDesk, ReleaseDesk
 from webhooks.ui.hosts import show_host, show_hosts
 from webhooks.ui.login import do_login, do_logout, show_login
 from webhooks.ui.pages import HEADERS, give_asset
-from webhooks.ui.pulls import approve_pull, merge_pull, show_pull, show_pulls
+from webhooks.ui.pulls import approve_pull, merge_pull, show_pull, show_pulls, take_back_pull
 from webhooks.ui.releases import show_releases
 from webhooks.ui.runs import show_run, show_runs
 from webhooks.ui.visitor import LoginNeededError, greet, send_to, show_message
 
-Reader = Callable[[Desk, Request], Response]
-Doer = Callable[[Desk, Request], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def make_pages(desk: Desk) -> list[BaseRoute]:
+@dataclass(frozen=True)
+class Pages:
+    """The desk of each group of pages."""
+
+    pulls: PullDesk
+    hosts: HostDesk
+    releases: ReleaseDesk
+    runs: Desk
+
+
+def make_pages(pages: Pages) -> list[BaseRoute]:
     """Give the routes of all pages and assets."""
+    desk, gate = pages.pulls, pages.pulls.gate
     pull = "/pulls/{repository:path}/{name}"
     return [
         Route("/", _redirect, methods=["GET"]),
         Route("/static/{name}", give_asset, methods=["GET"]),
-        Route("/login", _do(desk, _with_gate(show_login)), methods=["GET"]),
-        Route("/login", _do(desk, _with_gate(do_login)), methods=["POST"]),
-        Route("/logout", _do(desk, _with_gate(do_logout)), methods=["POST"]),
-        Route("/pulls", _read(desk, show_pulls), methods=["GET"]),
-        Route(pull + "/approve", _do(desk, approve_pull), methods=["POST"]),
-        Route(pull + "/merge", _do(desk, merge_pull), methods=["POST"]),
-        Route(pull, _read(desk, show_pull), methods=["GET"]),
-        Route("/hosts", _read(desk, show_hosts), methods=["GET"]),
-        Route("/hosts/{name}", _read(desk, show_host), methods=["GET"]),
-        Route("/releases", _read(desk, show_releases), methods=["GET"]),
-        Route("/runs", _read(desk, show_runs), methods=["GET"]),
-        Route("/runs/{host}/{run}", _read(desk, show_run), methods=["GET"]),
+        Route("/login", _do(gate, partial(show_login, gate)), methods=["GET"]),
+        Route("/login", _do(gate, partial(do_login, gate)), methods=["POST"]),
+        Route("/logout", _do(gate, partial(do_logout, gate)), methods=["POST"]),
+        Route("/pulls", _read(gate, partial(show_pulls, desk)), methods=["GET"]),
+        Route(pull + "/approve", _do(gate, partial(approve_pull, desk)), methods=["POST"]),
+        Route(pull + "/unapprove", _do(gate, partial(take_back_pull, desk)), methods=["POST"]),
+        Route(pull + "/merge", _do(gate, partial(merge_pull, desk)), methods=["POST"]),
+        Route(pull, _read(gate, partial(show_pull, desk)), methods=["GET"]),
+        Route("/hosts", _read(gate, partial(show_hosts, pages.hosts)), methods=["GET"]),
+        Route("/hosts/{name}", _read(gate, partial(show_host, pages.hosts)), methods=["GET"]),
+        Route("/releases", _read(gate, partial(show_releases, pages.releases)), methods=["GET"]),
+        Route("/runs", _read(gate, partial(show_runs, pages.runs)), methods=["GET"]),
+        Route("/runs/{host}/{run}", _read(gate, partial(show_run, pages.runs)), methods=["GET"]),
     ]
 
 
@@ -49,34 +61,27 @@ async def _redirect(_request: Request) -> Response:
     return RedirectResponse("/pulls", status_code=302, headers=dict(HEADERS))
 
 
-def _with_gate(page: Callable[[Gate, Request], Awaitable[Response]]) -> Doer:
-    async def answer(desk: Desk, request: Request) -> Response:
-        return await page(desk.gate, request)
-
-    return answer
-
-
-def _read(desk: Desk, page: Reader) -> Endpoint:
+def _read(gate: Gate, page: Callable[[Request], Response]) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
-            return await run_in_threadpool(page, desk, request)
+            return await run_in_threadpool(page, request)
         except (Refused, LoginNeededError) as refused:
-            return _refuse(desk, request, refused)
+            return _refuse(gate, request, refused)
 
     return answer
 
 
-def _do(desk: Desk, page: Doer) -> Endpoint:
+def _do(gate: Gate, page: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
-            return await page(desk, request)
+            return await page(request)
         except (Refused, LoginNeededError) as refused:
-            return _refuse(desk, request, refused)
+            return _refuse(gate, request, refused)
 
     return answer
 
 
-def _refuse(desk: Desk, request: Request, refused: Refused | LoginNeededError) -> Response:
+def _refuse(gate: Gate, request: Request, refused: Refused | LoginNeededError) -> Response:
     if isinstance(refused, LoginNeededError):
         return send_to(refused.address)
-    return show_message(desk.gate, greet(desk.gate, request), refused, back="/pulls", back_text="To the pull requests")
+    return show_message(gate, greet(gate, request), refused, back="/pulls", back_text="To the pull requests")

@@ -24,6 +24,6 @@ def name_signers(mirrors: Mirrors, release: ReleaseRecord) -> str:
 
 @lru_cache(maxsize=KEYS)
 def _list_keys(repository: Path, commit: str) -> tuple[str, ...]:
-    done = run_git(repository, ["ls-tree", "--name-only", "--end-of-options", f"{commit}:signatures"])
-    names = done.output.decode("utf-8", "replace").splitlines()
+    done = run_git(repository, ["ls-tree", "-z", "--name-only", "--end-of-options", f"{commit}:signatures"])
+    names = done.output.decode("utf-8", "replace").split("\0")
     return tuple(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))

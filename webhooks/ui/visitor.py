@@ -1,7 +1,7 @@
 """Visitor: one request's session, user and what every page shows of them. The one place where pages ask the gate.
 
 Takes a Gate and a request; gives a Visitor, or Refused. Reading needs a user once the settings name any; without users the pages are
-read-only and answer only this machine under its own name, so that neither a network nor a site pointing its name here can read plans.
+read-only and answer only the user who runs the service, on this machine (`webhooks.auth.peer`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from webhooks.auth.gate import Gate, Refused, check_form, find_session, is_loopback, keep_session, token_of
+from webhooks.auth.gate import Gate, Refused, check_form, find_session, keep_session, token_of
+from webhooks.auth.peer import why_not_own
 from webhooks.auth.session import Session
 from webhooks.auth.users import User
 from webhooks.ui.pages import HEADERS, render_page
@@ -57,8 +58,10 @@ def admit(gate: Gate, request: Request) -> Visitor:
     if visitor.user is None and visitor.has_users:
         is_reading = request.method in ("GET", "HEAD")
         raise LoginNeededError(here(request) if is_reading else "/")
-    if visitor.user is None and not is_loopback(request):
-        raise Refused(403, "A403", "without users these pages are for this machine only", "name users in the settings file")
+    reason = "" if visitor.user is not None else why_not_own(request, gate.address, gate.find_owner)
+    if reason:
+        message = f"without users these pages are only for the one who runs the service, on this machine: {reason}"
+        raise Refused(403, "A403", message, "name users in the settings file")
     return visitor
 
 

@@ -7,8 +7,9 @@ is not written again, so that its publication and its approvals stay what they a
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from gitops.errors import ConfigError, RemoteError, TrustError
@@ -16,15 +17,26 @@ from gitops.model.codec import Json, encode_canonical
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.observation import Observation
 from gitops.pipeline.pull import Observe, PlannedEnvironment, PlannedPull, PullInputs, plan_pull
-from webhooks.mirrors import find_branch
+from webhooks.metrics import Metrics
+from webhooks.mirrors import Mirrors, find_branch
 from webhooks.records import PlanRecord, PullRecord
-from webhooks.services import Services
 from webhooks.store.hosts import read_observations
 from webhooks.store.plans import add_plan, list_current_plans, retire_plan
+from webhooks.store.store import Store
 from webhooks.work.settle import is_held
 
 LOG = logging.getLogger("trueup.plan")
 PLAN_AGAIN = "plan"
+
+
+@dataclass(frozen=True)
+class PlanPorts:
+    """What planning works with."""
+
+    store: Store
+    mirrors: Mirrors
+    metrics: Metrics
+    now: Callable[[], datetime]
 
 
 @dataclass(frozen=True)
@@ -37,37 +49,36 @@ class Need:
     mirror: Path
 
 
-def needs_plan(services: Services, pull: PullRecord, again: str) -> Need:
+def needs_plan(ports: PlanPorts, pull: PullRecord, again: str) -> Need:
     """Refresh the mirror and compare with what was planned. `again` says why somebody asks (`plan`: a person), or is empty.
 
     What is merged is planned once more, as it was merged, only when it never was planned or when its release is held: then people can
     still approve exactly what would be released.
     """
-    forge = services.forge_of(pull.key.repository)
     is_merged = pull.state == "merged"
     wanted = None if is_merged else pull.key
-    mirror, _ = services.mirrors.refresh(forge, pull.key.repository, wanted, pull.merged if is_merged else pull.head)
+    mirror, _ = ports.mirrors.refresh(pull.key.repository, wanted, pull.merged if is_merged else pull.head)
     target = find_branch(mirror, pull.branch)
     if not target:
         raise RemoteError(f"{pull.key}: the branch {pull.branch} is not there", code="R206")
     if is_merged:
-        is_news = pull.planned_head != pull.merged and (pull.planning != "planned" or is_held(services, pull, mirror))
+        is_news = pull.planned_head != pull.merged and (pull.planning != "planned" or is_held(ports.store, pull, mirror))
         return Need(is_news or (bool(again) and pull.planned_head == pull.merged), is_news, target, mirror)
     is_news = pull.planned_head != pull.head or pull.target != target or pull.planning == "waiting" or again == PLAN_AGAIN
     return Need(is_news or bool(again), is_news, target, mirror)
 
 
-def plan_again(services: Services, pull: PullRecord, need: Need) -> PullRecord:
+def plan_again(ports: PlanPorts, pull: PullRecord, need: Need) -> PullRecord:
     """Plan; give the record with what came of it, whose plans are in the store. The record itself is not saved here."""
     is_merged = pull.state == "merged"
     head = pull.merged if is_merged else pull.head
     inputs = PullInputs(need.mirror, pull.key.name, head, "" if is_merged else need.target, pull.branch)
-    with services.metrics.planning.time():
-        planned = _plan(services, inputs)
-    planning = "planned" if planned.is_valid else "conflict" if planned.conflicts else "invalid"
-    services.metrics.plans.labels(planning).inc()
+    with ports.metrics.planning.time():
+        planned = _plan(ports, inputs)
+    planning = "planned" if planned.is_planned else "conflict" if planned.is_conflict else "invalid"
+    ports.metrics.plans.labels(planning).inc()
     LOG.info("%s at %s on %s: %s", pull.key, head[:12], need.target[:12], planning)
-    _keep_plans(services, pull, planned, inputs)
+    _keep_plans(ports, pull, planned, inputs)
     return replace(
         pull,
         planning=planning,
@@ -79,28 +90,28 @@ def plan_again(services: Services, pull: PullRecord, need: Need) -> PullRecord:
     )
 
 
-def _plan(services: Services, inputs: PullInputs) -> PlannedPull:
+def _plan(ports: PlanPorts, inputs: PullInputs) -> PlannedPull:
     try:
-        return plan_pull(inputs, _make_observer(services))
+        return plan_pull(inputs, _make_observer(ports.store))
     except (ConfigError, TrustError) as error:
         # A broken release branch, or a commit that cannot be read: people must see it where they look.
         return PlannedPull(diagnostics=(Diagnostic(error.code, error.message, Place("gitops.yaml"), hint=error.hint),))
 
 
-def _make_observer(services: Services) -> Observe:
+def _make_observer(store: Store) -> Observe:
     def observe(hosts: Sequence[str]) -> Mapping[str, Observation]:
-        with services.store.read() as connection:
+        with store.read() as connection:
             return read_observations(connection, hosts)
 
     return observe
 
 
-def _keep_plans(services: Services, pull: PullRecord, planned: PlannedPull, inputs: PullInputs) -> None:
+def _keep_plans(ports: PlanPorts, pull: PullRecord, planned: PlannedPull, inputs: PullInputs) -> None:
     """Write the plans that say something new; retire those of environments that have none any more."""
-    with services.store.write() as connection:
+    with ports.store.write() as connection:
         standing = {plan.environment: plan for plan in list_current_plans(connection, pull.key)}
         for item in planned.plans:
-            record = _record_of(services, pull, item, inputs)
+            record = _record_of(ports, pull, item, inputs)
             before = standing.pop(record.environment, None)
             if before is None or not _is_same(before, record):
                 add_plan(connection, record)
@@ -108,7 +119,7 @@ def _keep_plans(services: Services, pull: PullRecord, planned: PlannedPull, inpu
             retire_plan(connection, pull.key, environment)
 
 
-def _record_of(services: Services, pull: PullRecord, item: PlannedEnvironment, inputs: PullInputs) -> PlanRecord:
+def _record_of(ports: PlanPorts, pull: PullRecord, item: PlannedEnvironment, inputs: PullInputs) -> PlanRecord:
     document = item.plan.to_bytes()
     return PlanRecord(
         ident=0,
@@ -119,7 +130,7 @@ def _record_of(services: Services, pull: PullRecord, item: PlannedEnvironment, i
         head=inputs.head,
         target=inputs.target,
         document=document,
-        made=services.now(),
+        made=ports.now(),
         required=item.environment.required,
         approvers=item.environment.approvers,
     )

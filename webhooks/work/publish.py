@@ -2,35 +2,69 @@
 
 Idempotent: the comment is found again by its author and marker when its name was lost in a crash, and only written when its text
 changes; a status is only set when it differs from the last one. The plans' time of publication is the forge's clock of that very comment.
+Whoever merges by the statuses must never be ahead of what is known: what is published was judged first, a status that says less is set
+before the comment, one that says more after it, and of several pull requests of one commit the worst one speaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from gitops.render.comment import MARKER, Approvals, CommentSubject, Section, render_comment
 from gitops.render.words import count_words
 from webhooks.forges.port import Posted, Status
-from webhooks.records import ApprovalRecord, PlanRecord, PullRecord, StatusRecord
-from webhooks.services import Services
+from webhooks.forges.watched import Forges
+from webhooks.metrics import Metrics
+from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, StatusRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans, publish_plan
-from webhooks.store.pulls import save_pull
+from webhooks.store.pulls import list_pulls_at, save_pull
 from webhooks.store.remarks import list_statuses, save_status
+from webhooks.store.store import Store
 
 PLAN, APPROVAL = "gitops/plan", "gitops/approval"
+SUCCESS = "success"
+ORDER = ("error", "failure", "pending", SUCCESS)
 WORDS = {"waiting": "planning", "planned": "planned", "invalid": "invalid", "conflict": "conflict", "failed": "failed"}
 
 
-def publish(services: Services, pull: PullRecord) -> PullRecord:
+@dataclass(frozen=True)
+class PublishPorts:
+    """What publishing works with; `public_url` is the service's address for people, empty when it has none."""
+
+    store: Store
+    forges: Forges
+    metrics: Metrics
+    now: Callable[[], datetime]
+    public_url: str = ""
+
+    def page_of(self, key: PullKey) -> str:
+        """Give the address of a pull request's page; empty when the service has no public address."""
+        return self.public_url + key.path if self.public_url else ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A pull request, its current plans, and what was said to them."""
+
+    pull: PullRecord
+    plans: Sequence[PlanRecord]
+    approvals: Sequence[ApprovalRecord]
+
+
+def publish(ports: PublishPorts, pull: PullRecord) -> PullRecord:
     """Bring comment and statuses up to date; give the pull request as it is stored then."""
-    with services.store.read() as connection:
+    with ports.store.read() as connection:
         plans = list_current_plans(connection, pull.key)
         approvals = list_approvals_of(connection, pull.key)
-    published = _publish_comment(services, pull, plans, approvals)
-    if pull.state == "open":
-        _publish_statuses(services, published, plans, approvals)
+    if pull.state != "open":
+        return _publish_comment(ports, pull, plans, approvals)
+    statuses = _find_statuses(ports, pull, Standing(pull, plans, approvals))
+    _set_statuses(ports, pull, [status for status in statuses if status.state != SUCCESS])
+    published = _publish_comment(ports, pull, plans, approvals)
+    _set_statuses(ports, pull, [status for status in statuses if status.state == SUCCESS])
     return published
 
 
@@ -44,15 +78,15 @@ def stand(plan: PlanRecord, approvals: Sequence[ApprovalRecord]) -> Approvals:
     return Approvals(plan.required, given, tuple(lost))
 
 
-def render_pull(services: Services, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]) -> str:
+def render_pull(ports: PublishPorts, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]) -> str:
     """Give the comment's text: the same for the same state, whatever the time is."""
-    subject = CommentSubject(pull.planned_head or pull.head, pull.target, pull.branch, services.page_of(pull.key))
+    subject = CommentSubject(pull.planned_head or pull.head, pull.target, pull.branch, ports.page_of(pull.key))
     if pull.planning == "waiting":
         subject = replace(subject, head=pull.head)
     return render_comment(
         subject,
         [Section(plan.plan, stand(plan, approvals)) for plan in plans],
-        now=max((plan.made for plan in plans), default=services.now()),
+        now=max((plan.made for plan in plans), default=ports.now()),
         state=_state_of(pull),
         diagnostics=pull.diagnostics,
         note=_note_of(pull, approvals),
@@ -76,17 +110,16 @@ def _note_of(pull: PullRecord, approvals: Sequence[ApprovalRecord]) -> str:
 
 
 def _publish_comment(
-    services: Services, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
+    ports: PublishPorts, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
 ) -> PullRecord:
-    has_something = plans or pull.note or pull.comment_ident or pull.planning in ("invalid", "conflict", "failed")
-    if not has_something:
-        with services.store.write() as connection:
+    if pull.planning == "waiting" and not pull.comment_ident:
+        with ports.store.write() as connection:
             save_pull(connection, pull)
         return pull
-    body = render_pull(services, pull, plans, approvals)
-    posted = _post(services, pull, body)
+    body = render_pull(ports, pull, plans, approvals)
+    posted = _post(ports, pull, body)
     saved = replace(pull, comment=body, comment_ident=posted.ident) if posted is not None else pull
-    with services.store.write() as connection:
+    with ports.store.write() as connection:
         save_pull(connection, saved)
         if posted is not None and saved.planning == "planned":
             for plan in plans:
@@ -94,9 +127,9 @@ def _publish_comment(
     return saved
 
 
-def _post(services: Services, pull: PullRecord, body: str) -> Posted | None:
+def _post(ports: PublishPorts, pull: PullRecord, body: str) -> Posted | None:
     """Write the comment unless it says this already; None when nothing had to be done."""
-    talk = services.forge_of(pull.key.repository).talk
+    talk = ports.forges.of(pull.key.repository).talk
     ident = pull.comment_ident
     if ident and pull.comment == body:
         return None
@@ -105,7 +138,7 @@ def _post(services: Services, pull: PullRecord, body: str) -> Posted | None:
         if found is not None and _is_same(found.body, body):
             return found
         ident = "" if found is None else found.ident
-    services.metrics.comments.inc()
+    ports.metrics.comments.inc()
     return talk.write_comment(pull.key, body, ident)
 
 
@@ -114,28 +147,47 @@ def _is_same(stands: str, wanted: str) -> bool:
     return stands.replace("\r\n", "\n").rstrip() == wanted.rstrip()
 
 
-def _publish_statuses(
-    services: Services, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
-) -> None:
-    wanted = [_plan_status(pull, plans)]
-    if pull.planning == "planned":
-        wanted.append(_approval_status([(plan, stand(plan, approvals)) for plan in plans]))
-    elif plans or pull.comment_ident:
-        wanted.append(Status(APPROVAL, "pending", "waits for a plan"))
-    url = services.page_of(pull.key) or pull.url
-    with services.store.read() as connection:
-        known = {item.context: item for item in list_statuses(connection, pull.key.repository, pull.head)}
+def _find_statuses(ports: PublishPorts, pull: PullRecord, standing: Standing) -> Sequence[Status]:
+    """Say where a commit stands: forges know one status for it, so of all open pull requests that have it as head the worst one speaks."""
+    with ports.store.read() as connection:
+        others = [item for item in list_pulls_at(connection, pull.key.repository, pull.head) if item.key != pull.key]
+        found = [
+            Standing(item, list_current_plans(connection, item.key), list_approvals_of(connection, item.key)) for item in others
+        ]
+    mine: Sequence[Status] = _list_statuses_of(standing)
+    for other in found:
+        mine = [_worse(one, two, str(other.pull.key)) for one, two in zip(mine, _list_statuses_of(other), strict=True)]
+    return mine
+
+
+def _worse(mine: Status, theirs: Status, name: str) -> Status:
+    if ORDER.index(theirs.state) >= ORDER.index(mine.state):
+        return mine
+    return replace(theirs, description=f"{name} has this commit, too: {theirs.description}")
+
+
+def _list_statuses_of(standing: Standing) -> tuple[Status, Status]:
+    pull, plans = standing.pull, standing.plans
+    if pull.planning != "planned" or pull.planned_head != pull.head:
+        return _plan_status(pull, plans), Status(APPROVAL, "pending", "waits for a plan")
+    return _plan_status(pull, plans), _approval_status([(plan, stand(plan, standing.approvals)) for plan in plans])
+
+
+def _set_statuses(ports: PublishPorts, pull: PullRecord, wanted: Sequence[Status]) -> None:
+    repository, url = pull.key.repository, ports.page_of(pull.key) or pull.url
+    with ports.store.read() as connection:
+        known = {item.context: item for item in list_statuses(connection, repository, pull.head)}
     for status in wanted:
-        record = StatusRecord(pull.key.repository, pull.head, status.context, status.state, status.description, url)
+        record = StatusRecord(repository, pull.head, status.context, status.state, status.description, url)
         if known.get(status.context) != record:
-            services.forge_of(pull.key.repository).talk.set_status(pull.key.repository, pull.head, replace(status, url=url))
-            with services.store.write() as connection:
+            ports.forges.of(repository).talk.set_status(repository, pull.head, replace(status, url=url))
+            with ports.store.write() as connection:
                 save_status(connection, record)
 
 
 def _plan_status(pull: PullRecord, plans: Sequence[PlanRecord]) -> Status:
     errors = sum(1 for item in pull.diagnostics if item.severity == "error")
-    if pull.planning == "waiting":
+    if pull.planning == "waiting" or pull.planned_head != pull.head:
         return Status(PLAN, "pending", "planning")
     if pull.planning == "invalid":
         return Status(PLAN, "failure", f"{count_words(errors, 'error')} in the config")
@@ -148,6 +200,8 @@ def _plan_status(pull: PullRecord, plans: Sequence[PlanRecord]) -> Status:
     found = [plan.plan.summary() for plan in plans]
     changes, hosts = sum(item["changes"] for item in found), sum(item["changed_hosts"] for item in found)
     words = f"{count_words(changes, 'change')} on {count_words(hosts, 'host')}" if changes else "no change today"
+    if not any(item["hosts"] for item in found):
+        words = "no host"
     return Status(PLAN, "success", f"{words} in {', '.join(plan.environment for plan in plans)}")
 
 

@@ -7,8 +7,8 @@ are looked at once more before they are spent, by the rules of the config that w
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 
 from gitops.config.config import Environment
@@ -18,22 +18,44 @@ from gitops.model.plan import FleetPlan
 from gitops.pipeline.answer import CompiledCommit
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.pull import govern
-from gitops.pipeline.release import Released, ReleaseOrder, make_release
+from gitops.pipeline.release import Released, ReleaseOrder
 from gitops.pipeline.released import Deployed, read_released
 from webhooks.forges.port import Remote
-from webhooks.mirrors import find_branch
+from webhooks.jobs.works import Jobs, touch_pull
+from webhooks.metrics import Metrics
+from webhooks.mirrors import Mirrors, find_branch
 from webhooks.records import JobRecord, PullRecord, ReleaseRecord
-from webhooks.services import Services, touch_pull
-from webhooks.store.approvals import change_approval, list_unspent
+from webhooks.store.approvals import list_unspent, spend_approval
 from webhooks.store.plans import list_current_plans
 from webhooks.store.pulls import list_unsettled
 from webhooks.store.releases import find_release, list_releases, save_release
-from webhooks.work.judge import judge_pull
+from webhooks.store.store import Store
+from webhooks.work.judge import JudgePorts
 from webhooks.work.settle import FINAL
+from webhooks.work.signer import Signer
+from webhooks.work.spend import Target, find_spendable
 
 LOG = logging.getLogger("trueup.release")
-SOON = timedelta(0)
-PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class ReleasePorts:
+    """What one release is made with: records, those who judge approvals once more, who signs."""
+
+    store: Store
+    judging: JudgePorts
+    signer: Signer
+
+
+@dataclass(frozen=True)
+class MergePorts:
+    """What the job works with."""
+
+    store: Store
+    mirrors: Mirrors
+    jobs: Jobs
+    metrics: Metrics
+    releasing: ReleasePorts
 
 
 @dataclass(frozen=True)
@@ -48,62 +70,61 @@ class Merged:
     compiled: CompiledCommit
 
 
-def release_merged(services: Services, job: JobRecord) -> None:
+def release_merged(ports: MergePorts, job: JobRecord) -> None:
     """Do the job `release`."""
     repository, branch = job.payload["repository"], job.payload["branch"]
-    mirror, remote = services.mirrors.refresh(services.forge_of(repository), repository)
+    mirror, remote = ports.mirrors.refresh(repository)
     tip = find_branch(mirror, branch)
     if not tip:
         return
     compiled = compile_commit(mirror, tip)
     merged = Merged(repository, branch, tip, mirror, remote, compiled)
     followers = [item for _, item in sorted(compiled.environments.items()) if item.source == branch]
-    news = [environment.name for environment in followers if _release(services, merged, environment)]
-    with services.store.read() as connection:
+    news = [environment.name for environment in followers if _release(ports, merged, environment)]
+    with ports.store.read() as connection:
         waiting = [item for item in list_unsettled(connection, repository) if item.branch == branch]
     for pull in waiting:
         if pull.state == "merged" and news:
-            services.add_job(touch_pull(pull.key), SOON)
+            ports.jobs.add(touch_pull(pull.key))
         elif pull.state == "open" and (news or pull.target != tip):
-            services.add_job(touch_pull(pull.key, reason="released"), SOON)
+            ports.jobs.add(touch_pull(pull.key, reason="released"))
 
 
-def _release(services: Services, merged: Merged, environment: Environment) -> bool:
+def _release(ports: MergePorts, merged: Merged, environment: Environment) -> bool:
     """Bring one environment up to the tip; say whether something new is known of it."""
-    with services.store.read() as connection:
+    with ports.store.read() as connection:
         known = find_release(connection, merged.repository, environment.name, merged.tip)
     if known is not None and known.state in FINAL:
         return False
     try:
-        record = _try_release(services, merged, environment)
+        record = _try_release(ports.releasing, merged, environment)
     except HeldError as error:
         reason = f"{error.message} ({error.hint})" if error.hint else error.message
-        record = _record(services, merged, environment, "held", reason)
+        record = _record(ports.releasing, merged, environment, "held", reason)
     except (TrustError, UsageError) as error:
-        record = _record(services, merged, environment, "failed", f"{error.code}: {error.message}")
+        record = _record(ports.releasing, merged, environment, "failed", f"{error.code}: {error.message}")
     is_news = known is None or (known.state, known.reason) != (record.state, record.reason)
     if is_news:
         LOG.info("%s %s at %s: %s %s", merged.repository, environment.name, merged.tip[:12], record.state, record.reason)
-        services.metrics.releases.labels(record.state).inc()
-        with services.store.write() as connection:
+        ports.metrics.releases.labels(record.state).inc()
+        with ports.store.write() as connection:
             save_release(connection, record)
     return is_news
 
 
-def _try_release(services: Services, merged: Merged, environment: Environment) -> ReleaseRecord:
+def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment) -> ReleaseRecord:
     if not merged.compiled.is_valid:
-        return _record(services, merged, environment, "failed", "the merged config has errors")
+        return _record(ports, merged, environment, "failed", "the merged config has errors")
     deployed = read_released(merged.mirror, environment.release, environment.name)
     if deployed is not None and deployed.manifest.commit == merged.tip:
-        return _note_released(services, merged, environment, deployed.manifest, (deployed.commit, deployed.digest))
+        return _note_released(ports, merged, environment, deployed.manifest, (deployed.commit, deployed.digest))
     if deployed is None and not merged.compiled.graphs[environment.name].hosts:
-        return _record(services, merged, environment, "nothing", "it has no hosts yet")
-    if services.key is None:
-        return _record(services, merged, environment, "waiting", "")
-    pulls = _look_again(services, merged)
-    rules = _find_rules(services, merged, environment, deployed)
-    with services.store.read() as connection:
-        unspent = list_unspent(connection, merged.repository, environment.name)
+        return _record(ports, merged, environment, "nothing", "it has no hosts yet")
+    if ports.signer.key is None:
+        return _record(ports, merged, environment, "waiting", "")
+    target = Target(merged.repository, environment.name, merged.branch, merged.tip, merged.mirror)
+    spendable = find_spendable(ports.judging, target)
+    rules = _find_rules(ports, merged, environment, deployed)
     order = ReleaseOrder(
         repository=merged.mirror,
         project=merged.compiled.project,
@@ -111,36 +132,29 @@ def _try_release(services: Services, merged: Merged, environment: Environment) -
         earlier=rules[1:],
         commit=merged.tip,
         graphs=merged.compiled.graphs[environment.name],
-        key=services.key,
-        now=services.now(),
+        key=ports.signer.key,
+        now=ports.signer.now(),
         url=merged.remote.url,
         access=merged.remote.environment,
-        approvals=[item.approval for item in unspent if item.approval is not None],
-        plan=_find_plan(services, merged, environment, pulls),
+        approvals=spendable.approvals,
+        plan=_find_plan(ports, merged, environment, spendable.pulls),
     )
-    done = make_release(order, pause=lambda attempt: services.sleep(PAUSE * (attempt + 1)))
-    return _note_done(services, merged, environment, done)
-
-
-def _look_again(services: Services, merged: Merged) -> list[PullRecord]:
-    """Judge once more what is about to be spent; give the merged pull requests that wait for this release."""
-    with services.store.read() as connection:
-        found = [item for item in list_unsettled(connection, merged.repository) if item.branch == merged.branch]
-    pulls = [item for item in found if item.state == "merged"]
-    for pull in pulls:
-        judge_pull(services, pull)
-    return pulls
+    try:
+        done = ports.signer.make(order)
+    except HeldError as error:
+        raise spendable.explain(error) from error
+    return _note_done(ports, merged, environment, done)
 
 
 def _find_rules(
-    services: Services, merged: Merged, environment: Environment, deployed: Deployed | None
+    ports: ReleasePorts, merged: Merged, environment: Environment, deployed: Deployed | None
 ) -> tuple[Environment, ...]:
     """Give the environment as the last source commit that went through had it, then as the last release had it; itself for the first.
 
     A merge that only loosens rules changes nothing on hosts, so nobody approved it: until a release is approved under the rules of the
     last one, as many people as those demanded are demanded still, and of those whom it names. What demands more counts at once.
     """
-    with services.store.read() as connection:
+    with ports.store.read() as connection:
         known = list_releases(connection, environment=environment.name)
     passed = [item.source for item in known if item.repository == merged.repository and item.state in FINAL]
     approved = [deployed.manifest.commit] if deployed is not None else passed[-1:]
@@ -172,46 +186,46 @@ def _unreadable(name: str, source: str, why: str) -> HeldError:
     return HeldError(message, code="H053", hint="bring that commit back, or release by hand")
 
 
-def _find_plan(services: Services, merged: Merged, environment: Environment, pulls: list[PullRecord]) -> FleetPlan | None:
+def _find_plan(ports: ReleasePorts, merged: Merged, environment: Environment, pulls: Sequence[PullRecord]) -> FleetPlan | None:
     """Give the plan of the pull request whose merge the tip is."""
     for pull in pulls:
         if pull.merged == merged.tip:
-            with services.store.read() as connection:
+            with ports.store.read() as connection:
                 for plan in list_current_plans(connection, pull.key):
                     if plan.environment == environment.name:
                         return plan.plan
     return None
 
 
-def _note_done(services: Services, merged: Merged, environment: Environment, done: Released) -> ReleaseRecord:
+def _note_done(ports: ReleasePorts, merged: Merged, environment: Environment, done: Released) -> ReleaseRecord:
     if done.is_new:
-        return _note_released(services, merged, environment, done.manifest, (done.commit, done.digest))
-    return _record(services, merged, environment, "nothing", done.reason)
+        return _note_released(ports, merged, environment, done.manifest, (done.commit, done.digest))
+    return _record(ports, merged, environment, "nothing", done.reason)
 
 
 def _note_released(
-    services: Services, merged: Merged, environment: Environment, manifest: Manifest, names: tuple[str, str]
+    ports: ReleasePorts, merged: Merged, environment: Environment, manifest: Manifest, names: tuple[str, str]
 ) -> ReleaseRecord:
     """Write what a release spent; give its record. `names` are the release's commit and the manifest's digest."""
     spent = set(manifest.approvals)
-    with services.store.write() as connection:
+    with ports.store.write() as connection:
         for item in list_unspent(connection, merged.repository, environment.name):
             if item.approval is not None and item.approval.digest in spent:
-                change_approval(connection, item.ident, state="spent", serial=manifest.serial)
-    record = _record(services, merged, environment, "released", "")
+                spend_approval(connection, item.ident, manifest.serial)
+    record = _record(ports, merged, environment, "released", "")
     commit, digest = names
     return replace(record, serial=manifest.serial, commit=commit, digest=digest)
 
 
-def _record(services: Services, merged: Merged, environment: Environment, state: str, reason: str) -> ReleaseRecord:
-    with services.store.read() as connection:
+def _record(ports: ReleasePorts, merged: Merged, environment: Environment, state: str, reason: str) -> ReleaseRecord:
+    with ports.store.read() as connection:
         pulls = [item for item in list_unsettled(connection, merged.repository) if item.merged == merged.tip]
     return ReleaseRecord(
         repository=merged.repository,
         environment=environment.name,
         source=merged.tip,
         state=state,
-        at=services.now(),
+        at=ports.signer.now(),
         pull=pulls[0].key.name if pulls else "",
         branch=environment.release,
         reason=reason,

@@ -7,38 +7,48 @@ that another signer's release counts as well.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from gitops.errors import TrueupError
 from gitops.model.manifest import Manifest
 from gitops.pipeline.child import compile_commit
-from gitops.pipeline.release import ReleaseOrder, make_release
+from gitops.pipeline.release import ReleaseOrder
 from gitops.pipeline.released import read_released
 from webhooks.forges.port import Remote
+from webhooks.mirrors import Mirrors
 from webhooks.records import JobRecord, ReleaseRecord
-from webhooks.services import Services
 from webhooks.store.releases import list_releases, save_release
+from webhooks.store.store import Store
+from webhooks.work.signer import Signer
 
 LOG = logging.getLogger("trueup.release")
 LOOKED_AT = 500
-PAUSE = 0.2
 
 
-def renew(services: Services, job: JobRecord) -> None:
+@dataclass(frozen=True)
+class RenewPorts:
+    """What renewing works with."""
+
+    store: Store
+    mirrors: Mirrors
+    signer: Signer
+
+
+def renew(ports: RenewPorts, job: JobRecord) -> None:
     """Do the job `renew`: look at the last release of each environment; one that cannot be renewed does not stop the others."""
     repository = job.payload["repository"]
-    services.mirrors.tidy(repository)
-    if services.key is None:
+    ports.mirrors.tidy(repository)
+    if ports.signer.key is None:
         return
-    newest = _find_newest(services, repository)
+    newest = _find_newest(ports, repository)
     if not newest:
         return
-    mirror, remote = services.mirrors.refresh(services.forge_of(repository), repository)
+    mirror, remote = ports.mirrors.refresh(repository)
     for record in newest:
         try:
-            _renew(services, record, mirror, remote)
+            _renew(ports, record, mirror, remote)
         except TrueupError as error:
             LOG.warning("%s %s could not be issued again: %s", repository, record.environment, error.message)
 
@@ -48,8 +58,8 @@ def is_due(manifest: Manifest, now: datetime) -> bool:
     return now - manifest.issued >= (manifest.expires - manifest.issued) / 2
 
 
-def _find_newest(services: Services, repository: str) -> list[ReleaseRecord]:
-    with services.store.read() as connection:
+def _find_newest(ports: RenewPorts, repository: str) -> list[ReleaseRecord]:
+    with ports.store.read() as connection:
         known = list_releases(connection, limit=LOOKED_AT)
     found: dict[str, ReleaseRecord] = {}
     for record in known:
@@ -58,9 +68,9 @@ def _find_newest(services: Services, repository: str) -> list[ReleaseRecord]:
     return [record for _, record in sorted(found.items())]
 
 
-def _renew(services: Services, record: ReleaseRecord, mirror: Path, remote: Remote) -> None:
+def _renew(ports: RenewPorts, record: ReleaseRecord, mirror: Path, remote: Remote) -> None:
     deployed = read_released(mirror, record.branch, record.environment)
-    if deployed is None or services.key is None or not is_due(deployed.manifest, services.now()):
+    if deployed is None or ports.signer.key is None or not is_due(deployed.manifest, ports.signer.now()):
         return
     source = deployed.manifest.commit
     compiled = compile_commit(mirror, source)
@@ -73,16 +83,18 @@ def _renew(services: Services, record: ReleaseRecord, mirror: Path, remote: Remo
         environment=environment,
         commit=source,
         graphs=deployed.graphs,
-        key=services.key,
-        now=services.now(),
+        key=ports.signer.key,
+        now=ports.signer.now(),
         url=remote.url,
         access=remote.environment,
         is_forced=True,
         compiler=deployed.manifest.compiler,
         extensions=deployed.manifest.extensions,
     )
-    done = make_release(order, pause=lambda attempt: services.sleep(PAUSE * (attempt + 1)))
+    done = ports.signer.make(order)
     LOG.info("%s %s: release %d issued again as %d", record.repository, record.environment, record.serial, done.serial)
-    with services.store.write() as connection:
-        changed = replace(record, source=source, serial=done.serial, commit=done.commit, digest=done.digest, at=services.now())
+    with ports.store.write() as connection:
+        changed = replace(
+            record, source=source, serial=done.serial, commit=done.commit, digest=done.digest, at=ports.signer.now()
+        )
         save_release(connection, changed)

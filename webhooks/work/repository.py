@@ -7,34 +7,45 @@ for jobs; what each does is decided by reading anew.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
 
 from webhooks.forges.port import ForgePull
-from webhooks.mirrors import list_branches
+from webhooks.forges.watched import Forges
+from webhooks.jobs.works import Jobs, release_branch, touch_pull
+from webhooks.mirrors import Mirrors, list_branches
 from webhooks.records import JobRecord, PullKey, PullRecord
-from webhooks.services import Services, release_branch, touch_pull
 from webhooks.store.pulls import list_pulls, list_unsettled
 from webhooks.store.releases import list_releases
+from webhooks.store.store import Store
 from webhooks.work.settle import FINAL
 
-SOON = timedelta(0)
 LOOKED_AT = 500
 
 
-def reconcile(services: Services, job: JobRecord) -> None:
+@dataclass(frozen=True)
+class ReconcilePorts:
+    """What the reconciler works with."""
+
+    store: Store
+    forges: Forges
+    mirrors: Mirrors
+    jobs: Jobs
+
+
+def reconcile(ports: ReconcilePorts, job: JobRecord) -> None:
     """Do the job `repository`."""
     repository = job.payload["repository"]
-    forge = services.forge_of(repository)
+    forge = ports.forges.of(repository)
     seen = {pull.key: pull for pull in (*forge.pulls.list_recently_closed(repository), *forge.pulls.list_open(repository))}
-    mirror, remote = services.mirrors.refresh(forge, repository)
+    mirror, remote = ports.mirrors.refresh(repository)
     branches = list_branches(mirror)
-    with services.store.read() as connection:
+    with ports.store.read() as connection:
         known = {pull.key: pull for pull in list_unsettled(connection, repository)}
-    unreleased = find_unreleased(services, repository, branches, remote.branch)
+    unreleased = find_unreleased(ports.store, repository, branches, remote.branch)
     for key in find_missed(seen, known, branches, unreleased):
-        services.add_job(touch_pull(key), SOON)
+        ports.jobs.add(touch_pull(key))
     for branch in unreleased:
-        services.add_job(release_branch(repository, branch), SOON)
+        ports.jobs.add(release_branch(repository, branch))
 
 
 def find_missed(
@@ -52,9 +63,9 @@ def find_missed(
     return tuple(sorted(ended | changed, key=str))
 
 
-def find_unreleased(services: Services, repository: str, branches: Mapping[str, str], default: str) -> tuple[str, ...]:
+def find_unreleased(store: Store, repository: str, branches: Mapping[str, str], default: str) -> tuple[str, ...]:
     """Give the branches (the default one, and those that pull requests go to) whose tip is not known to be released, or not to need it."""
-    with services.store.read() as connection:
+    with store.read() as connection:
         wanted = {default, *(pull.branch for pull in list_pulls(connection, repository=repository, limit=LOOKED_AT))}
         done = {item.source for item in list_releases(connection, limit=LOOKED_AT) if item.state in FINAL}
     return tuple(sorted(branch for branch in wanted if branch in branches and branches[branch] not in done))

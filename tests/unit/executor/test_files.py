@@ -556,9 +556,9 @@ def test_recurse_gives_away_no_file_that_a_user_linked_into_it(machine: Rooted) 
 def test_a_folder_swapped_for_a_link_under_purge_empties_nothing_else(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
     precious = machine.write("/precious/x", "mine")
     machine.write("/srv/in/x", "theirs")
-    listing = Tree.list_below
+    listing = Tree.list_doomed
 
-    def list_and_swap(tree: Tree, path: str) -> tuple[list[tuple[str, bool]], list[str]]:
+    def list_and_swap(tree: Tree, path: str) -> list[tuple[str, bool]]:
         found = listing(tree, path)
         if (machine.root / "srv/in").is_dir():
             (machine.root / "srv/in").rename(machine.root / "aside")
@@ -567,7 +567,7 @@ def test_a_folder_swapped_for_a_link_under_purge_empties_nothing_else(machine: R
             tree.walker.forget()
         return found
 
-    monkeypatch.setattr(Tree, "list_below", list_and_swap)
+    monkeypatch.setattr(Tree, "list_doomed", list_and_swap)
     report = machine.apply(directory("/srv", purge=True))
     assert (report.result, precious.read_text()) == ("failed", "mine")
     assert (machine.root / "aside/x").read_text() == "theirs"

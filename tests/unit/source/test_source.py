@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,13 +15,13 @@ from gitops.source import git as git_module
 from gitops.source.commits import snapshot_commit
 from gitops.source.git import run_git
 from gitops.source.publish import Place, commit_files, fetch_tip, push_commit
+from gitops.source.release import open_release
 from gitops.source.repository import (
     find_ref,
     is_ancestor,
     list_commits,
     list_refs,
     locate,
-    merge,
     read_project,
     resolve,
     update_mirror,
@@ -107,10 +108,108 @@ def test_revisions_resolve_as_git_users_write_them(repository: Repository) -> No
     repository.git("tag", "v1")
     assert {resolve(repository.path, name) for name in ("HEAD", "main", "v1", head[:10], "main@{0}")} == {head}
     assert contents(read_project(repository.path, "v1", "dir")) == {"b.txt": b"b\n"}
-    for wrong in ("gone", "--all", "HEAD:a.txt"):
+    for wrong, code in (("gone", "R020"), ("--all", "R020"), ("main@{9}", "R020"), ("HEAD:a.txt", "R021"), ("f" * 40, "R021")):
         with pytest.raises(RemoteError) as caught:
             resolve(repository.path, wrong)
-        assert caught.value.code == "R020"
+        assert (caught.value.code, wrong in caught.value.message) == (code, True)
+
+
+@pytest.mark.parametrize("expression", ["{}", "{}~0", "{}^0", "{}@{{0}}"])
+@pytest.mark.parametrize("name", ["main", "topic/x", "v1", "deadbeef", "tags", "PROD"])
+def test_a_branch_is_meant_where_a_tag_has_its_name(repository: Repository, name: str, expression: str) -> None:
+    """Issue 9 §4.4: git takes the tag, which anybody who may push can make."""
+    first = repository.git("rev-parse", "HEAD")
+    repository.git("checkout", "-q", "-B", name)
+    head = repository.commit({"new.txt": name}, "new")
+    repository.git("tag", name, first)
+    assert resolve(repository.path, expression.format(name)) == head
+    assert resolve(repository.path, f"refs/tags/{name}") == resolve(repository.path, f"tags/{name}") == first
+
+
+def test_git_s_own_names_and_whole_ids_are_no_branches(repository: Repository) -> None:
+    first = repository.git("rev-parse", "HEAD")
+    head = repository.commit({"new.txt": "x"}, "new")
+    for name in ("HEAD", "FETCH_HEAD", head):
+        repository.git("update-ref", f"refs/heads/{name}", first)
+    (repository.path / ".git" / "FETCH_HEAD").write_text(f"{head}\t\tbranch 'main'\n")
+    assert [resolve(repository.path, name) for name in ("HEAD", "FETCH_HEAD", head)] == [head] * 3
+
+
+def test_a_failure_of_git_is_no_unknown_revision(repository: Repository) -> None:
+    """Issue 9 §4.7."""
+    (repository.path / ".git" / "config").write_text("[core\n")
+    with pytest.raises(RemoteError) as caught:
+        resolve(repository.path, "main")
+    assert caught.value.code == "R012"
+    assert "bad config" in caught.value.message
+
+
+def test_names_of_refs_are_split_at_nothing_that_they_may_hold(repository: Repository) -> None:
+    head = repository.git("rev-parse", "HEAD")
+    names = ["refs/heads/line\u2028separator", "refs/heads/next\u0085line", "refs/heads/no\u00a0break", "refs/heads/+plus@#"]
+    for name in names:
+        repository.git("update-ref", name, head)
+    repository.git("update-ref", b"refs/heads/latin-\xe9".decode("utf-8", "surrogateescape"), head)
+    assert list_refs(repository.path, "refs/heads") == dict.fromkeys(sorted([*names, "refs/heads/main"]), head)
+
+
+def test_subjects_may_hold_any_separator_but_their_end(repository: Repository) -> None:
+    head = repository.commit({"x": "1"}, "one\u2028two\u0085three\x0bfour\x1cfive")
+    found = list_commits(repository.path, "", head)
+    assert found[0].ident == head
+    assert found[0].subject == "one\u2028two\u0085three\x0bfour\x1cfive"
+    assert len(found) == int(repository.git("rev-list", "--count", "HEAD"))
+
+
+EXTENSIONS = {
+    "fancy = 1": "uses the extension `fancy`",
+    "partialClone = origin": "is a partial clone",
+    "refStorage = reftable": "stores its refs as reftable",
+    "refStorage = else": "uses the extension `refStorage = else`",
+}
+
+
+@pytest.mark.parametrize("line", EXTENSIONS)
+def test_a_repository_that_is_not_supported_says_so_in_one_sentence(repository: Repository, line: str) -> None:
+    """Issue 9 §4.4: it ended as a bug of ours (exit 70)."""
+    head = repository.git("rev-parse", "HEAD")
+    with (repository.path / ".git" / "config").open("a") as config:
+        config.write(f"[core]\nrepositoryformatversion = 1\n[extensions]\n{line}\n")
+    openers = (
+        lambda: locate(repository.path),
+        lambda: snapshot_commit(repository.path, head),
+        lambda: find_ref(repository.path, "refs/heads/main"),
+        lambda: open_release(repository.path, head),
+        lambda: commit_files(repository.path, {"x": b""}, parents=(), message="m", now=datetime.now(UTC)),
+    )
+    for opener in openers:
+        with pytest.raises(ConfigError) as caught:
+            opener()
+        assert (caught.value.code, EXTENSIONS[line] in caught.value.message) == ("U025", True)
+
+
+def test_object_names_of_sha256_and_other_formats_are_not_supported(tmp_path: Path) -> None:
+    folder = tmp_path / "sha256"
+    folder.mkdir()
+    subprocess.run(["git", "init", "-q", "--object-format=sha256", "."], cwd=folder, check=True)
+    with pytest.raises(ConfigError, match="SHA-256"):
+        locate(folder)
+    (folder / ".git" / "config").write_text("[core]\nrepositoryformatversion = 7\n")
+    with pytest.raises(ConfigError, match="format version 7"):
+        locate(folder)
+    (folder / ".git" / "config").write_text("[core\n")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        locate(folder)
+
+
+def test_a_missing_object_is_named(repository: Repository) -> None:
+    head, blob = repository.git("rev-parse", "HEAD"), repository.git("rev-parse", "HEAD:a.txt")
+    path = repository.path / ".git" / "objects" / blob[:2] / blob[2:]
+    path.chmod(0o600)
+    path.unlink()
+    with pytest.raises(RemoteError, match=blob) as caught:
+        snapshot_commit(repository.path, head)
+    assert caught.value.code == "R021"
 
 
 def test_a_project_is_found_in_its_repository(repository: Repository, tmp_path: Path) -> None:
@@ -123,46 +222,6 @@ def test_a_project_is_found_in_its_repository(repository: Repository, tmp_path: 
     with pytest.raises(ConfigError) as caught:
         locate(tmp_path / "plain")
     assert caught.value.code == "U020"
-
-
-def branch_off(repository: Repository, files: dict[str, str | bytes]) -> tuple[str, str]:
-    """Give (target, head): two branches that both changed something."""
-    repository.git("checkout", "-q", "-b", "topic")
-    head = repository.commit(files)
-    repository.git("checkout", "-q", "main")
-    return repository.commit({"dir/b.txt": "main\n"}), head
-
-
-def test_a_merge_is_what_git_makes_and_writes_nothing(repository: Repository) -> None:
-    target, head = branch_off(repository, {"topic.txt": "t\n"})
-    before = repository.git("count-objects", "-v")
-    merged = merge(repository.path, target, head)
-    assert repository.git("count-objects", "-v") == before
-    assert merged.snapshot is not None
-    assert contents(merged.snapshot) == {"a.txt": b"a\n", "dir/b.txt": b"main\n", "topic.txt": b"t\n"}
-    repository.git("merge", "-q", "topic")
-    assert contents(merged.snapshot) == contents(snapshot_folder(repository.path))
-
-
-def test_conflicts_are_named(repository: Repository) -> None:
-    target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
-    merged = merge(repository.path, target, head)
-    assert merged.snapshot is None
-    assert merged.conflicts == ("dir/b.txt",)
-
-
-def test_attributes_and_drivers_of_a_tree_play_no_part(repository: Repository, tmp_path: Path) -> None:
-    proof = tmp_path / "proof"
-    repository.commit({".gitattributes": "* merge=evil filter=evil\n"})
-    target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
-    repository.git("config", "merge.evil.driver", f"touch {proof}")
-    repository.git("config", "filter.evil.smudge", f"touch {proof}")
-    repository.git("config", "core.fsmonitor", f"touch {proof}")
-    proof.unlink(missing_ok=True)
-    assert merge(repository.path, target, head).conflicts == ("dir/b.txt",)
-    snapshot_commit(repository.path, head)
-    resolve(repository.path, "HEAD")
-    assert not proof.exists()
 
 
 def test_history_names_who_made_it(repository: Repository) -> None:

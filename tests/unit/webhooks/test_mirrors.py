@@ -9,6 +9,7 @@ import pytest
 from gitops.errors import RemoteError
 from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.project import Repository
+from webhooks.forges.watched import Forges
 from webhooks.mirrors import Mirrors, find_branch, has_commit, list_branches
 from webhooks.records import PullKey
 
@@ -18,6 +19,11 @@ def work(tmp_path: Path) -> Repository:
     made = Repository.make(tmp_path / "work")
     made.git("clone", "-q", "--bare", ".", str(tmp_path / "infra.git"))
     return made
+
+
+def make_mirrors(folder: Path) -> tuple[Mirrors, FakeForge]:
+    fake = FakeForge(folder / "infra.git")
+    return Mirrors(folder / "mirrors", Forges({REPOSITORY: fake.forge()})), fake
 
 
 def push(work: Repository) -> str:
@@ -47,40 +53,40 @@ def damage_folder(mirror: Path) -> None:
 
 @pytest.mark.parametrize("damage", [damage_lock, damage_object, damage_config, damage_folder])
 def test_a_damaged_mirror_is_made_anew(tmp_path: Path, work: Repository, damage: object) -> None:
-    mirrors, forge = Mirrors(tmp_path / "mirrors"), FakeForge(tmp_path / "infra.git").forge()
-    mirror, _ = mirrors.refresh(forge, REPOSITORY)
+    mirrors, _ = make_mirrors(tmp_path)
+    mirror, _ = mirrors.refresh(REPOSITORY)
     damage(mirror)  # type: ignore[operator]
     commit = push(work)
-    again, _ = mirrors.refresh(forge, REPOSITORY, head=commit)
+    again, _ = mirrors.refresh(REPOSITORY, head=commit)
     assert find_branch(again, "main") == commit
     assert list_branches(again) == {"main": commit}
 
 
 def test_a_remote_that_is_away_costs_no_mirror(tmp_path: Path, work: Repository) -> None:
-    mirrors, fake = Mirrors(tmp_path / "mirrors"), FakeForge(tmp_path / "infra.git")
-    mirror, _ = mirrors.refresh(fake.forge(), REPOSITORY)
+    mirrors, fake = make_mirrors(tmp_path)
+    mirror, _ = mirrors.refresh(REPOSITORY)
     fake.bare = tmp_path / "nowhere.git"
     with pytest.raises(RemoteError):
-        mirrors.refresh(fake.forge(), REPOSITORY)
+        mirrors.refresh(REPOSITORY)
     assert find_branch(mirror, "main")
 
 
 def test_what_the_remote_forgot_is_forgotten_and_pulls_are_fetched_when_asked_for(tmp_path: Path, work: Repository) -> None:
     bare = tmp_path / "infra.git"
     work.git("push", "-q", str(bare), "main:refs/heads/old", "main:refs/pull/3/head")
-    mirrors, forge = Mirrors(tmp_path / "mirrors"), FakeForge(bare).forge()
-    mirror, _ = mirrors.refresh(forge, REPOSITORY, PullKey(REPOSITORY, "3"))
+    mirrors, _ = make_mirrors(tmp_path)
+    mirror, _ = mirrors.refresh(REPOSITORY, PullKey(REPOSITORY, "3"))
     assert set(list_branches(mirror)) == {"main", "old"}
     work.git("push", "-q", str(bare), ":refs/heads/old")
-    mirrors.refresh(forge, REPOSITORY)
+    mirrors.refresh(REPOSITORY)
     assert set(list_branches(mirror)) == {"main"}
     assert find_branch(mirror, "old") == ""
 
 
 def test_tidying_keeps_everything(tmp_path: Path, work: Repository) -> None:
-    mirrors, forge = Mirrors(tmp_path / "mirrors"), FakeForge(tmp_path / "infra.git").forge()
+    mirrors, _ = make_mirrors(tmp_path)
     mirrors.tidy(REPOSITORY)
-    mirror, _ = mirrors.refresh(forge, REPOSITORY)
+    mirror, _ = mirrors.refresh(REPOSITORY)
     mirrors.tidy(REPOSITORY)
     assert has_commit(mirror, find_branch(mirror, "main"))
     assert not has_commit(mirror, "d" * 40)

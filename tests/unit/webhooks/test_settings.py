@@ -56,12 +56,14 @@ def test_every_setting_is_a_variable_and_a_key(monkeypatch: pytest.MonkeyPatch) 
         "admin_token": "a",
         "local_repository": "r.git",
         "poll_seconds": "7",
+        "trusted_proxies": "127.0.0.1, 192.0.2.0/24",
     }
     assert set(values) == set(NAMES)
     for name, value in values.items():
         monkeypatch.setenv(PREFIX + name.upper(), value)
     assert read_settings() == parse_settings(values)
     assert parse_settings(values).repositories == ("a/b", "c/d")
+    assert parse_settings(values).trusted_proxies == ("127.0.0.1", "192.0.2.0/24")
 
 
 def test_secrets_may_be_files(tmp_path: Path) -> None:
@@ -95,6 +97,11 @@ def test_users_of_the_file(tmp_path: Path) -> None:
         ({"repositories": ["a/.."]}, "owner/name"),
         ({"repositories": 7}, "owner/name"),
         ({"poll_seconds": "0"}, "seconds"),
+        ({"trusted_proxies": "*"}, "an address or network"),
+        ({"trusted_proxies": ["proxy.example.org"]}, "an address or network"),
+        ({"trusted_proxies": "0.0.0.0/0"}, "everybody"),
+        ({"trusted_proxies": "::/0"}, "everybody"),
+        ({"trusted_proxies": 7}, "addresses"),
         ({"poll_seconds": "soon"}, "seconds"),
     ],
 )

@@ -27,9 +27,9 @@ from webhooks.api.body import RefusedError
 from webhooks.api.hosts import is_host_name, issue_token
 from webhooks.api.lists import LISTS
 from webhooks.api.openapi import describe_api
-from webhooks.api.routes import make_api
 from webhooks.auth.session import open_session, seal_session
 from webhooks.guard import Guard, answer_bug, answer_refused, answer_trouble
+from webhooks.parts import make_api_routes
 from webhooks.records import ApprovalRecord, HostRecord, PlanRecord, PullKey, PullRecord, ReleaseRecord
 from webhooks.store.approvals import add_approval
 from webhooks.store.hosts import find_host, save_host
@@ -50,8 +50,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def ask(bench: Bench, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
     alice = make_user("alice")
-    gate = make_gate(bench.services.settings.data_dir, make_users(alice), clock=bench.clock)
-    app = Starlette(routes=make_api(bench.services, gate), exception_handlers={RefusedError: answer_refused})
+    gate = make_gate(bench.parts.settings.data_dir, make_users(alice), clock=bench.clock)
+    app = Starlette(routes=make_api_routes(bench.parts, gate), exception_handlers={RefusedError: answer_refused})
     headers = {"content-type": "application/json", **options.get("headers", {})}
     if options.get("admin"):
         headers["authorization"] = f"Bearer {ADMIN}"
@@ -73,7 +73,7 @@ def enroll(bench: Bench, host: str = "web-1", token: str = "", environment: str 
 
 
 def make_credential(bench: Bench, host: str = "web-1") -> str:
-    token = issue_token(bench.services.store, host, fresh=bench.services.fresh(32), now=bench.clock())
+    token = issue_token(bench.parts.store, host, fresh=bench.parts.fresh(32), now=bench.clock())
     answer = enroll(bench, host, token)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["credential"])
@@ -95,19 +95,19 @@ def send(bench: Bench, credential: str, report: Any) -> httpx.Response:
 
 
 def test_a_token_enrols_one_host_once(bench: Bench) -> None:
-    token = issue_token(bench.services.store, "web-1", fresh=bytes(32), now=bench.clock())
+    token = issue_token(bench.parts.store, "web-1", fresh=bytes(32), now=bench.clock())
     assert enroll(bench, "web-2", token).status_code == 401
     first = enroll(bench, "web-1", token)
     assert (first.status_code, first.json()["host"], first.json()["schema"]) == (201, "web-1", "gitops/credential/v1")
     assert enroll(bench, "web-1", token).status_code == 401
-    with bench.services.store.read() as connection:
+    with bench.parts.store.read() as connection:
         host = find_host(connection, "web-1")
     assert host is not None
     assert (host.environment, first.json()["credential"] in host.credential) == ("production", False)
 
 
 def test_a_token_is_worth_nothing_after_an_hour(bench: Bench) -> None:
-    token = issue_token(bench.services.store, "web-1", fresh=bytes(32), now=bench.clock())
+    token = issue_token(bench.parts.store, "web-1", fresh=bytes(32), now=bench.clock())
     bench.clock.at += timedelta(hours=1)
     assert enroll(bench, "web-1", token).status_code == 401
 
@@ -122,7 +122,7 @@ def test_enrolling_again_ends_the_old_credential(bench: Bench) -> None:
 def test_a_host_name_is_never_a_path(bench: Bench, name: str) -> None:
     assert not is_host_name(name)
     with pytest.raises(UsageError):
-        issue_token(bench.services.store, name, fresh=bytes(32), now=bench.clock())
+        issue_token(bench.parts.store, name, fresh=bytes(32), now=bench.clock())
     answer = ask(bench, "POST", f"/api/v1/hosts/{quote(name, safe='')}/enroll", {})
     assert answer.status_code in (404, 405, 422)
 
@@ -146,12 +146,12 @@ def test_a_malformed_enrolment_is_refused(bench: Bench, body: Any) -> None:
 def test_a_report_is_kept_once_and_plans_are_looked_at_again(bench: Bench) -> None:
     credential = make_credential(bench)
     plan = PlanRecord(0, KEY, "production", "1" * 64, "2" * 64, "a" * 40, "b" * 40, b"{}", NOW)
-    with bench.services.store.write() as connection:
+    with bench.parts.store.write() as connection:
         add_plan(connection, plan)
         add_plan(connection, replace(plan, pull=PullKey("acme/infra", "8"), environment="staging"))
     assert send(bench, credential, make_report()).json() == {"accepted": "r1"}
     assert send(bench, credential, make_report(result="failed")).status_code == 202
-    with bench.services.store.read() as connection:
+    with bench.parts.store.read() as connection:
         host, jobs = find_host(connection, "web-1"), list_jobs(connection)
     assert host is not None
     assert (host.result, host.serial, host.run) == ("changed", 3, "r1")
@@ -162,12 +162,12 @@ def test_a_report_is_kept_once_and_plans_are_looked_at_again(bench: Bench) -> No
 
 def test_the_same_states_again_ask_for_nothing(bench: Bench) -> None:
     credential = make_credential(bench)
-    with bench.services.store.write() as connection:
+    with bench.parts.store.write() as connection:
         add_plan(connection, PlanRecord(0, KEY, "production", "1" * 64, "2" * 64, "a" * 40, "b" * 40, b"{}", NOW))
     wanted = [("r1", "a", 1), ("r2", "a", 1), ("r3", "b", 2)]
     for number, (run, digest, _) in enumerate(wanted):
         send(bench, credential, make_report(run=run, digest=digest * 64, minutes=number))
-    with bench.services.store.read() as connection:
+    with bench.parts.store.read() as connection:
         assert len(list_jobs(connection)) == 1
         host = find_host(connection, "web-1")
     assert host is not None
@@ -180,7 +180,7 @@ def test_an_observation_that_comes_late_does_not_replace_a_newer_one(bench: Benc
     send(bench, credential, make_report(run="new", digest="b" * 64, minutes=9))
     send(bench, credential, make_report(run="old", digest="a" * 64, minutes=1))
     send(bench, credential, make_report(run="bare", observation=None))
-    with bench.services.store.read() as connection:
+    with bench.parts.store.read() as connection:
         host = find_host(connection, "web-1")
     assert host is not None
     assert host.observation is not None
@@ -191,7 +191,7 @@ def test_an_observation_from_the_future_does_not_stand_for_good(bench: Bench) ->
     credential = make_credential(bench)
     send(bench, credential, make_report(run="forged", digest="a" * 64, minutes=60 * 24 * 365))
     send(bench, credential, make_report(run="honest", digest="b" * 64, minutes=1))
-    with bench.services.store.read() as connection:
+    with bench.parts.store.read() as connection:
         host = find_host(connection, "web-1")
     assert host is not None
     assert host.observation is not None
@@ -221,7 +221,7 @@ def test_a_report_that_is_too_large_or_no_report_is_refused(bench: Bench) -> Non
 
 
 def fill(bench: Bench) -> None:
-    with bench.services.store.write() as connection:
+    with bench.parts.store.write() as connection:
         save_pull(connection, PullRecord(KEY, "t", "alice", "a" * 40, "main", updated=NOW))
         plan = PlanRecord(0, KEY, "production", "1" * 64, "2" * 64, "a" * 40, "b" * 40, b'{"x":1}', NOW, published=NOW)
         add_plan(connection, plan)
@@ -294,8 +294,8 @@ def test_health_and_metrics_say_no_secret(bench: Bench) -> None:
 def test_the_description_is_valid_openapi_and_names_every_route(bench: Bench) -> None:
     OpenAPI.from_dict(describe_api())  # checks it against the specification
     paths = set(ask(bench, "GET", "/openapi.json").json()["paths"])
-    gate = make_gate(bench.services.settings.data_dir, make_users())
-    routes = {getattr(route, "path", "").replace("{ident:int}", "{id}") for route in make_api(bench.services, gate)}
+    gate = make_gate(bench.parts.settings.data_dir, make_users())
+    routes = {getattr(route, "path", "").replace("{ident:int}", "{id}") for route in make_api_routes(bench.parts, gate)}
     assert routes - {"/openapi.json"} == paths
 
 

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from tests.support.browser import Browser
 from tests.support.people import PASSWORD, Clock, cheap_hash, make_gate, make_user, make_users
-from webhooks.auth.gate import Gate, Refused, authenticate, find_session
-from webhooks.auth.session import LIFETIME
+from webhooks.auth.gate import Gate, Refused, authenticate, check_form, find_session, token_of
+from webhooks.auth.session import LIFETIME, open_session
 from webhooks.auth.users import User
 from webhooks.ui.login import do_login, do_logout, show_login
 from webhooks.ui.visitor import LoginNeededError, admit, own_address
@@ -92,7 +92,7 @@ def test_the_cookie_is_closed_to_scripts_and_other_sites(browser: Browser, tmp_p
 
 
 def test_over_tls_the_cookie_never_travels_in_the_clear(tmp_path: Path) -> None:
-    gate = make_gate(tmp_path, make_users(make_user("alice")), is_https=True)
+    gate = make_gate(tmp_path, make_users(make_user("alice")), url="https://trueup.example.org")
     cookie = Browser(make_app(gate), base="https://trueup.example.org").get("/login").headers["set-cookie"]
     assert cookie.startswith("__Host-trueup=")
     assert "Secure" in cookie.split("; ")
@@ -239,3 +239,24 @@ def test_without_users_pages_are_for_this_machine_only(tmp_path: Path, base: str
 
 def test_reading_needs_a_login_and_comes_back_to_the_page(browser: Browser) -> None:
     assert browser.get("/whoami?page=2").json() == {"login": "/login?next=%2Fwhoami%3Fpage%3D2"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_ours"),
+    [
+        ("https://trueup.example.org", True),
+        ("http://127.0.0.1:8080", True),
+        ("https://evil.example.org", False),
+        ("https://trueup.example.org.evil.example.org", False),
+    ],
+)
+def test_a_form_may_come_from_the_public_name_too(tmp_path: Path, origin: str, is_ours: bool) -> None:
+    """A proxy that passes another name on must not keep people out, nor let other sites in."""
+    gate = make_gate(tmp_path, make_users(make_user("alice")), url="https://trueup.example.org")
+    request = Request({"type": "http", "headers": [(b"host", b"127.0.0.1:8080"), (b"origin", origin.encode())]})
+    session = open_session("s1", None, gate.now())
+    if is_ours:
+        check_form(gate, request, session, token_of(gate, session))
+        return
+    with pytest.raises(Refused, match="another site"):
+        check_form(gate, request, session, token_of(gate, session))

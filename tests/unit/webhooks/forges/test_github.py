@@ -18,6 +18,7 @@ from gitops.render.comment import MARKER
 from gitops.source.repository import update_mirror
 from webhooks.forges.github import GitHubPeople, GitHubPulls, GitHubTalk
 from webhooks.forges.port import Status
+from webhooks.forges.watched import Forges
 from webhooks.http import JsonClient
 from webhooks.mirrors import Mirrors
 from webhooks.records import PullKey
@@ -313,4 +314,4 @@ def test_a_rights_question_that_fails_is_no_yes() -> None:
 
 
 def test_a_mirror_lies_in_the_folder_whatever_the_name(tmp_path: Path) -> None:
-    assert Mirrors(tmp_path).path_of("acme/infra") == tmp_path / "acme%infra.git"
+    assert Mirrors(tmp_path, Forges()).path_of("acme/infra") == tmp_path / "acme%infra.git"

@@ -19,8 +19,8 @@ from gitops.model.limits import DEFAULTS
 from tests.support.people import make_gate, make_users
 from tests.support.rows import SECRET, Bench, make_bench
 from webhooks.api.body import RefusedError, read_body
-from webhooks.api.routes import make_api
 from webhooks.guard import Guard, answer_refused
+from webhooks.parts import make_api_routes
 from webhooks.store.work import fail_delivery, list_jobs
 
 PAYLOADS: dict[str, Any] = json.loads((Path(__file__).parents[3] / "support/github/payloads.json").read_text(encoding="utf-8"))
@@ -49,7 +49,7 @@ def post(bench: Bench, body: bytes, **headers: str) -> httpx.Response:
         if value
     }
     app = Starlette(
-        routes=make_api(bench.services, make_gate(bench.services.settings.data_dir, make_users())),
+        routes=make_api_routes(bench.parts, make_gate(bench.parts.settings.data_dir, make_users())),
         exception_handlers={RefusedError: answer_refused},
     )
 
@@ -63,7 +63,7 @@ def post(bench: Bench, body: bytes, **headers: str) -> httpx.Response:
 
 
 def jobs(bench: Bench) -> list[tuple[str, str]]:
-    with bench.services.store.read() as connection:
+    with bench.parts.store.read() as connection:
         return [(job.kind, job.key) for job in list_jobs(connection)]
 
 
@@ -152,7 +152,7 @@ def test_a_replayed_delivery_changes_nothing(bench: Bench) -> None:
 def test_a_delivery_that_failed_may_be_delivered_again(bench: Bench) -> None:
     body = json.dumps(OPENED).encode()
     post(bench, body)
-    with bench.services.store.write() as connection:
+    with bench.parts.store.write() as connection:
         fail_delivery(connection, "d-1")
     assert post(bench, body).json()["outcome"] == "taken"
     assert post(bench, body).json()["outcome"] == "repeated"

@@ -16,7 +16,7 @@ from tests.support.people import PASSWORD, make_users
 from tests.support.plans import NOW, fleet_plan
 from webhooks.records import ReleaseRecord
 from webhooks.store.releases import save_release
-from webhooks.ui.desk import Desk
+from webhooks.ui.desk import PullDesk
 
 ALL_WEB = name_hosts(fleet_plan().groups[1].hosts)
 PULL = "/pulls/local/site-8080"
@@ -30,14 +30,14 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def desk(tmp_path_factory: pytest.TempPathFactory) -> PullDesk:
     made = make_desk(tmp_path_factory.mktemp("desk"))
     fill(made.store)
     return made
 
 
 @pytest.fixture
-def browser(desk: Desk) -> Browser:
+def browser(desk: PullDesk) -> Browser:
     made = Browser(make_app(desk))
     made.log_in("bob", PASSWORD)
     return made
@@ -163,7 +163,7 @@ def test_empty_pages_say_what_to_do_next(tmp_path: Path) -> None:
     assert "gitops agent run --once" in browser.get("/runs").text
 
 
-def test_pages_need_a_login_and_lead_back(desk: Desk) -> None:
+def test_pages_need_a_login_and_lead_back(desk: PullDesk) -> None:
     browser = Browser(make_app(desk))
     answer = browser.get(PULL)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=%2Fpulls%2Flocal%2Fsite-8080")
@@ -237,7 +237,7 @@ def test_what_may_not_be_done_says_why(asked: tuple[Browser, FakeReviews]) -> No
     assert browser.submit("/pulls/local/log-rotation/merge").status_code == 409
 
 
-def test_the_author_sees_no_approve_button(desk: Desk) -> None:
+def test_the_author_sees_no_approve_button(desk: PullDesk) -> None:
     browser = Browser(make_app(desk))
     browser.log_in("alice", PASSWORD)
     page = browser.get(PULL).text

@@ -12,105 +12,29 @@ import pytest
 
 from gitops.errors import RemoteError
 from gitops.model.observation import Observation
-from gitops.signatures.keys import generate_key
 from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.loop import APPROVE, HOST, RULES
 from tests.support.people import NOW
 from tests.support.project import Repository
-from tests.support.rows import Bench, make_bench
+from tests.support.rows import make_bench
+from tests.support.scene import KEY, Scene, make_scene
 from webhooks.forges.port import ForgePull
-from webhooks.records import HostRecord, JobRecord, PullKey, PullRecord, ReleaseRecord
-from webhooks.services import look_at, release_branch, renew_releases, touch_pull
+from webhooks.jobs.works import look_at, release_branch, renew_releases, touch_pull
+from webhooks.parts import make_handlers
+from webhooks.records import HostRecord, JobRecord, PullRecord, ReleaseRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.hosts import save_host
 from webhooks.store.plans import list_current_plans, list_plans_of
 from webhooks.store.pulls import find_pull
 from webhooks.store.releases import list_releases, save_release
-from webhooks.store.work import Work, finish_job, list_jobs
-from webhooks.work.pull import give_up_pull, sync_pull
-from webhooks.work.release import release_merged
-from webhooks.work.renew import renew
-from webhooks.work.repository import find_missed, reconcile
-
-KEY = PullKey(REPOSITORY, "1")
-HANDLERS = {"pull": sync_pull, "release": release_merged, "repository": reconcile, "renew": renew}
-
-
-class Scene:
-    """A bench, a forge and a repository with a pull request."""
-
-    def __init__(self, bench: Bench, fake: FakeForge, work: Repository) -> None:
-        self.bench, self.fake, self.work = bench, fake, work
-        self.services = bench.services
-
-    def do(self, work: Work) -> None:
-        HANDLERS[work.kind](self.services, JobRecord(0, work.kind, work.key, work.payload, "running", 0, NOW))
-
-    def do_all(self) -> None:
-        """Do the rows that wait, and those that they ask for."""
-        for _ in range(50):
-            with self.services.store.write() as connection:
-                found = list_jobs(connection)
-                for job in found:
-                    finish_job(connection, job.ident)
-            if not found:
-                return
-            for job in found:
-                self.do(Work(job.kind, job.key, job.payload))
-        raise AssertionError("it never comes to rest")
-
-    def push(self, text: str, hosts: int = 1, branch: str = "change", files: dict[str, str] | None = None) -> str:
-        assert self.fake.bare is not None
-        self.work.git("checkout", "-q", "-B", branch)
-        content = {f"inventory/web-{number}.yaml": HOST.format(number=number, text=text) for number in range(1, hosts + 1)}
-        head = self.work.commit({**content, **(files or {})}, text)
-        self.work.git("push", "-q", "-f", str(self.fake.bare), f"HEAD:refs/heads/{branch}", "HEAD:refs/pull/1/head")
-        known = self.fake.pulls.get("1", ForgePull(KEY, "Greet", "alice", head, "main", contributors=("alice",)))
-        self.fake.pulls["1"] = replace(known, head=head, version=head)
-        return head
-
-    def merge(self) -> str:
-        assert self.fake.bare is not None
-        self.work.git("checkout", "-q", "main")
-        self.work.git("merge", "-q", "--no-ff", "-m", "merge", "change")
-        self.work.git("push", "-q", str(self.fake.bare), "main")
-        merged = self.work.git("rev-parse", "HEAD")
-        self.fake.pulls["1"] = replace(self.fake.pulls["1"], state="merged", merged=merged)
-        return merged
-
-    def pull(self) -> PullRecord:
-        with self.services.store.read() as connection:
-            found = find_pull(connection, KEY)
-        assert found is not None
-        return found
-
-    def digest(self) -> str:
-        found = APPROVE.search(self.fake.posted[0].body)
-        assert found is not None
-        return found[1]
-
-    def release(self) -> None:
-        """Open a pull request, have it approved, merge and release it."""
-        self.push("hello")
-        self.touch()
-        self.fake.say("bob", f"/gitops approve {self.digest()}")
-        self.touch()
-        self.merge()
-        self.touch()
-        self.do_all()
-
-    def touch(self, reason: str = "") -> None:
-        self.do(touch_pull(KEY, reason=reason))
+from webhooks.store.work import list_jobs
+from webhooks.work.repository import find_missed
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    work, bare = Repository.make(tmp_path / "work", {"gitops.yaml": RULES}), tmp_path / "infra.git"
-    work.git("clone", "-q", "--bare", ".", str(bare))
-    fake = FakeForge(bare, writers={"alice", "bob", "dave"}, teams={"sre": {"bob"}})
-    with make_bench(tmp_path / "data", {REPOSITORY: fake.forge()}) as bench:
-        signing = replace(bench.services, key=generate_key())
-        yield Scene(replace(bench, services=signing), fake, work)
+    with make_scene(tmp_path) as made:
+        yield made
 
 
 def test_doing_it_again_says_nothing_again(scene: Scene) -> None:
@@ -123,7 +47,7 @@ def test_doing_it_again_says_nothing_again(scene: Scene) -> None:
     scene.touch("plan")
     assert [item.body for item in scene.fake.posted] == [item.body for item in said]
     assert scene.fake.statuses[: len(statuses)] == statuses
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         assert len(list_plans_of(connection, KEY)) == 1
 
 
@@ -135,7 +59,7 @@ def test_broken_at_every_call_there_is_one_comment_and_the_same_end(scene: Scene
         step += 1
         fake = FakeForge(scene.fake.bare, scene.fake.pulls, writers=scene.fake.writers, teams=scene.fake.teams)
         fake.break_at, fake.lose = step, lose
-        folder = scene.services.settings.data_dir / f"step-{step}"
+        folder = scene.parts.settings.data_dir / f"step-{step}"
         with make_bench(folder, {REPOSITORY: fake.forge()}) as bench:
             again = Scene(bench, fake, scene.work)
             broke = False
@@ -147,7 +71,7 @@ def test_broken_at_every_call_there_is_one_comment_and_the_same_end(scene: Scene
             assert len(fake.posted) == 1
             assert APPROVE.search(fake.posted[0].body)
             assert [status.state for _, status in fake.statuses if status.context == "gitops/plan"][-1] == "success"
-            with bench.services.store.read() as connection:
+            with bench.parts.store.read() as connection:
                 (plan,) = list_current_plans(connection, KEY)
             assert plan.published == fake.posted[0].at
         if not broke and fake.calls < step:
@@ -164,7 +88,7 @@ def test_a_merge_is_released_once_though_its_records_are_lost(scene: Scene) -> N
     merged = scene.merge()
     scene.touch()
     # The process dies after the push: what was written of it is gone, the branch is not.
-    before = scene.services.store
+    before = scene.parts.store
     scene.do(release_branch(REPOSITORY, "main"))
     with before.write() as connection:
         (made,) = list_releases(connection)
@@ -191,16 +115,16 @@ def test_a_release_is_issued_again_at_half_of_its_life_and_no_earlier(scene: Sce
     for days in (0, 40, 6, 40, 5):
         scene.bench.clock.at += timedelta(days=days)
         scene.do(renew_releases(REPOSITORY))
-        with scene.services.store.read() as connection:
+        with scene.parts.store.read() as connection:
             serials.extend(item.serial for item in list_releases(connection) if item.state == "released")
     assert serials == [1, 1, 2, 2, 3]
-    scene.services = replace(scene.services, key=None)
+    scene.parts = replace(scene.parts, key=None)
     scene.do(renew_releases(REPOSITORY))
 
 
 def test_what_cannot_be_issued_again_is_logged(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     odd = ReleaseRecord(REPOSITORY, "production", "a" * 40, "released", NOW, serial=1, branch="main")
-    with scene.services.store.write() as connection:
+    with scene.parts.store.write() as connection:
         save_release(connection, odd)
         save_release(connection, replace(odd, environment="gone", branch="nowhere"))
     scene.do(renew_releases(REPOSITORY))
@@ -208,7 +132,7 @@ def test_what_cannot_be_issued_again_is_logged(scene: Scene, caplog: pytest.LogC
 
 
 def test_without_a_key_a_merge_waits_for_another_signer(scene: Scene) -> None:
-    scene.services = replace(scene.services, key=None)
+    scene.parts = replace(scene.parts, key=None)
     scene.push("hello")
     scene.touch()
     scene.merge()
@@ -247,7 +171,7 @@ def test_rules_that_an_earlier_merge_loosened_alone_do_not_judge_the_next(scene:
     scene.bench.clock.at += timedelta(minutes=1)
     scene.do(release_branch(REPOSITORY, "main"))
     scene.do_all()
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         states = [item.state for item in list_releases(connection)]
     assert states == ["held", "nothing", "released"]
 
@@ -294,11 +218,11 @@ def test_rules_that_cannot_be_read_hold_the_release(scene: Scene) -> None:
     }
     scene.work.commit(files, "evil")
     scene.work.git("push", "-q", "-f", str(scene.fake.bare), "HEAD:main")
-    shutil.rmtree(scene.services.settings.data_dir / "mirrors")
+    shutil.rmtree(scene.parts.settings.data_dir / "mirrors")
     scene.bench.clock.at += timedelta(minutes=1)
     Repository(scene.fake.bare or Path()).git("gc", "-q", "--prune=now")
     scene.do(release_branch(REPOSITORY, "main"))
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         newest = list_releases(connection)[0]
     assert newest.state == "held"
     assert "cannot be read" in newest.reason
@@ -311,7 +235,7 @@ def test_a_merged_config_with_errors_is_not_released(scene: Scene) -> None:
     scene.merge()
     scene.touch()
     scene.do_all()
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         (found,) = list_releases(connection)
     assert (found.state, found.reason) == ("failed", "the merged config has errors")
 
@@ -323,7 +247,7 @@ def test_what_ends_without_a_merge_is_said_and_left_alone(scene: Scene) -> None:
     scene.touch()
     assert (scene.pull().state, scene.pull().is_settled) == ("closed", True)
     assert "closed without merging" in scene.fake.posted[0].body
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         assert list_current_plans(connection, KEY) == ()
     scene.touch()
     # Opened again, it is planned again.
@@ -337,17 +261,18 @@ def test_what_was_never_seen_open_is_none_of_our_business(scene: Scene) -> None:
     scene.merge()
     scene.touch()
     assert scene.fake.posted == []
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         assert find_pull(connection, KEY) is None
 
 
-def test_a_pull_to_a_branch_that_nothing_follows_gets_no_comment(scene: Scene) -> None:
+def test_a_pull_to_a_branch_that_nothing_follows_says_so(scene: Scene) -> None:
     scene.work.git("push", "-q", str(scene.fake.bare), "main:refs/heads/other")
     head = scene.push("hello")
     scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], branch="other")
     scene.touch()
     assert scene.fake.statuses[-2:][0][1].description == "no environment is released from other"
     assert scene.fake.statuses[-1][0] == head
+    assert "no environment is released from `other`" in scene.fake.posted[0].body
 
 
 def test_a_pull_that_is_sent_to_another_branch_is_planned_for_that_one(scene: Scene) -> None:
@@ -379,7 +304,9 @@ def test_giving_up_is_said_on_the_pull_request(scene: Scene) -> None:
     scene.push("hello")
     scene.touch()
     job = JobRecord(1, "pull", str(KEY), {"repository": REPOSITORY, "name": "1"}, "dead", 8, NOW)
-    give_up_pull(scene.services, job, "R205: no network at example.org")
+    give_up = make_handlers(scene.parts)["pull"].give_up
+    assert give_up is not None
+    give_up(job, "R205: no network at example.org")
     body = scene.fake.posted[0].body
     assert "planning" in body
     assert "failed" in body
@@ -417,7 +344,7 @@ def test_only_those_who_may_write_and_the_author_have_it_planned_again(scene: Sc
     scene.touch()
     scene.fake.say("mallory", "/gitops plan")
     scene.touch()
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         assert [job for job in list_jobs(connection) if job.payload.get("again") == "plan"] == []
     scene.fake.say("mallory", "/gitops dance")
     scene.touch()
@@ -439,16 +366,16 @@ def test_what_is_observed_changes_the_plan_but_not_when_only_the_time_does(scene
     scene.touch()
     first = scene.fake.posted[0].body
     seen = Observation("web-1", NOW, {"init": "systemd"}, {})
-    with scene.services.store.write() as connection:
+    with scene.parts.store.write() as connection:
         save_host(connection, HostRecord("web-1", "production", NOW, observation=seen))
     scene.touch("observed")
     second = scene.fake.posted[0].body
     assert second != first
-    with scene.services.store.write() as connection:
+    with scene.parts.store.write() as connection:
         save_host(connection, HostRecord("web-1", "production", NOW, observation=replace(seen, at=NOW.replace(hour=13))))
     scene.touch("observed")
     assert scene.fake.posted[0].body == second
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         assert len(list_plans_of(connection, KEY)) == 2
 
 
@@ -458,7 +385,7 @@ def test_the_reconciler_asks_for_what_was_missed_and_for_nothing_else(scene: Sce
     scene.do_all()
     assert APPROVE.search(scene.fake.posted[0].body)
     scene.do(look_at(REPOSITORY))
-    with scene.services.store.read() as connection:
+    with scene.parts.store.read() as connection:
         assert list_jobs(connection) == ()
     del scene.fake.pulls["1"]
     scene.do(look_at(REPOSITORY))

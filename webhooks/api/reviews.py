@@ -1,6 +1,7 @@
 """The API of the `local` forge for programs: what the pages' buttons do, with HTTP Basic authorization of a user of the settings.
 
 `POST /api/v1/pulls/{name}/approve` `{"change_digest": "<64 hex>"}` → 200 `{"result": "approved"}` or 202 `{"result": "asked"}`;
+`POST /api/v1/pulls/{name}/unapprove` `{}` → 200 `{"result": "taken-back"}` or 202 `{"result": "asked"}`;
 `POST /api/v1/pulls/{name}/merge` `{"head": "<commit>"}` → 200 `{"commit": …}`; `POST /api/v1/pulls/refresh` `{}` → 202. What may not be
 done now is 409 with the reason. Errors are `{"error": {"code", "message", "hint"}}`. Cookies do not count here.
 """
@@ -17,27 +18,28 @@ from starlette.routing import BaseRoute, Route
 from gitops.errors import HeldError, MalformedError
 from gitops.model.codec import decode_json, is_digest
 from gitops.model.fields import Fields
-from webhooks.auth.gate import Refused, authenticate
+from webhooks.auth.gate import Gate, Refused, authenticate
+from webhooks.auth.users import User
+from webhooks.forges.local.forge import NAME as LOCAL
 from webhooks.records import PullKey
-from webhooks.ui.desk import Desk, Reviews
-from webhooks.ui.pullview import LOCAL
+from webhooks.reviews import Reviews
 
 BODY_BYTES = 64 * 1024
 ASKED = "asked"
-Doer = Callable[[Desk, Reviews, Request], Awaitable[Response]]
+Doer = Callable[[Reviews, User, Request], Awaitable[Response]]
 
 
-def make_local_api(desk: Desk) -> list[BaseRoute]:
+def make_local_api(gate: Gate, reviews: Reviews | None) -> list[BaseRoute]:
     """Give the routes; without a `local` forge they answer 404."""
     return [
-        Route("/api/v1/pulls/refresh", _bind(desk, _refresh), methods=["POST"]),
-        Route("/api/v1/pulls/{name}/approve", _bind(desk, _approve), methods=["POST"]),
-        Route("/api/v1/pulls/{name}/merge", _bind(desk, _merge), methods=["POST"]),
+        Route("/api/v1/pulls/refresh", _bind(gate, reviews, _refresh), methods=["POST"]),
+        Route("/api/v1/pulls/{name:path}/approve", _bind(gate, reviews, _approve), methods=["POST"]),
+        Route("/api/v1/pulls/{name:path}/unapprove", _bind(gate, reviews, _take_back), methods=["POST"]),
+        Route("/api/v1/pulls/{name:path}/merge", _bind(gate, reviews, _merge), methods=["POST"]),
     ]
 
 
-async def _approve(desk: Desk, reviews: Reviews, request: Request) -> Response:
-    user = await authenticate(desk.gate, request)
+async def _approve(reviews: Reviews, user: User, request: Request) -> Response:
     fields = await _read_body(request)
     digest = fields.text("change_digest")
     fields.done()
@@ -47,8 +49,13 @@ async def _approve(desk: Desk, reviews: Reviews, request: Request) -> Response:
     return JSONResponse({"result": done}, status_code=202 if done == ASKED else 200)
 
 
-async def _merge(desk: Desk, reviews: Reviews, request: Request) -> Response:
-    user = await authenticate(desk.gate, request)
+async def _take_back(reviews: Reviews, user: User, request: Request) -> Response:
+    (await _read_body(request)).done()
+    done = await run_in_threadpool(reviews.take_back, _key_of(request), user)
+    return JSONResponse({"result": done}, status_code=202 if done == ASKED else 200)
+
+
+async def _merge(reviews: Reviews, user: User, request: Request) -> Response:
     fields = await _read_body(request)
     head = fields.text("head")
     fields.done()
@@ -56,18 +63,17 @@ async def _merge(desk: Desk, reviews: Reviews, request: Request) -> Response:
     return JSONResponse({"result": "merged", "commit": commit})
 
 
-async def _refresh(desk: Desk, reviews: Reviews, request: Request) -> Response:
-    await authenticate(desk.gate, request)
+async def _refresh(reviews: Reviews, _user: User, _request: Request) -> Response:
     await run_in_threadpool(reviews.refresh)
     return JSONResponse({"result": "looked"}, status_code=202)
 
 
-def _bind(desk: Desk, act: Doer) -> Callable[[Request], Awaitable[Response]]:
+def _bind(gate: Gate, reviews: Reviews | None, act: Doer) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            if desk.reviews is None:
+            if reviews is None:
                 raise Refused(404, "A404", "there is no `local` forge here", "start the service with --repo PATH")
-            return await act(desk, desk.reviews, request)
+            return await act(reviews, await authenticate(gate, request), request)
         except Refused as refused:
             return _error(refused.status, refused.code, refused.message, refused.hint)
         except HeldError as held:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from tests.support.browser import Browser
 from tests.support.desk import HEAD, TARGET, FakeReviews, make_desk
 from tests.support.people import PASSWORD
 from tests.support.plans import fleet_plan
-from webhooks.ui.api import make_local_api
+from webhooks.api.reviews import make_local_api
 
 DIGEST = fleet_plan().change_digest
 BOB = ("bob", PASSWORD)
@@ -26,7 +25,7 @@ def reviews() -> FakeReviews:
 
 @pytest.fixture
 def program(tmp_path: Path, reviews: FakeReviews) -> Browser:
-    return Browser(Starlette(routes=make_local_api(make_desk(tmp_path, reviews=reviews))))
+    return Browser(Starlette(routes=make_local_api(make_desk(tmp_path).gate, reviews)))
 
 
 def test_approve_merge_and_refresh(program: Browser, reviews: FakeReviews) -> None:
@@ -73,5 +72,5 @@ def test_what_may_not_be_done_is_409_with_the_reason(program: Browser, reviews: 
 
 
 def test_without_a_local_forge_there_is_nothing(tmp_path: Path) -> None:
-    desk = replace(make_desk(tmp_path), reviews=None)
-    assert Browser(Starlette(routes=make_local_api(desk))).post_json(APPROVE, {}, user=BOB).status_code == 404
+    gate = make_desk(tmp_path).gate
+    assert Browser(Starlette(routes=make_local_api(gate, None))).post_json(APPROVE, {}, user=BOB).status_code == 404

@@ -58,6 +58,7 @@ CODES: Mapping[str, str] = {
     "C612": "a file name that is not UTF-8",
     "C613": "no such commit",
     "C614": "no such folder in the commit",
+    "C615": "a pull request that does not merge with its target, in git's words",
     "C701": "YAML syntax error",
     "C702": "duplicate key",
     "C703": "a key that is not a string",

@@ -19,8 +19,10 @@ from gitops.render.words import (
     count_actions,
     count_words,
     describe_field,
+    describe_idle,
     describe_observed,
     describe_risk,
+    describe_still,
     find_silent,
     fold_names,
     name_hosts,
@@ -100,7 +102,7 @@ class _Page:
 
 
 def _render(page: _Page, sections: Sequence[Section], diagnostics: Sequence[Diagnostic], note: str) -> str:
-    lines = [MARKER, _render_state(page, diagnostics)]
+    lines = [MARKER, _render_state(page, diagnostics) if sections or page.state != "planned" else _render_idle(page)]
     if note:
         lines.append(plain_markdown(note[:MOST_TEXT]))
     if diagnostics:
@@ -126,6 +128,10 @@ def _render_state(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
         "closed": "— closed without merging. Nothing of what follows will be applied.",
     }[page.state]
     return f"**Trueup** {words}" if words else ""
+
+
+def _render_idle(page: _Page) -> str:
+    return f"**Trueup** — {describe_idle(code_span(page.subject.target_branch[:MOST_TEXT]))}"
 
 
 def _render_diagnostics(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
@@ -159,7 +165,7 @@ def _headline(plan: FleetPlan) -> str:
     name = plain_markdown(plan.subject.environment)
     summary = plan.summary()
     if not plan.has_changes:
-        return f"**Trueup · {name}** — nothing changes on {count_words(plan.hosts, 'host')}, and nothing needs an approval."
+        return f"**Trueup · {name}** — {describe_still(plan.hosts)}, and nothing needs an approval."
     if not plan.groups:
         return (
             f"**Trueup · {name}** — no effect today, but {count_words(len(plan.scope.hosts), 'host')} will be wanted otherwise."

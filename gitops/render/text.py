@@ -18,6 +18,7 @@ from gitops.render.words import (
     describe_field,
     describe_observed,
     describe_risk,
+    describe_still,
     find_silent,
     name_hosts,
     sign_of,
@@ -105,6 +106,8 @@ def _render_reported(groups: Sequence[ChangeGroup], *, colour: bool) -> list[str
 
 def _summary(plan: FleetPlan) -> str:
     if not plan.has_changes:
+        if not plan.hosts:
+            return f"{describe_still(0).capitalize()}."
         return f"Nothing to change on {count_words(plan.hosts, 'host')} ({count_words(plan.unchanged, 'resource')} as they should be)."
     return _count(plan.groups, plan.unchanged)
 

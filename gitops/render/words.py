@@ -187,6 +187,16 @@ def find_silent(plan: FleetPlan) -> tuple[tuple[tuple[str, ...], tuple[str, ...]
     return tuple(sorted((tuple(sorted(hosts)), addresses) for addresses, hosts in found.items()))
 
 
+def describe_still(hosts: int) -> str:
+    """Say that nothing changes; that there is nobody to change anything on is another thing than that all is well."""
+    return f"nothing changes on {count_words(hosts, 'host')}" if hosts else "no host belongs to it, so nothing was compared"
+
+
+def describe_idle(branch: str) -> str:
+    """Say that there is nothing to plan, which is no plan that changes nothing."""
+    return f"no environment is released from {branch}. Nothing was planned: merging this into {branch} changes no host."
+
+
 def count_words(count: int, noun: str) -> str:
     """Give `1 change`, `2 changes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -21,6 +21,7 @@ from gitops.render.words import (
     describe_age,
     describe_field,
     describe_observed,
+    describe_still,
     name_hosts,
     sign_of,
     why_of,
@@ -130,7 +131,7 @@ def view_plan(plan: FleetPlan, now: datetime, page: Page | None = None) -> PlanV
 def _headline(plan: FleetPlan) -> str:
     summary = plan.summary()
     if not plan.has_changes:
-        return f"Nothing changes on {count_words(plan.hosts, 'host')}."
+        return f"{describe_still(plan.hosts).capitalize()}."
     changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
     return f"{changes} on {count_words(summary['changed_hosts'], 'host')}"
 

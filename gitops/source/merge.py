@@ -52,7 +52,16 @@ def merge(repository: Path, target: str, head: str, subpath: str = "") -> Snapsh
 
 def merge_trees(repository: Path, target: str, head: str) -> str | Conflict:
     """Merge two commits into a tree in the repository's own store; give its id, or the conflict."""
-    arguments = ["merge-tree", "--write-tree", "--name-only", "-z", "--allow-unrelated-histories", "--end-of-options", target, head]
+    arguments = [
+        "merge-tree",
+        "--write-tree",
+        "--name-only",
+        "-z",
+        "--allow-unrelated-histories",
+        "--end-of-options",
+        target,
+        head,
+    ]
     done = run_git(repository, arguments, accept=(0, CONFLICT))
     tree, _, rest = done.output.decode("utf-8", "replace").partition("\0")
     if done.status == CONFLICT:

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from webhooks.approvals import CLOSED
 from webhooks.forges.port import ForgePull
 from webhooks.forges.watched import Forges
 from webhooks.jobs.works import Jobs, read_pushers, release_branch, touch_pull
 from webhooks.records import JobRecord, PullKey, PullRecord
-from webhooks.approvals import CLOSED
 from webhooks.store.approvals import lose_approvals_of
 from webhooks.store.plans import list_current_plans, retire_plan
 from webhooks.store.pulls import find_pull, list_pulls_at, save_pull

@@ -30,6 +30,7 @@ from webhooks.store.releases import list_releases, save_release
 from webhooks.store.work import list_jobs
 from webhooks.work.repository import find_missed
 
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     with make_scene(tmp_path) as made:

@@ -90,14 +90,15 @@ def judge_review(said: Said, case: Case) -> tuple[ApprovalRecord, ...]:
 
 def why_lost(record: ApprovalRecord, case: Case) -> str:
     """Say why what counted no longer does; nothing when it still does."""
-    approval = record.approval
-    if approval is None:
+    if record.approval is None:
         return "it was never whole"
     if case.pull.state == "closed":
         return CLOSED
     taken = find_withdrawal(record.login, record.given, case.withdrawals)
-    if taken is not None:
-        return taken.reason
+    return taken.reason if taken is not None else _why_outdated(record, record.approval, case)
+
+
+def _why_outdated(record: ApprovalRecord, approval: Approval, case: Case) -> str:
     if _is_contributor(record.login, case.pull):
         return "its author works on this pull request now"
     if not case.now < approval.expires:

@@ -1,4 +1,6 @@
-"""Commands in comments: `/gitops plan`, `/gitops approve <64 hex>`, `/gitops unapprove`, `/gitops help`. Text in, a Command out; decides nothing.
+"""Commands in comments: `/gitops plan`, `/gitops approve <64 hex>`, `/gitops unapprove`, `/gitops help`.
+
+Text in, a Command out; decides nothing.
 
 A command does something only in the first line that is not blank, from its first character: a quoted one (`> /gitops …`), one in the
 middle of a sentence or in a code block is talk about commands. One that begins a later line was meant as a command: it gets an answer,

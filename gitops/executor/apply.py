@@ -98,7 +98,7 @@ class Application:
         item: Item = self._items[change.address]
         state = self._observation.states.get(change.address, {"type": "absent"})
         difference = Difference(change.action, change.fields, change.reason)
-        return Step(change.address, change.action, item.spec, state, difference)
+        return Step(change.address, change.action, item.spec, state, difference, change.causes)
 
     def _blocked_by(self, change: Change) -> str:
         for edge in self._before.get(change.address, ()):

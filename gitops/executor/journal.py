@@ -1,12 +1,13 @@
 """The write-ahead journal of one run: what was there before, written and flushed before anything changes.
 
-One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can.
-A batch of entries is flushed once. Sensitive content goes only to memory-backed storage, or is not kept. A write that fails leaves
-the journal as it was.
+One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can. A batch
+of entries is flushed once. What is larger than `image_bytes` is not kept, as the plan said; holes stay holes. Sensitive content goes only
+to memory-backed storage, or is not kept. A write that fails leaves the journal as it was.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from hashlib import sha256
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError, MalformedError
-from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all
+from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all, write_sparse
 from gitops.model.codec import Json, decode_json
+from gitops.model.limits import DEFAULTS, Limits
 
 JOURNAL = "journal.jsonl"
 IMAGES = "images"
@@ -63,8 +65,10 @@ class Entry:
 class Journal:
     """The journal of a run that is going on; `paths` are all that it has entries of."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, limits: Limits = DEFAULTS) -> None:
         self._folder = folder
+        self._limits = limits
+        self._kept = 0
         self._images = os.path.join(folder, IMAGES)
         self._memory = ""
         self._pending: List[Entry] = []
@@ -86,21 +90,31 @@ class Journal:
         self._pending.append(entry)
 
     def keep_image(self, source: int, *, is_sensitive: bool) -> str:
-        """Copy an open file's content and give its image, or an empty text when it may not be kept."""
+        """Copy an open file's content and give its image, or an empty text when it may not be kept, or is too large for that.
+
+        Raise HostError when the run has kept so much already that this one would be too much: it is for the next run.
+        """
+        size = os.fstat(source).st_size
+        if size > self._limits.image_bytes:
+            return ""
         folder = self._images
         if is_sensitive:
             self._memory = self._memory or make_memory_folder(os.path.basename(self._folder))
             folder = self._memory
             if not folder:
                 return ""
+        if self._kept + size > self._limits.journal_bytes:
+            message = f"this run has kept {self._kept >> 20} MiB of what was there, and keeps at most {self._limits.journal_bytes >> 20}"
+            raise HostError(message, code="E224", hint="the next run goes on")
         temp = os.path.join(folder, "new")
         try:
-            name = _copy(source, temp)
+            name = _copy(source, temp, self._limits.image_bytes)
             path = os.path.join(folder, name)
             os.rename(temp, path)
         except OSError:
             _unlink_quietly(temp)
             raise
+        self._kept += size
         if not is_sensitive:
             self._fresh.append(path)
         return path if is_sensitive else os.path.join(IMAGES, name)
@@ -192,9 +206,9 @@ def has_memory() -> bool:
         return False
 
 
-def _copy(source: int, path: str) -> str:
-    """Copy an open file to a new one, its write-back begun; give the digest."""
-    digest = sha256()
+def _copy(source: int, path: str, limit: int) -> str:
+    """Copy an open file to a new one, its write-back begun; give the digest. What grows beyond the limit meanwhile is OSError."""
+    digest, size = sha256(), 0
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -202,8 +216,12 @@ def _copy(source: int, path: str) -> str:
             part = os.read(source, CHUNK)
             if not part:
                 break
+            size += len(part)
+            if size > limit:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             digest.update(part)
-            write_all(descriptor, part)
+            write_sparse(descriptor, part)
+        os.ftruncate(descriptor, size)
         start_writeback(descriptor)
     finally:
         os.close(descriptor)

@@ -37,8 +37,9 @@ def check_root(items: Iterable[Item], root: str) -> None:
 
 
 def find_managed(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:
-    """Give every path that a resource owns or edits: a purge leaves them."""
-    return frozenset(path for item in preparer.prepare_all(resources) for path in item.relations.paths)
+    """Give every path that a resource owns or edits, or that must stay for it: a purge leaves them."""
+    items = preparer.prepare_all(resources)
+    return frozenset(path for item in items for path in (*item.relations.paths, *item.relations.keeps))
 
 
 def find_sensitive(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:

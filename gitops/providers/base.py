@@ -26,8 +26,10 @@ class Relations:
 
     Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
     alone: two owners of one path are an error. `edits` are files that it writes a part of: others may edit them too, nobody may own
-    them. For absent things the edge runs the other way. `refresh` is the action that a
-    notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    them; `keeps` places that must stay for it though it neither owns nor edits them (a mount point). For absent things the edge runs the
+    other way. `refresh` is the action that a notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    `is_mask`: it hides what it stands for, which counts as taking it away. `stays_up`: it is to be up without what is taken away, so
+    that goes first.
     """
 
     provides: Tuple[str, ...] = ()
@@ -36,6 +38,9 @@ class Relations:
     is_absent: bool = False
     refresh: str = ""
     edits: Tuple[str, ...] = ()
+    keeps: Tuple[str, ...] = ()
+    is_mask: bool = False
+    stays_up: bool = False
 
     @property
     def paths(self) -> Tuple[str, ...]:
@@ -53,13 +58,16 @@ class Possible:
 
 @dataclass(frozen=True)
 class Step(Generic[S]):
-    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned."""
+    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned; `causes` are
+    what notified it.
+    """
 
     address: Address
     action: str
     spec: S
     state: State
     difference: Difference
+    causes: Tuple[Address, ...] = ()
 
 
 class Provider(ABC, Generic[S]):
@@ -88,6 +96,10 @@ class Provider(ABC, Generic[S]):
     @abstractmethod
     def relate(self, spec: S) -> Relations:
         """Give the automatic edges' tokens."""
+
+    def note(self, spec: S, state: State) -> str:  # noqa: ARG002  most leave nothing out
+        """Name what is left alone though the declaration could be read to mean it, whether or not something changes; usually nothing."""
+        return ""
 
     def bound(self, spec: S) -> Sequence[Possible]:  # noqa: ARG002  kinds with parents need it
         """List every effect that this may need on a machine never observed (an upper bound, DESIGN §4)."""

@@ -54,9 +54,9 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
         return spec.name
 
     def read_live(self, spec: HostnameSpec, host: Host) -> Json:  # noqa: ARG002  there is one
-        """The running kernel's name; None where it does not tell."""
+        """The running kernel's name, which may be empty; None where it does not tell."""
         try:
-            return host.read_text(KERNEL).strip() or None
+            return host.read_text(KERNEL).strip() if host.inspect(KERNEL).type == "file" else None
         except (HostError, OSError):
             return None
 
@@ -66,7 +66,8 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
 
     def set_live(self, step: Step[HostnameSpec], host: Host) -> None:
         """By hostname(1), and look that the kernel took it."""
-        host.note_undo(["hostname", "--", str(step.state[LIVE])])
+        before = str(step.state[LIVE])
+        host.note_undo(["hostname", "--", before] if before else (), "the machine had no name before, and hostname(1) sets none")
         done = host.run(["hostname", "--", step.spec.name])
         live = self.read_live(step.spec, host)
         if done.status != 0 or live != step.spec.name:

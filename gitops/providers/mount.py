@@ -143,7 +143,7 @@ class MountProvider(EditProvider[MountSpec]):
         if not changes:
             return found
         if spec.state == "absent":
-            return Difference("remove", changes)
+            return Difference("remove", changes, obstacle="" if found is None else found.obstacle)
         is_made = spec.state == "mounted" and live["point"] == "absent"
         implied = (*imply_parents(live), Resource("directory", spec.path, {"mode": PARENT_MODE})) if is_made else ()
         if found is None:
@@ -177,7 +177,9 @@ class MountProvider(EditProvider[MountSpec]):
             wants.append(f"path:{spec.device}")
         wants.extend(f"path:{word.partition('=')[2]}" for word in spec.entry.words if word.startswith("credentials=/"))
         wants.extend(f"package:{name}" for name in PACKAGES.get(spec.fstype or "", ()))
-        return Relations((f"path:{spec.path}",), tuple(wants), is_absent=spec.state == "absent", edits=(FILE,))
+        is_absent = spec.state == "absent"
+        keeps = () if is_absent else (spec.path,)
+        return Relations((f"path:{spec.path}",), tuple(wants), is_absent=is_absent, edits=(FILE,), keeps=keeps)
 
     def bound(self, spec: MountSpec) -> Sequence[Possible]:
         """At most: set it and make every parent, or remove it."""

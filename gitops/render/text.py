@@ -50,6 +50,11 @@ def render_host_plan(plan: HostPlan, *, now: datetime, colour: bool = False) -> 
         lines.extend([*_render_group(group, colour=colour)[1:], ""])
     if plan.reported:
         lines.extend(_render_reported((ChangeGroup((plan.host,), plan.reported),), colour=colour))
+    if plan.notes:
+        lines.extend(
+            f"  · {escape_terminal(address):<{ADDRESS_WIDTH}} {escape_terminal(note)}" for address, note in plan.notes.items()
+        )
+        lines.append("")
     lines.append(_count([group], plan.unchanged))
     return "\n".join(lines) + "\n"
 

@@ -66,9 +66,7 @@ def test_a_merge_is_what_git_makes_and_writes_nothing(repository: Repository) ->
 def test_a_conflict_names_its_files_and_says_why_in_git_s_words(repository: Repository) -> None:
     target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
     merged = merge(repository.path, target, head)
-    assert merged == Conflict(
-        ("dir/b.txt",), (Clash("dir/b.txt", "CONFLICT (content): Merge conflict in dir/b.txt"),)
-    )
+    assert merged == Conflict(("dir/b.txt",), (Clash("dir/b.txt", "CONFLICT (content): Merge conflict in dir/b.txt"),))
 
 
 def test_a_conflict_that_names_no_file_is_a_conflict(repository: Repository) -> None:
@@ -101,9 +99,7 @@ def test_git_s_status_alone_says_that_it_is_a_conflict(
 
 
 @pytest.mark.parametrize("output", [b"", b"\0", b"main", b"f" * 39])
-def test_success_without_a_tree_is_no_success(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch, output: bytes
-) -> None:
+def test_success_without_a_tree_is_no_success(repository: Repository, monkeypatch: pytest.MonkeyPatch, output: bytes) -> None:
     monkeypatch.setattr(merge_module, "run_git", lambda *_arguments, **_more: GitResult(0, output, ""))
     with pytest.raises(RemoteError, match="no tree"):
         merge_trees(repository.path, "x", "y")

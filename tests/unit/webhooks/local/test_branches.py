@@ -37,7 +37,9 @@ def test_a_pushed_branch_opens_a_push_updates_a_deletion_closes(bare: Path, work
     assert list_heads(bare) == {}
 
 
-@pytest.mark.parametrize("name", ["motd", "alice/motd", "fix-#12", "a+b", "me@home", "é", "日本", "v1.2_3", "-a", "(x)", "x" * 100])
+@pytest.mark.parametrize(
+    "name", ["motd", "alice/motd", "fix-#12", "a+b", "me@home", "é", "日本", "v1.2_3", "-a", "(x)", "x" * 100]
+)
 def test_a_name_that_people_can_read_is_one(name: str) -> None:
     assert why_no_name(name) == ""
 

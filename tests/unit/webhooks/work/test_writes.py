@@ -88,7 +88,7 @@ def push_more(scene: Scene) -> None:
 def move_base(scene: Scene) -> None:
     """The head stays, and the merge with the new base changes more: nothing is released, so what the base brings is planned, too."""
     scene.work.git("checkout", "-q", "main")
-    host = 'apiVersion: gitops/v1\nkind: Host\nmetadata: {name: db-1, labels: {env: production}}\nspec:\n  resources:\n    - file: /x\n'
+    host = "apiVersion: gitops/v1\nkind: Host\nmetadata: {name: db-1, labels: {env: production}}\nspec:\n  resources:\n    - file: /x\n"
     scene.work.commit({"inventory/db.yaml": host}, "db")
     scene.work.git("push", "-q", str(scene.fake.bare), "main")
 
@@ -130,7 +130,9 @@ def test_at_no_moment_does_a_status_say_more_than_is_known(scene: Scene, watcher
 
 
 @pytest.mark.parametrize("move", [item for item, _ in GROWN[:2]])
-def test_a_plan_that_grew_never_stands_beside_what_was_said_to_the_smaller_one(scene: Scene, watcher: Watcher, move: Move) -> None:
+def test_a_plan_that_grew_never_stands_beside_what_was_said_to_the_smaller_one(
+    scene: Scene, watcher: Watcher, move: Move
+) -> None:
     before = approve(scene)
     move(scene)
     began = len(watcher.seen)

@@ -30,6 +30,8 @@ MOST_BASES = 5000
 SHA_BYTES = 20
 OFFSET_DELTA, NAMED_DELTA = 6, 7
 HEADER_BYTES, VARINT_BYTES = 64, 10
+# zlib says nothing before it has the tables of the first block, and those alone may take some hundred bytes (RFC 1951, 3.2.7).
+COMPRESSED_BYTES = 1024
 BROKEN = (KeyError, ValueError, AssertionError, IndexError, OSError, ObjectFormatException, zlib.error)
 
 
@@ -188,7 +190,7 @@ def _find_size(repo: Repo, ident: ObjectID) -> Size:
     loose = Path(repo.object_store.path, ident[:2].decode(), ident[2:].decode())
     if loose.is_file():
         with loose.open("rb") as stream:
-            head = zlib.decompressobj().decompress(stream.read(HEADER_BYTES), HEADER_BYTES)
+            head = zlib.decompressobj().decompress(stream.read(COMPRESSED_BYTES), HEADER_BYTES)
         size = int(head[: head.index(b"\0")].split(b" ")[1])
         return Size(size, size)
     for pack in repo.object_store.packs:
@@ -207,7 +209,7 @@ def _find_packed_size(pack: Pack, offset: int) -> Size:
     with Path(pack.data.path).open("rb") as stream:
         for _ in range(MOST_BASES):
             stream.seek(offset)
-            head = stream.read(HEADER_BYTES + SHA_BYTES)
+            head = stream.read(COMPRESSED_BYTES)
             kind, size, position = read_header(head)
             if kind == OFFSET_DELTA:
                 back, position = _read_back(head, position)

@@ -120,12 +120,14 @@ class Routes:
 
     def _read_tip(self, branch: str, name: str) -> tuple[Deployed | None, str]:
         tip = find_ref(self._known.repository, f"refs/heads/{branch.removeprefix('refs/heads/')}")
+        memory = self._known.memories.get(name, Memory())
+        serial = memory.serial if branch == memory.branch else 0
         if not tip:
-            return None, ""
+            return None, f"the branch {branch} is gone, though release {serial} was made there" if serial else ""
         try:
             self._verify(tip, name)
             found = read_release(self._known.repository, tip, name)
-            self._check_serial(found.manifest.serial, branch, name)
+            _check_serial(found.manifest.serial, serial)
             return found, ""
         except TrustError as error:
             return None, f"the tip of {branch} ({tip[:12]}) cannot be verified: {error.message}"
@@ -141,12 +143,6 @@ class Routes:
             verify_member(candidate, own, name, BundleVerifier())
         else:
             raise TrustError("no key is pinned here", code="T130", hint="set GITOPS_RELEASE_KEY or GITOPS_TRUST_ROOTS")
-
-    def _check_serial(self, serial: int, branch: str, name: str) -> None:
-        memory = self._known.memories.get(name, Memory())
-        if branch == memory.branch and serial < memory.serial:
-            message = f"it is release {serial}, but {memory.serial} was made"
-            raise TrustError(message, code="T104", hint="somebody put an old release back; push the newest one again")
 
     def _read_rule(self, source: str, name: str) -> Environment:
         try:
@@ -179,6 +175,12 @@ def describe_routing(environment: Environment) -> Mapping[str, Json]:
 def plan_new(environment: Environment) -> HostPlan | None:
     """Give the item of an environment that is only proposed."""
     return plan_routing(environment.name, None, describe_routing(environment))
+
+
+def _check_serial(found: int, made: int) -> None:
+    """Raise TrustError when a tip is older than what was made: somebody put an old release back."""
+    if found < made:
+        raise TrustError(f"it is release {found}, but {made} was made", code="T104")
 
 
 def _unreadable(name: str, source: str, why: str) -> HeldError:

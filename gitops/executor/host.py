@@ -61,6 +61,7 @@ class RealHost:
         self._secrets = dict(secrets or {})
         self._known = known
         self._journal = journal
+        self._asked = 0
         self.tree = Tree(root.rstrip("/"))
         self.writer = Writer(self.tree, run, pour=self._pour, check=self._check)
 
@@ -250,6 +251,25 @@ class RealHost:
                 argv, why_not = (), f"`{' '.join(argv)}` would need a secret that is not kept on disk"
         journal.add(Entry(undo=tuple(argv), why_not=why_not, record=image, is_refresh=is_refresh))
         journal.flush()
+
+    def mark_undo(self) -> int:
+        """Give a mark of all that was journalled so far."""
+        return len(self._writable().noted)
+
+    def void_undo(self, since: int, until: int, *, paths: Optional[Sequence[str]] = None) -> None:
+        """Journal that nothing came of what was noted between two marks: of these paths, else of commands; a refresh stays."""
+        journal, wanted = self._writable(), frozenset(paths or ())
+        numbers = range(since, until)
+        if paths is None:
+            journal.void([number for number in numbers if journal.noted[number] == ("", False)])
+        else:
+            journal.void([number for number in numbers if journal.noted[number][0] in wanted])
+
+    def has_written_below(self, folders: Sequence[str]) -> bool:
+        """Say whether this run has written below one of these folders since that was asked last."""
+        journal = self._writable()
+        fresh, self._asked = journal.noted[self._asked :], len(journal.noted)
+        return any(path.startswith(tuple(f"{folder}/" for folder in folders)) for path, _ in fresh)
 
     def _keep_record(self, data: bytes) -> str:
         """Keep what an undo needs and no disk may hold; an empty text where there is no such storage."""

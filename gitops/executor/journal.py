@@ -25,6 +25,7 @@ CONTENTS = "contents"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
 OPEN_AT_ONCE = 512
+Noted = Tuple[str, bool]  # the path, or none of a command; whether it is a refresh
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Entry:
     path holds a secret before or after, so that no later image of it goes to disk either.
     `program` is the image of an external provider's program that undoes it when asked `request`;
     `record` the image, in memory, of the line that the `undo` command is fed, or of what that request
-    hides; `is_refresh`: it lets something read again what was undone before it.
+    hides; `is_refresh`: it lets something read again what was undone before it. `void` are the numbers
+    of lines before this one that nothing came of: there is nothing to undo.
     """
 
     path: str = ""
@@ -46,6 +48,7 @@ class Entry:
     request: Optional[Mapping[str, Json]] = None
     record: str = ""
     is_refresh: bool = False
+    void: Tuple[int, ...] = ()
 
     def to_json(self) -> Dict[str, Json]:
         """Give the line's object."""
@@ -59,11 +62,15 @@ class Entry:
             table["record"] = self.record
         if self.is_refresh:
             table["refresh"] = True
+        if self.void:
+            table["void"] = list(self.void)
         return table
 
 
 class Journal:
-    """The journal of a run that is going on; `paths` are all that it has entries of."""
+    """The journal of a run that is going on; `paths` are all that it has entries of, `noted` the entries in their order without what
+    they keep.
+    """
 
     def __init__(self, folder: str, limits: Limits = DEFAULTS) -> None:
         self._folder = folder
@@ -75,6 +82,7 @@ class Journal:
         self._fresh: List[str] = []
         self._size = 0
         self.paths: Dict[str, None] = {}
+        self.noted: List[Noted] = []
         self._beside: Optional[List[str]] = [os.path.join(folder, name) for name in os.listdir(folder)]
         os.makedirs(self._images, mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -136,6 +144,13 @@ class Journal:
             raise HostError(message, code="E221", hint=f"make room in {self._folder}") from error
         self._size += len(data)
         self.paths.update((entry.path, None) for entry in batch if entry.path)
+        self.noted.extend((entry.path, entry.is_refresh) for entry in batch)
+
+    def void(self, numbers: Sequence[int]) -> None:
+        """Note that nothing came of these entries (numbers of `noted`), so that nobody undoes what another did since."""
+        if numbers:
+            self.add(Entry(void=tuple(numbers)))
+            self.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -167,7 +182,9 @@ def has_entries(folder: str) -> bool:
 
 
 def read_journal(folder: str) -> Tuple[Entry, ...]:
-    """Give a run's entries in order; what follows a line that a crash cut short was never acted on and is left out."""
+    """Give a run's entries in order, but those that nothing came of; what follows a line that a crash cut short was never acted on and
+    is left out.
+    """
     path = os.path.join(folder, JOURNAL)
     if not os.path.exists(path):
         return ()
@@ -178,7 +195,8 @@ def read_journal(folder: str) -> Tuple[Entry, ...]:
                 found.append(_read_entry(line, folder))
             except (MalformedError, KeyError, TypeError):
                 break
-    return tuple(found)
+    void = {number for entry in found for number in entry.void}
+    return tuple(entry for number, entry in enumerate(found) if number not in void and not entry.void)
 
 
 def make_memory_folder(run: str) -> str:
@@ -246,6 +264,7 @@ def _read_entry(line: bytes, folder: str) -> Entry:
         is_sensitive=bool(table.get("sensitive")),
         record=str(table.get("record") or ""),
         is_refresh=bool(table.get("refresh")),
+        void=tuple(int(number) for number in cast(Sequence[int], table.get("void") or ())),
     )
 
 

@@ -18,6 +18,7 @@ from gitops.model.resource import Resource
 from gitops.providers.host import Host
 
 S = TypeVar("S")
+ANYTHING, BELOW, ITSELF = "anything", "below", "itself"
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,22 @@ class Step(Generic[S]):
     causes: Tuple[Address, ...] = ()
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """One change that is planned before another that hangs on it."""
+
+    address: Address
+    action: str
+    relations: Relations
+
+
 class Provider(ABC, Generic[S]):
     """Everything the engine knows of a kind. `honours_root` says whether `--root` works for it, `needs_linux` that no other kernel has
     what it sets.
+
+    `reach` is what a step may change: no more than ITSELF, also what lies BELOW its paths, or ANYTHING. `reads_paths_only`: its state
+    hangs on its paths alone. `tells_all`: a step that left the state as it was has done nothing.
+    `is_one_by_one`: each step notes its undo and tells its outcome before the next begins.
     """
 
     kind: ClassVar[str]
@@ -80,6 +94,10 @@ class Provider(ABC, Generic[S]):
     summary: ClassVar[str]
     honours_root: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
+    reach: ClassVar[str] = ANYTHING
+    reads_paths_only: ClassVar[bool] = False
+    tells_all: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = False
 
     @abstractmethod
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
@@ -96,6 +114,10 @@ class Provider(ABC, Generic[S]):
     @abstractmethod
     def relate(self, spec: S) -> Relations:
         """Give the automatic edges' tokens."""
+
+    def foresee(self, spec: S, state: State, before: Sequence[Foreseen]) -> State:  # noqa: ARG002  few can tell
+        """Give the state as it will be when what the plan does before, and what this hangs on, is done. Pure."""
+        return state
 
     def note(self, spec: S, state: State) -> str:  # noqa: ARG002  most leave nothing out
         """Name what is left alone though the declaration could be read to mean it, whether or not something changes; usually nothing."""

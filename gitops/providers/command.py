@@ -26,6 +26,7 @@ from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Finished, Host
 from gitops.providers.steps import do_each, show_name
 
+NOT_STARTED = "E112"
 SHELL = "/bin/sh"
 SAID = 200
 UNSAID = "what it printed is not shown, since it got secrets; `output: true` shows it without their values"
@@ -84,6 +85,8 @@ class CommandProvider(Provider[CommandSpec]):
     kind = "command"
     spec = CommandSpec
     summary = "an argument list with guards"
+    tells_all = False
+    is_one_by_one = True
 
     def __init__(self, *, runs_guards: bool = False) -> None:
         self._runs_guards = runs_guards
@@ -188,9 +191,14 @@ class CommandProvider(Provider[CommandSpec]):
         return done.status == 0 and answer["in_sync"] is True, show_name(reason[:SAID]) if isinstance(reason, str) else ""
 
     def _do(self, step: Step[CommandSpec], host: Host) -> None:
+        mark, spec = host.mark_undo(), step.spec
         host.note_undo((), f"{step.address} ran: what a command did cannot be undone")
-        spec = step.spec
-        done = self._run(spec, spec.program, host)
+        try:
+            done = self._run(spec, spec.program, host)
+        except HostError as error:
+            if error.code == NOT_STARTED:
+                host.void_undo(mark, host.mark_undo())
+            raise
         if done.status not in spec.exit_codes:
             said = UNSAID if spec.is_silent else done.output.strip()[-2000:]
             raise HostError(f"exit status {done.status}: {said}", code="E110")

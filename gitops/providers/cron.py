@@ -13,7 +13,7 @@ from typing import Mapping, Tuple
 
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
-from gitops.providers.base import Relations
+from gitops.providers.base import ITSELF, Relations
 from gitops.providers.file import FileSpec
 from gitops.providers.generated import MANAGED, GeneratedProvider
 
@@ -64,6 +64,7 @@ class CronProvider(GeneratedProvider[CronSpec]):
     kind = "cron"
     spec = CronSpec
     summary = "a scheduled command (cron)"
+    reach = ITSELF
     needs_linux = True
 
     def find_mistake(self, spec: CronSpec) -> str:

@@ -35,7 +35,7 @@ from gitops.providers.attributes import (
     observe_place,
     strip_set_id,
 )
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
 from gitops.providers.obstacles import HELD, meet
@@ -103,6 +103,8 @@ class DirectoryProvider(Provider[DirectorySpec]):
     spec = DirectorySpec
     summary = "a directory: mode, owner, group, ACL, attributes, label, purge"
     honours_root = True
+    reach = BELOW
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with

@@ -17,7 +17,7 @@ from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.model.textedit import LineEdit, count_line, put_line, take_line
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata
 from gitops.providers.obstacles import describe_holds, describe_names, meet
 from gitops.providers.steps import bound_parents, describe_failure, imply_parents, type_of
@@ -56,6 +56,7 @@ class EditProvider(Provider[S]):
     """A kind whose things are parts of files."""
 
     honours_root = True
+    reach = BELOW
 
     @abstractmethod
     def locate(self, spec: S) -> Place:

@@ -15,7 +15,7 @@ from gitops.model.observation import State
 from gitops.model.plan import Difference
 from gitops.model.report import Outcome
 from gitops.providers.accounts.choose import find_groups
-from gitops.providers.accounts.database import say_primary, say_taken
+from gitops.providers.accounts.database import GOING, say_primary, say_taken
 from gitops.providers.accounts.groupspec import GroupSpec
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Host
@@ -30,6 +30,7 @@ class GroupProvider(Provider[GroupSpec]):
     kind = "group"
     spec = GroupSpec
     summary = "a group of users"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[GroupSpec], host: Host) -> Mapping[str, State]:
         """State: exists, gid, members (sorted) when they are declared; `elsewhere` when it comes from no database of this machine."""
@@ -74,7 +75,8 @@ class GroupProvider(Provider[GroupSpec]):
         """A group comes before its users, but after those that it declares as members."""
         is_absent = spec.state == "absent"
         wants = () if is_absent else tuple(f"user:{member}" for member in dict.fromkeys(spec.members or ()))
-        return Relations((f"group:{spec.name}",), wants, is_absent=is_absent)
+        going = (GOING,) if is_absent else ()
+        return Relations((f"group:{spec.name}", *going), wants, is_absent=is_absent)
 
     def bound(self, spec: GroupSpec) -> Sequence[Possible]:
         """At most: set or remove it."""

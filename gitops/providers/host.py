@@ -264,3 +264,17 @@ class Host(Protocol):
         secret's before-image is. `is_refresh`: it lets something read again what the run wrote, so it is done when that is undone.
         """
         ...
+
+    def mark_undo(self) -> int:
+        """Give a mark of all that was journalled so far."""
+        ...
+
+    def void_undo(self, since: int, until: int, *, paths: Optional[Sequence[str]] = None) -> None:
+        """Journal that nothing came of what was noted between two marks, so that nobody undoes what another did: of these paths, or
+        without any of commands; what is a refresh stays.
+        """
+        ...
+
+    def has_written_below(self, folders: Sequence[str]) -> bool:
+        """Say whether this run has written below one of these folders since that was asked last."""
+        ...

@@ -37,6 +37,7 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
     kind = "hostname"
     spec = HostnameSpec
     summary = "the machine's name, at boot and live"
+    is_one_by_one = True
     needs_linux = True
 
     def find_mistake(self, spec: HostnameSpec) -> str:

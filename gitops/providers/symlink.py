@@ -9,7 +9,7 @@ from gitops.model.attribute import attribute
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host
 from gitops.providers.obstacles import meet
@@ -32,6 +32,8 @@ class SymlinkProvider(Provider[SymlinkSpec]):
     spec = SymlinkSpec
     summary = "a symbolic link"
     honours_root = True
+    reach = BELOW
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[SymlinkSpec], host: Host) -> Mapping[str, State]:
         """State: type, target, parents."""

@@ -52,6 +52,7 @@ class SysctlProvider(GeneratedProvider[SysctlSpec]):
     kind = "sysctl"
     spec = SysctlSpec
     summary = "a kernel parameter, at boot and live"
+    is_one_by_one = True
     needs_linux = True
 
     def find_mistake(self, spec: SysctlSpec) -> str:

@@ -17,7 +17,7 @@ from gitops.model.codec import Json, decode_json
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.directory import DirectoryProvider, DirectorySpec
 from gitops.providers.file import describe_path
 from gitops.providers.host import FileWrite, Host, Metadata, PathState, Unpacked
@@ -60,6 +60,7 @@ class UnpackedProvider(Provider[S]):
     """A kind whose things are folders full of files."""
 
     honours_root = True
+    reach = BELOW
 
     @abstractmethod
     def find_mistake(self, spec: S) -> str:

@@ -21,7 +21,7 @@ from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.providers.accounts.choose import FILES, USERS, find_users
-from gitops.providers.accounts.database import say_taken
+from gitops.providers.accounts.database import GOING, say_taken
 from gitops.providers.accounts.userspec import UserSpec
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Host
@@ -38,6 +38,7 @@ class UserProvider(Provider[UserSpec]):
     kind = "user"
     spec = UserSpec
     summary = "a user account"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[UserSpec], host: Host) -> Mapping[str, State]:
         """State: exists, uid, group, gid, groups (sorted), home, shell, comment, and what `describe_shadow` says when it is asked for;
@@ -90,6 +91,8 @@ class UserProvider(Provider[UserSpec]):
         """A user comes after its groups; without a declared primary group, also after the group of its own name, which it else brings."""
         names = dict.fromkeys((spec.group or spec.name, *(spec.groups or ())))
         wants = tuple(f"group:{name}" for name in names)
+        if spec.state == "absent":
+            wants = (*wants, GOING)
         own_group = (f"group:{spec.name}",) if spec.group is None else ()
         return Relations((f"user:{spec.name}", *own_group), wants, is_absent=spec.state == "absent")
 

@@ -109,6 +109,16 @@ class CaseHost:
     def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = (), is_refresh: bool = False) -> None:
         self.undo.append([*shorten(argv), *([f"< {':'.join(record)}"] if record else [])] if argv else [why_not])
 
+    def mark_undo(self) -> int:
+        return len(self.undo)
+
+    def void_undo(self, since: int, until: int, *, paths: Sequence[str] | None = None) -> None:
+        if paths is None:
+            del self.undo[since:until]
+
+    def has_written_below(self, folders: Sequence[str]) -> bool:
+        return any(path.startswith(tuple(folders)) for path in self.case.get("written", ()))
+
     def digest(self, path: str) -> str:
         raise AssertionError("these kinds read no content")
 

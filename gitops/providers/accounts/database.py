@@ -16,6 +16,7 @@ from gitops.providers.accounts.userspec import UserSpec
 from gitops.providers.host import Host
 
 SHOWN = 5
+GOING = "group:going"  # the token of all groups that go: users who go, whatever their primary group is, go before them
 
 
 def say_primary(users: Sequence[str]) -> str:

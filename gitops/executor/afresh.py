@@ -92,7 +92,7 @@ def _judge(change: Change, item: Item, state: State, *, is_called: bool) -> Unio
     if change.action in REFRESHES or change.reason == OWED:
         return make_step(change, item, state)
     found = item.diff(state)
-    if found is None and change.action == "run" and is_called:
+    if change.action == "run" and is_called and (found is None or found.action != "run"):
         return make_step(change, item, state)
     if found is None:
         return Outcome(change.address, change.action, "changed", ALREADY)

@@ -157,7 +157,7 @@ def _ignore(_signal: int, _frame: object) -> None:
 
 def _set_soft(kind: int, wanted: int) -> None:
     hard = resource.getrlimit(kind)[1]
-    if wanted != resource.RLIM_INFINITY and hard != resource.RLIM_INFINITY:
+    if resource.RLIM_INFINITY not in (wanted, hard):
         wanted = min(wanted, hard)
     resource.setrlimit(kind, (wanted, hard))
 
@@ -183,7 +183,7 @@ def _watch(bounds: Bounds) -> Callable[[], None]:
 
 
 def _tell_the_end(reader: int, line: bytes) -> NoReturn:
-    """Be the forked process: wait until the other one ends or stops the watch; what is written at the last signal means that it was stuck."""
+    """Be the forked process: wait until the other one ends or stops the watch; what the last signal writes means that it was stuck."""
     try:
         os.closerange(0, STDERR)
         os.closerange(STDERR + 1, reader)

@@ -2,7 +2,8 @@
 
 The parent (`compile_commit`) starts a fresh interpreter in a session of its own: an empty environment but PATH, a scratch folder as
 HOME, limits on address space and processor time; it writes a JSON request, reads a bounded JSON answer, and kills the whole process
-group (git and cue too) when the time on the clock, which is generous, is over. The child (`main`) reads the repository and writes nothing but its answer.
+group (git and cue too) when the time on the clock, which is generous, is over. The child (`main`) reads
+the repository and writes nothing but its answer.
 """
 
 from __future__ import annotations

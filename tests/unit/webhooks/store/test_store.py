@@ -15,6 +15,7 @@ from gitops.model.observation import Observation
 from gitops.model.scope import Scope, digest_change
 from webhooks.records import (
     ApprovalRecord,
+    HostKey,
     HostRecord,
     PlanRecord,
     PullKey,

@@ -141,7 +141,8 @@ class Change:
 class HostPlan:
     """What one machine would do. `changes` stand in the order they would be made; `unmanaged` left the config and stay as they are;
     `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents). `notes` say of unchanged
-    resources what they leave alone though the declaration could be read to mean it.
+    resources what they leave alone though the declaration could be read to mean it. `silent` is wanted otherwise with nothing to do: only
+    who compares releases knows it, and no machine's plan holds any.
     """
 
     host: str
@@ -153,6 +154,7 @@ class HostPlan:
     implied: Tuple[Resource, ...] = ()
     scope: HostScope = field(default_factory=HostScope)
     notes: Mapping[Address, str] = field(default_factory=dict[Address, str])
+    silent: Tuple[Change, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -262,7 +264,8 @@ class PlanSubject:
 @dataclass(frozen=True)
 class FleetPlan:
     """Everything reviewers see for one environment. `ages` maps each affected host to when it was observed, or None (never);
-    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`).
+    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`);
+    `silent` says what is wanted otherwise with nothing to do today.
     """
 
     subject: PlanSubject
@@ -273,6 +276,7 @@ class FleetPlan:
     unchanged: int = 0
     hosts: int = 0
     reported: Tuple[ChangeGroup, ...] = ()
+    silent: Tuple[ChangeGroup, ...] = ()
 
     @property
     def content_digest(self) -> str:
@@ -309,6 +313,8 @@ class FleetPlan:
         }
         if self.reported:
             table["reported"] = [group.to_json() for group in self.reported]
+        if self.silent:
+            table["silent"] = [group.to_json() for group in self.silent]
         return table
 
     def to_bytes(self) -> bytes:
@@ -330,6 +336,7 @@ class FleetPlan:
             unchanged=fields.integer("unchanged"),
             hosts=fields.integer("hosts"),
             reported=tuple(ChangeGroup.from_json(item) for item in fields.items("reported")),
+            silent=tuple(ChangeGroup.from_json(item) for item in fields.items("silent")),
         )
         fields.done()
         ages = {host: observed.time(host) if observed.has(host) else None for host in _hosts_of(found)}

@@ -141,7 +141,7 @@ def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) 
 
 
 def _page_of(base: str, key: PullKey) -> str:
-    return base + key.path
+    return f"{base}/pulls/{key.repository}/{key.name}"
 
 
 def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:

@@ -37,7 +37,6 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
     kind = "hostname"
     spec = HostnameSpec
     summary = "the machine's name, at boot and live"
-    is_one_by_one = True
     needs_linux = True
 
     def find_mistake(self, spec: HostnameSpec) -> str:
@@ -55,9 +54,9 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
         return spec.name
 
     def read_live(self, spec: HostnameSpec, host: Host) -> Json:  # noqa: ARG002  there is one
-        """The running kernel's name, which may be empty; None where it does not tell."""
+        """The running kernel's name; None where it does not tell."""
         try:
-            return host.read_text(KERNEL).strip() if host.inspect(KERNEL).type == "file" else None
+            return host.read_text(KERNEL).strip() or None
         except (HostError, OSError):
             return None
 
@@ -67,8 +66,7 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
 
     def set_live(self, step: Step[HostnameSpec], host: Host) -> None:
         """By hostname(1), and look that the kernel took it."""
-        before = str(step.state[LIVE])
-        host.note_undo(["hostname", "--", before] if before else (), "the machine had no name before, and hostname(1) sets none")
+        host.note_undo(["hostname", "--", str(step.state[LIVE])])
         done = host.run(["hostname", "--", step.spec.name])
         live = self.read_live(step.spec, host)
         if done.status != 0 or live != step.spec.name:

@@ -37,7 +37,6 @@ class KernelModuleProvider(GeneratedProvider[KernelModuleSpec]):
     kind = "kernel_module"
     spec = KernelModuleSpec
     summary = "a kernel module, at boot and live"
-    is_one_by_one = True
     needs_linux = True
 
     def find_mistake(self, spec: KernelModuleSpec) -> str:

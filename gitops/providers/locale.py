@@ -133,9 +133,8 @@ class LocaleProvider(Provider[LocaleSpec]):
         refused = next((part.reason for part in parts.values() if part.action == "refused"), "")
         if refused:
             return Difference("refused", reason=refused)
-        obstacle = next((part.obstacle for part in parts.values() if part.obstacle), "")
         if spec.state == "absent":
-            return Difference("remove", obstacle=obstacle) if parts else None
+            return Difference("remove") if parts else None
         fields = [FieldChange(name, field.before, field.after) for name, part in parts.items() for field in part.fields]
         is_missing = spec.name not in BUILT_IN and not state.get("known")
         if is_missing:
@@ -144,9 +143,9 @@ class LocaleProvider(Provider[LocaleSpec]):
             return None
         implied = tuple(item for part in parts.values() for item in part.implied)
         if is_missing and _type_of(state, "listed") == "absent":
-            return Difference("update", tuple(fields), BROUGHT, "conditional", implied, obstacle=obstacle)
+            return Difference("update", tuple(fields), BROUGHT, "conditional", implied)
         unsure = next((part for part in parts.values() if part.confidence != "exact"), Difference("update"))
-        return Difference("update", tuple(fields), unsure.reason, unsure.confidence, implied, obstacle=obstacle)
+        return Difference("update", tuple(fields), unsure.reason, unsure.confidence, implied)
 
     def apply(self, steps: Sequence[Step[LocaleSpec]], host: Host) -> Iterator[Outcome]:
         """Edit the list as one, generate once, then say which is the default."""

@@ -13,8 +13,6 @@ from typing import Protocol
 
 from webhooks.records import PullKey
 
-REVIEW_STATES = ("approved", "dismissed", "changes_requested", "commented")
-
 
 @dataclass(frozen=True)
 class ForgePull:
@@ -38,7 +36,7 @@ class ForgePull:
 
 @dataclass(frozen=True)
 class ForgeComment:
-    """A comment; `reference` is `comment:<id>`. `is_edited`: its text is no longer what was written at `created`, but at `updated`."""
+    """A comment; `reference` is `comment:<id>`. `is_edited`: its text is no longer what was written at `created`."""
 
     reference: str
     author: str
@@ -46,12 +44,11 @@ class ForgeComment:
     created: datetime
     is_bot: bool = False
     is_edited: bool = False
-    updated: datetime | None = None
 
 
 @dataclass(frozen=True)
 class ForgeReview:
-    """A review; `reference` is `review:<id>`, `state` one of REVIEW_STATES: what a forge calls otherwise is read as the word against."""
+    """A review; `reference` is `review:<id>`, `state` one of approved, dismissed, changes_requested, commented."""
 
     reference: str
     author: str

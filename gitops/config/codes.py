@@ -45,6 +45,7 @@ CODES: Mapping[str, str] = {
     "C402": "a secret has no value here",
     "C403": "a secret where it would be seen",
     "C404": "a template transforms a secret",
+    "C405": "a secret from where this machine's settings do not allow it",
     "C501": "cue is missing or too old",
     "C502": "CUE error",
     "C601": "too many files",

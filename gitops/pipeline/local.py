@@ -17,6 +17,7 @@ from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
+from gitops.secrets.rules import read_rules
 from gitops.transport.local import Executed, Tell, run_local
 
 
@@ -109,7 +110,7 @@ def make_request(operation: str, host: str, graphs: Graphs, run: LocalRun, *, bl
         host=host,
         environment=graphs.environment,
         resources=resources,
-        secrets=resolve_secrets(resources, run.environment),
+        secrets=resolve_secrets(resources, run.environment, read_rules(run.environment)),
         blobs=str(blobs),
         state=str(run.state),
         root=run.root,

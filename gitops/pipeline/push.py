@@ -25,6 +25,7 @@ from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
+from gitops.secrets.rules import read_rules
 from gitops.transport.kept import KeptSessions
 from gitops.transport.ssh import Destination, Payload, Session, Ssh
 from gitops.trust.contents import find_blobs, find_programs
@@ -139,8 +140,8 @@ def make_push_request(operation: str, push: Push, host: str) -> Request:
 
 
 def resolve_push_secrets(push: Push, resources: Iterable[Resource]) -> dict[str, str]:
-    """Give the values of a host's secrets; raise ConfigError naming all that are missing."""
-    return resolve_secrets(resources, push.environment)
+    """Give the values of a host's secrets; raise ConfigError naming all that are missing or not allowed."""
+    return resolve_secrets(resources, push.environment, read_rules(push.environment))
 
 
 def visit_hosts(

@@ -18,13 +18,14 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.observation import State
 from gitops.model.plan import Difference
 from gitops.model.report import Outcome
-from gitops.model.secret import Text, text_to_json
+from gitops.model.secret import Text, find_secrets, text_to_json
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Finished, Host
 from gitops.providers.steps import do_each, show_name
 
 SHELL = "/bin/sh"
 SAID = 200
+UNSAID = "what it printed is not shown, since it got secrets; `output: true` shows it without their values"
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,20 @@ class CommandSpec:
         "argv", 'succeeds, or prints `{"in_sync": true}`, when nothing is to be done; asked again after a run'
     )
     refresh_only: bool = attribute("boolean", "run only when notified", default=False)
+    output: bool = attribute(
+        "boolean", "report what it prints though secrets are in `env`; their values are taken out", default=False
+    )
 
     @property
     def environment(self) -> Dict[str, Json]:
         """The environment with references, not values."""
         table = cast("Dict[str, Text]", self.env or {})
         return {name: text_to_json(text) for name, text in table.items()}
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether what it prints is reported nowhere: it got secrets, and may spell them as nobody foresees."""
+        return not self.output and bool(find_secrets(self.environment))
 
     @property
     def has_guard(self) -> bool:
@@ -143,7 +152,7 @@ class CommandProvider(Provider[CommandSpec]):
             return done.status == 0, ""
         if not isinstance(answer, dict) or not isinstance(answer.get("in_sync"), bool):
             return done.status == 0, ""
-        reason = answer.get("reason")
+        reason = "" if spec.is_silent else answer.get("reason")
         return done.status == 0 and answer["in_sync"] is True, show_name(reason[:SAID]) if isinstance(reason, str) else ""
 
     def _succeeds(self, spec: CommandSpec, argv: Sequence[str], host: Host) -> bool:
@@ -158,7 +167,8 @@ class CommandProvider(Provider[CommandSpec]):
         spec = step.spec
         done = self._run(spec, spec.program, host)
         if done.status not in spec.exit_codes:
-            raise HostError(f"exit status {done.status}: {done.output.strip()[-2000:]}", code="E110")
+            said = UNSAID if spec.is_silent else done.output.strip()[-2000:]
+            raise HostError(f"exit status {done.status}: {said}", code="E110")
         if spec.probe is not None:
             is_right, said = self._ask_probe(spec, spec.probe, host)
             if not is_right:

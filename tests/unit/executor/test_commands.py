@@ -225,3 +225,23 @@ def test_a_hash_written_into_the_project_is_refused() -> None:
     problems = check_attributes(UserSpec, {"password_hash": "$6$salt$hash"})
     assert [(item.code, item.key) for item in problems] == [("C105", "password_hash")]
     assert "$6$" not in problems[0].message
+
+
+@pytest.mark.parametrize("name", ["argv", "probe", "timeout"])
+def test_what_a_command_prints_that_got_secrets_is_reported_only_when_asked_for(tmp_path: Path, name: str) -> None:
+    machine = Rooted(tmp_path)
+    env = {"S": {"parts": [{"secret": "s", "from": "env", "key": "S"}]}}
+    tell = ["sh", "-c", 'echo "x-$S" | rev; echo \'{"in_sync": false, "reason": "told by it"}\' >&2; exit 3']
+    given = {
+        "argv": {"argv": tell},
+        "probe": {"argv": ["true"], "probe": ["sh", "-c", 'echo \'{"in_sync": false, "reason": "told by it"}\'']},
+        "timeout": {"argv": ["sh", "-c", "echo told by it; sleep 60"], "timeout": 1},
+    }[name]
+    secrets = {"env:S": SECRET}
+    silent = machine.apply(Resource("command", "a", {**given, "env": env}), root="", secrets=secrets).changes[0].message
+    assert "told" not in silent
+    assert SECRET[::-1] not in silent
+    assert ("output: true" in silent) == (name == "argv")
+    if name != "timeout":
+        asked = Resource("command", "a", {**given, "env": env, "output": True})
+        assert "told by it" in machine.apply(asked, root="", secrets=secrets).changes[0].message

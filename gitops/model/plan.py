@@ -139,6 +139,7 @@ class Change:
 class HostPlan:
     """What one machine would do. `changes` stand in the order they would be made; `unmanaged` left the config and stay as they are;
     `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents).
+    `silent` is wanted otherwise with nothing to do: only who compares releases knows it, and no machine's plan holds any.
     """
 
     host: str
@@ -149,6 +150,7 @@ class HostPlan:
     reported: Tuple[Change, ...] = ()
     implied: Tuple[Resource, ...] = ()
     scope: HostScope = field(default_factory=HostScope)
+    silent: Tuple[Change, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -254,7 +256,8 @@ class PlanSubject:
 @dataclass(frozen=True)
 class FleetPlan:
     """Everything reviewers see for one environment. `ages` maps each affected host to when it was observed, or None (never);
-    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`).
+    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`);
+    `silent` says what is wanted otherwise with nothing to do today.
     """
 
     subject: PlanSubject
@@ -265,6 +268,7 @@ class FleetPlan:
     unchanged: int = 0
     hosts: int = 0
     reported: Tuple[ChangeGroup, ...] = ()
+    silent: Tuple[ChangeGroup, ...] = ()
 
     @property
     def content_digest(self) -> str:
@@ -301,6 +305,8 @@ class FleetPlan:
         }
         if self.reported:
             table["reported"] = [group.to_json() for group in self.reported]
+        if self.silent:
+            table["silent"] = [group.to_json() for group in self.silent]
         return table
 
     def to_bytes(self) -> bytes:
@@ -322,6 +328,7 @@ class FleetPlan:
             unchanged=fields.integer("unchanged"),
             hosts=fields.integer("hosts"),
             reported=tuple(ChangeGroup.from_json(item) for item in fields.items("reported")),
+            silent=tuple(ChangeGroup.from_json(item) for item in fields.items("silent")),
         )
         fields.done()
         ages = {host: observed.time(host) if observed.has(host) else None for host in _hosts_of(found)}

@@ -15,6 +15,7 @@ from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
+from gitops.plan.declared import add_secrets
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
 from gitops.secrets.rules import read_rules
@@ -49,7 +50,7 @@ def _with_diffs(body: object, host: str, graphs: Graphs) -> HostPlan:
         return plan
     created = {change.address for change in plan.changes if change.action == "create"}
     after = {resource.address: resource for resource in graphs.resources_of(host) if resource.address in created}
-    return add_diffs(plan, {}, after, graphs.blobs.get)
+    return add_secrets(add_diffs(plan, {}, after, graphs.blobs.get), graphs.resources_of(host))
 
 
 def apply_here(  # noqa: PLR0913  the run, and how it is told

@@ -23,6 +23,7 @@ from gitops.model.report import Report
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
+from gitops.plan.declared import add_secrets
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
 from gitops.secrets.rules import read_rules
@@ -91,7 +92,7 @@ def plan_there(push: Push, host: str) -> HostPlan:
             push.kept.put(host, session)
     created = {change.address for change in plan.changes if change.action == "create"}
     after = {resource.address: resource for resource in push.graphs.resources_of(host) if resource.address in created}
-    return add_diffs(plan, {}, after, push.graphs.blobs.get)
+    return add_secrets(add_diffs(plan, {}, after, push.graphs.blobs.get), push.graphs.resources_of(host))
 
 
 def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHost | None = None) -> Report:

@@ -29,7 +29,7 @@ from gitops.plan.condition import MET, Condition, judge_when
 from gitops.plan.item import Item, Preparer
 from gitops.plan.laws import check_difference
 from gitops.plan.order import Edge, close_over, find_edges, order_items
-from gitops.plan.risk import judge_risk
+from gitops.plan.risk import has_loss, judge_risk
 
 Baseline = Mapping[Address, Resource]
 
@@ -209,6 +209,7 @@ class _Planning:
                 classification=classification,
                 confidence=confidence,
                 paths=item.relations.paths,
+                is_lossy=has_loss(difference.fields),
             ),
             after="" if difference.action in ("remove", "refused") else item.resource.after,
             fields=difference.fields,

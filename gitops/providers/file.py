@@ -36,6 +36,7 @@ from gitops.providers.host import FileWrite, Host, Metadata, PathState
 from gitops.providers.steps import bound_parents, describe_failure, do_each, imply_parents, type_of
 
 NEW_MODE = "0644"
+PRIVATE_MODE = "0600"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class FileSpec:
     content: Any = attribute("content", "what is in it; instead `source` (a file of the project) or `template` (Jinja2)")
     owner: Optional[str] = attribute("text", "user name; a new file belongs to the running user")
     group: Optional[str] = attribute("text", "group name")
-    mode: Optional[str] = attribute("mode", "permissions; a new file gets 0644")
+    mode: Optional[str] = attribute("mode", "permissions; a new file gets 0644, one with a secret 0600")
     sensitive: bool = attribute("boolean", "never show the content, not even its digest", default=False)
     validate: Optional[Tuple[str, ...]] = attribute("argv", "a command that must accept the new file; `{path}` stands for it")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
@@ -182,7 +183,9 @@ class FileProvider(Provider[FileSpec]):
         content = spec.content_json
         if content is not None:
             changes.append(FieldChange("content", None, "secret content" if spec.is_secret else describe_content(content)))
-        return (*changes, *describe_new(spec.metadata, NEW_MODE))
+        if spec.is_secret and spec.mode is None:
+            changes.append(FieldChange("mode", None, PRIVATE_MODE))
+        return (*changes, *describe_new(spec.metadata, PRIVATE_MODE if spec.is_secret else NEW_MODE))
 
     @staticmethod
     def _needs_write(step: Step[FileSpec]) -> bool:

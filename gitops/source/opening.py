@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dulwich.errors import NotGitRepository
 from dulwich.objects import ObjectID, ShaFile
 from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtension, UnsupportedVersion
 
@@ -25,8 +24,6 @@ def open_repository(path: Path, *, is_discovered: bool = False) -> Repo:
     """
     try:
         repo = Repo.discover(str(path)) if is_discovered else Repo(str(path))
-    except NotGitRepository:
-        raise
     except UnsupportedExtension as error:
         raise _refuse_extension(path, str(error)) from None
     except UnsupportedVersion as error:

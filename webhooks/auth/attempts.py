@@ -2,8 +2,8 @@
 
 Counts failures per name and address within a window. Names of users and names of nobody are counted apart, so that wrong names never lock
 right ones, however many come from one address (a proxy's, say). What many wrong names cost is bounded in another way: once an address has
-named nobody often, its further unknown names are not worth a comparison (`is_guessing`). Kept in memory and bounded: who floods it with
-names makes it forget names of nobody only. A success clears the name's count.
+named nobody often, its further unknown names wait for each other (`is_guessing`), not before users. Kept in memory and bounded: who
+floods it with names makes it forget names of nobody only. A success clears the name's count.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Attempts:
         self._known.pop((name, address), None)
 
     def is_guessing(self, address: str, now: datetime) -> bool:
-        """Say whether an address named so many who are nobody that its next one is not compared any more."""
+        """Say whether an address named so many who are nobody that its next one waits behind others that guess."""
         return _count(self._guessing, ("", address), now) >= UNKNOWN_PER_ADDRESS
 
 

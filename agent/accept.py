@@ -15,7 +15,6 @@ from agent.enrolled import Enrolled
 from agent.fetch import fetch_chain, fetch_tip
 from gitops import __version__
 from gitops.errors import MalformedError, TrustError
-from gitops.model.candidate import Candidate, Listed
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import read_manifest
 from gitops.model.resource import Resource
@@ -23,7 +22,7 @@ from gitops.model.scope import HostScope
 from gitops.model.trustroot import TrustRoot
 from gitops.signatures.bundle import BundleVerifier
 from gitops.signatures.sshsig import verify_ssh
-from gitops.source.release import list_history, open_release, read_commit_signature
+from gitops.source.release import list_history, open_release, open_releases, read_commit_signature
 from gitops.trust.approvals import check_covers_host
 from gitops.trust.contents import read_content, read_host
 from gitops.trust.reading import read_bounded
@@ -124,18 +123,10 @@ def _verify(machine: Enrolled, memory: AgentMemory, tip: _Tip, depth: int, now: 
         memory=_trust_memory(memory),
         now=now,
         verifier=BundleVerifier(),
-        chain=[_keep_signed(open_release(store, commit)) for commit in reversed(older)],
+        chain=list(open_releases(store, reversed(older))),
         older_roots=tip.older,
         agent_version=__version__,
     )
-
-
-def _keep_signed(candidate: Candidate) -> Candidate:
-    """Give what the chain's checks read of a link, so that a long chain keeps no store open for each."""
-    paths = [path for path in candidate.listing if path == "manifest.json" or path.startswith(("signatures/", "approvals/"))]
-    listing: dict[str, Listed] = {path: candidate.listing[path] for path in paths}
-    kept = {path: candidate.read(path) for path in paths}
-    return Candidate(listing, kept.__getitem__)
 
 
 def _find_own(machine: Enrolled, memory: AgentMemory, release: VerifiedRelease, tip: _Tip) -> _Found:

@@ -110,7 +110,7 @@ def _run(machine: Enrolled, staged: Staged, terms: _Terms) -> Report:
         resources=resources,
         baseline=terms.baseline,
         approved=terms.approved,
-        secrets=resolve_secrets(resources, settings.environment, allowed=settings.secret_sources),
+        secrets=resolve_secrets(resources, settings.environment, settings.secret_rules),
         blobs=str(machine.state.blobs),
         state=str(machine.state.machine),
         root=machine.root,

@@ -26,14 +26,19 @@ from dulwich.objects import ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
+from agent.bounds import bound_memory
 from agent.documents import DOWNLOAD_SCHEMA, FETCH_MEMORY
-from agent.quarantine import BROKEN, COMPLETE, list_entries, name_first, open_store, read_commit
+from agent.packs import bound_packs
+from agent.quarantine import BROKEN, COMPLETE, list_folder, name_own, name_signed, open_store, read_commit
 from gitops.errors import MalformedError, RemoteError, TrueupError, TrustError
+from gitops.model.candidate import find_limit
 from gitops.model.codec import decode_json
 from gitops.model.fields import Fields
-from gitops.model.graph import Block, HostGraph, shard_of
+from gitops.model.graph import Block, HostGraph
 from gitops.model.limits import DEFAULTS, MIB
+from gitops.model.manifest import read_manifest
 from gitops.model.resource import Resource
+from gitops.source.objects import Objects
 from gitops.source.release import list_history
 from gitops.trust.contents import find_blobs
 
@@ -91,7 +96,7 @@ def read_request(data: bytes) -> Download:
 
 def set_bounds(seconds: int, memory: int) -> None:
     """Bound this process for good."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    bound_memory(memory)
     resource.setrlimit(resource.RLIMIT_FSIZE, (DEFAULTS.release_bytes, DEFAULTS.release_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -111,6 +116,7 @@ def download(request: Download) -> str:
         tip = request.tip or remote.find_tip()
         if tip != request.known:
             with open_store(request.store, may_rotate=request.depth == 1) as repo:
+                bound_packs(repo.object_store)
                 remote.bring(repo, tip)
                 if request.depth > 1:
                     remote.bring_chain(repo, tip)
@@ -137,6 +143,7 @@ class _Remote:
         self._request = request
         self._client, self._path = _connect(request)
         self._ref = f"refs/heads/{request.branch}".encode()
+        self._left = DEFAULTS.release_bytes
 
     def find_tip(self) -> str:
         path = self._path.encode()
@@ -151,32 +158,45 @@ class _Remote:
         """Bring the tip, and what this host needs of it; whole when the server filters nothing."""
         if ObjectID(tip.encode()) not in repo.object_store:
             self._fetch(repo, [ObjectID(tip.encode())], depth=1)
-        entries = list_entries(repo, read_commit(repo, tip).tree)
-        self._bring_paths(repo, entries, name_first(list(entries), self._request.host))
+        tree = read_commit(repo, tip).tree
+        found = _Tree(repo, tree)
+        self._bring_signed(repo, found)
+        self._bring_paths(repo, found, name_own(self._request.host))
         with contextlib.suppress(MalformedError, KeyError, ValueError):  # what is wrong is for the checks to say
-            blocks = _name_blocks(repo, entries, self._request.host)
-            self._bring_paths(repo, entries, blocks)
-            self._bring_paths(repo, entries, _name_contents(repo, entries, blocks, self._request.host))
-        _check_sizes(repo, entries)
-        if all(ident in repo.object_store for _, ident in entries.values()):
+            graph = HostGraph.from_json(decode_json(found.read(name_own(self._request.host)[1])))
+            blocks = [f"blobs/{digest[:2]}/{digest}" for digest in graph.blocks]
+            self._bring_paths(repo, found, blocks)
+            self._bring_paths(repo, found, _name_contents(found, graph, blocks))
+        if all(entry.ident in repo.object_store for entry in found.objects.list_tree(tree).values()):
             repo.refs[Ref(COMPLETE)] = ObjectID(tip.encode())
 
     def bring_chain(self, repo: Repo, tip: str) -> None:
         """Bring the releases before the tip: what is signed in them, and who approved."""
         self._fetch(repo, [ObjectID(tip.encode())], depth=self._request.depth)
-        missing: set[ObjectID] = set()
         for ancestor in list_history(self._request.store, tip, self._request.depth - 1):
-            entries = list_entries(repo, read_commit(repo, ancestor).tree)
-            missing.update(_find_missing(repo, entries, name_first(list(entries), "")))
-        self._fetch_contents(repo, missing)
+            self._bring_signed(repo, _Tree(repo, read_commit(repo, ancestor).tree))
 
-    def _bring_paths(self, repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> None:
-        self._fetch_contents(repo, _find_missing(repo, entries, paths))
+    def _bring_signed(self, repo: Repo, found: _Tree) -> None:
+        """Bring the manifest with its signatures, then the approvals that it names: nothing that merely lies beside them."""
+        self._bring_paths(repo, found, name_signed(found.objects, found.tree))
+        with contextlib.suppress(MalformedError, KeyError):
+            named = [f"approvals/{digest}.json" for digest in read_manifest(found.read("manifest.json")).approvals]
+            if not set(list_folder(found.objects, found.tree, "approvals")) <= set(named):
+                raise TrustError("the release holds approvals that its manifest does not name", code="T106")
+            self._bring_paths(repo, found, named)
 
-    def _fetch_contents(self, repo: Repo, idents: set[ObjectID]) -> None:
-        ordered = sorted(idents)
-        for start in range(0, len(ordered), MOST_WANTS):
-            self._fetch(repo, ordered[start : start + MOST_WANTS], depth=None)
+    def _bring_paths(self, repo: Repo, found: _Tree, paths: list[str]) -> None:
+        """Bring files by path, and refuse those that are larger than their names may hold."""
+        wanted = {path: entry for path in paths if (entry := found.objects.find(found.tree, path)) is not None}
+        missing = sorted({entry.ident for entry in wanted.values() if entry.ident not in repo.object_store})
+        for start in range(0, len(missing), MOST_WANTS):
+            self._fetch(repo, missing[start : start + MOST_WANTS], depth=None)
+        for path, entry in wanted.items():
+            self._left -= found.objects.size(entry.ident)
+            if self._left < 0:
+                raise _too_large()
+            if found.objects.size(entry.ident) > find_limit(path):
+                raise TrustError(f"{path[:200]} is larger than {find_limit(path)} bytes", code="T106")
 
     def _fetch(self, repo: Repo, wants: list[ObjectID], depth: int | None) -> None:
         def choose(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:  # noqa: ARG001  dulwich names them
@@ -199,37 +219,29 @@ def _connect(request: Download) -> tuple[GitClient, str]:
     return get_transport_and_path(request.url, ssh_command=request.ssh_command or None, thin_packs=False, quiet=True)
 
 
-def _find_missing(repo: Repo, entries: dict[str, tuple[int, ObjectID]], paths: list[str]) -> set[ObjectID]:
-    wanted = {entries[path][1] for path in paths if path in entries}
-    return {ident for ident in wanted if ident not in repo.object_store}
+class _Tree:
+    """The tree of one release in the quarantine."""
+
+    def __init__(self, repo: Repo, tree: bytes) -> None:
+        self.objects, self.tree = Objects(repo), tree
+
+    def read(self, path: str) -> bytes:
+        """Give a file's bytes within its bound; raise KeyError when it is not there."""
+        entry = self.objects.find(self.tree, path)
+        if entry is None:
+            raise KeyError(path)
+        return self.objects.blob(path, entry.ident, find_limit(path))
 
 
-def _check_sizes(repo: Repo, entries: dict[str, tuple[int, ObjectID]]) -> None:
-    """Refuse a file that would be too large to hold for the agent, which has no bounds of memory: it is held here first."""
-    for path, (_, ident) in entries.items():
-        if ident in repo.object_store and len(repo.object_store.get_raw(ident)[1]) > DEFAULTS.blob_bytes:
-            raise TrustError(f"{path[:200]} is larger than {DEFAULTS.blob_bytes} bytes", code="T106")
-
-
-def _name_blocks(repo: Repo, entries: dict[str, tuple[int, ObjectID]], host: str) -> list[str]:
-    graph = HostGraph.from_json(decode_json(_read(repo, entries, f"hosts/{shard_of(host)}/{host}.json")))
-    return [f"blobs/{digest[:2]}/{digest}" for digest in graph.blocks]
-
-
-def _name_contents(repo: Repo, entries: dict[str, tuple[int, ObjectID]], blocks: list[str], host: str) -> list[str]:
-    graph = HostGraph.from_json(decode_json(_read(repo, entries, f"hosts/{shard_of(host)}/{host}.json")))
+def _name_contents(found: _Tree, graph: HostGraph, blocks: list[str]) -> list[str]:
     resources: list[Resource] = list(graph.resources)
     for path in blocks:
-        resources.extend(Block.from_json(decode_json(_read(repo, entries, path))).resources)
+        resources.extend(Block.from_json(decode_json(found.read(path))).resources)
     return [f"blobs/{digest[:2]}/{digest}" for digest in sorted(find_blobs(resources))]
 
 
-def _read(repo: Repo, entries: dict[str, tuple[int, ObjectID]], path: str) -> bytes:
-    return repo[entries[path][1]].as_raw_string()
-
-
 def _too_large() -> TrustError:
-    message = f"the remote sent more than this agent takes ({DEFAULTS.release_bytes // MIB} MiB)"
+    message = f"the remote sent more than this agent takes ({DEFAULTS.release_bytes // MIB} MiB, or what this machine can spare)"
     return TrustError(message, code="T113", hint="if the release is really that large, raise the limits of this agent")
 
 

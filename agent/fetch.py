@@ -7,6 +7,7 @@ the signing keys; it is killed when it outlives its own clock. Unreachable is Re
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,6 +81,9 @@ def _download(remote: Remote, *, known: str = "", tip: str = "", depth: int = 1)
         )
     except subprocess.TimeoutExpired:
         raise RemoteError(f"{show_url(remote.url)}: no answer within {remote.seconds} seconds", code="R112") from None
+    if done.returncode == -signal.SIGKILL:
+        message = f"{show_url(remote.url)}: the fetching child was killed, as when memory runs out"
+        raise TrustError(message, code="T113", hint="what the remote sends is more than this machine holds; see its kernel's log")
     if done.returncode != 0 or not done.stdout:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         detail = _hide(lines[-1][:SHOWN] if lines else f"status {done.returncode}", remote.url)

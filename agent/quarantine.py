@@ -7,23 +7,21 @@ packs is made afresh, since it is only a cache: what was accepted lies elsewhere
 from __future__ import annotations
 
 import shutil
-import stat
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from dulwich.errors import FileFormatException, NotCommitError, NotGitRepository, NotTreeError
-from dulwich.objects import Commit, ObjectID, Tree
+from dulwich.objects import Commit
 from dulwich.repo import Repo
 
 from gitops.errors import TrustError
 from gitops.model.graph import shard_of
-from gitops.model.limits import DEFAULTS, Limits
+from gitops.model.limits import DEFAULTS
+from gitops.source.objects import FOLDER_MODE, Objects
 
 MOST_PACKS = 20
-MOST_DEPTH = 16
-SIGNED = ("signatures/", "approvals/", "trust/")
 BROKEN = (FileFormatException, NotCommitError, NotTreeError, KeyError, ValueError, AssertionError, zlib.error, NotGitRepository)
 COMPLETE = b"refs/heads/complete"
 
@@ -57,33 +55,30 @@ def read_commit(repo: Repo, commit: str) -> Commit:
     return found
 
 
-def list_entries(repo: Repo, tree: bytes, limits: Limits = DEFAULTS) -> dict[str, tuple[int, ObjectID]]:
-    """List a tree's files by path, with mode and object id; raise TrustError for more files or depth than a release may have."""
-    found: dict[str, tuple[int, ObjectID]] = {}
-    stack: list[tuple[str, bytes]] = [("", tree)]
-    visited = 0
-    while stack:
-        prefix, ident = stack.pop()
-        visited += 1
-        if len(found) > limits.release_files or visited > limits.release_files or prefix.count("/") > MOST_DEPTH:
-            raise TrustError(f"the release has more than {limits.release_files} files, or is too deep", code="T106")
-        item = repo[ObjectID(ident)]
-        if not isinstance(item, Tree):
-            raise TrustError("the release's tree is not one", code="T106")
-        for name, mode, child in item.items():
-            path = prefix + name.decode("utf-8", "backslashreplace")
-            if stat.S_ISDIR(mode):
-                stack.append((path + "/", child))
-            else:
-                found[path] = (mode, child)
-    return found
+def name_signed(objects: Objects, tree: bytes) -> list[str]:
+    """Name what says whether a release is to be believed: manifest, signatures, trust roots; raise TrustError for too many of them."""
+    found = ["manifest.json"]
+    for folder in ("signatures", "trust"):
+        found += list_folder(objects, tree, folder)
+    for name in [path for path in found if path.endswith(".sigs")]:
+        found += list_folder(objects, tree, name)
+    if len(found) > DEFAULTS.signature_files:
+        raise TrustError(f"the release has more than {DEFAULTS.signature_files} signatures and trust roots", code="T106")
+    return [path for path in found if not path.endswith(".sigs")]
 
 
-def name_first(paths: Sequence[str], host: str) -> list[str]:
-    """Name the files that are needed first: what is signed, who approved, and this host's graph (an empty host: none)."""
+def name_own(host: str) -> list[str]:
+    """Name what of a release is one host's own."""
     shard = shard_of(host)
-    own = (f"hosts/{shard}/index.json", f"hosts/{shard}/{host}.json") if host else ()
-    return [path for path in paths if path == "manifest.json" or path in own or path.startswith(SIGNED)]
+    return [f"hosts/{shard}/index.json", f"hosts/{shard}/{host}.json"]
+
+
+def list_folder(objects: Objects, tree: bytes, folder: str) -> list[str]:
+    """List the names in one folder of a release, with the folder's own."""
+    entry = objects.find(tree, folder)
+    if entry is None or entry.mode != FOLDER_MODE:
+        return []
+    return [f"{folder}/{name}" for name in objects.rows(entry.ident, f"{folder}/")]
 
 
 def _has_grown(folder: Path) -> bool:

@@ -16,13 +16,16 @@ from gitops.errors import MalformedError, UsageError
 from gitops.model.codec import decode_json
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS, MIB
-from gitops.model.secret import SOURCES
+from gitops.secrets.rules import AGENT_FOLDERS, AGENT_VARIABLES, Rules, make_rules
 
 SETTINGS_SCHEMA = "gitops/agent-settings/v1"
 SSH_COMMAND = "ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=10 -o ServerAliveCountMax=3"
 INTERVAL, LEAST_INTERVAL = 300, 10
 JITTER_SHARE = 10
 PASSED_ON = re.compile(r"(PATH|HOME|USER|LOGNAME|SSH_AUTH_SOCK|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY)\Z", re.IGNORECASE)
+
+
+AGENT_RULES = make_rules(None, None, (AGENT_VARIABLES, AGENT_FOLDERS))
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Settings:
     jitter: int = INTERVAL // JITTER_SHARE
     fetch_seconds: int = DEFAULTS.git_seconds
     lock_seconds: int = DEFAULTS.lock_seconds
-    secret_sources: frozenset[str] = frozenset(SOURCES)
+    secret_rules: Rules = AGENT_RULES
     ssh_command: str = SSH_COMMAND
     spool_reports: int = 1000
     spool_bytes: int = 64 * MIB
@@ -84,16 +87,12 @@ def _read(fields: Fields, variables: Mapping[str, str]) -> Settings:
         interval = parse_interval(variables["GITOPS_AGENT_INTERVAL"])
     if interval < LEAST_INTERVAL:
         raise MalformedError(f"`interval` is at least {LEAST_INTERVAL} seconds, got {interval}", code="M063")
-    sources = fields.texts("secrets") if fields.has("secrets") else SOURCES
-    unknown = sorted(set(sources) - set(SOURCES))
-    if unknown:
-        raise MalformedError(f"`secrets` may hold {', '.join(SOURCES)}; got {unknown[0][:40]!r}", code="M063")
     found = Settings(
         interval=interval,
         jitter=fields.integer("jitter", interval // JITTER_SHARE),
         fetch_seconds=fields.integer("fetch_seconds", DEFAULTS.git_seconds),
         lock_seconds=fields.integer("lock_seconds", DEFAULTS.lock_seconds),
-        secret_sources=frozenset(sources),
+        secret_rules=_read_rules(fields),
         ssh_command=variables.get("GITOPS_SSH_COMMAND") or fields.text("ssh_command", SSH_COMMAND),
         spool_reports=fields.integer("spool_reports", 1000),
         spool_bytes=fields.integer("spool_bytes", 64 * MIB),
@@ -104,6 +103,17 @@ def _read(fields: Fields, variables: Mapping[str, str]) -> Settings:
     if min(found.jitter, found.lock_seconds) < 0 or min(found.fetch_seconds, found.spool_reports, found.spool_bytes) < 1:
         raise MalformedError("numbers are positive", code="M063")
     return found
+
+
+def _read_rules(fields: Fields) -> Rules:
+    """Read `secrets: {env: [names], files: [folders]}`; what is left out has its default."""
+    if not fields.has("secrets"):
+        return AGENT_RULES
+    table = Fields(fields.raw("secrets"), "agent settings: secrets")
+    variables = table.texts("env") if table.has("env") else None
+    folders = table.texts("files") if table.has("files") else None
+    table.done()
+    return make_rules(variables, folders, (AGENT_VARIABLES, AGENT_FOLDERS))
 
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

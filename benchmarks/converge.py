@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from gitops.model.codec import encode_canonical
 from gitops.model.resource import Resource
 from gitops.model.wire import Request
-from gitops.transport.local import executor_command, unpack_payload
+from gitops.transport.local import executor_command, keep_executor
 from gitops.transport.payload import build_payload
 
 SIZES = (10, 100, 1000)
@@ -79,7 +79,7 @@ def main() -> None:
 
 def measure(size: int, rounds: int, scratch: Path, *, peer: str | None, python: str) -> dict[str, float]:
     """Time both on one size, turn by turn; give medians and ratios."""
-    program = unpack_payload(build_payload(), scratch / "cache")
+    program = keep_executor(build_payload(), scratch / "cache", python)
     ours: list[Timed] = []
     theirs: list[Timed] = []
     for number in range(rounds):

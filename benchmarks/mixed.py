@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.converge import Timed, content_of, in_own_process, name_of, time_process, write_request
 from gitops.model.resource import Resource
-from gitops.transport.local import executor_command, unpack_payload
+from gitops.transport.local import executor_command, keep_executor
 from gitops.transport.payload import build_payload
 
 FILES, OTHERS = 60, 10
@@ -52,7 +52,7 @@ def main() -> None:
     theirs: list[Timed] = []
     with tempfile.TemporaryDirectory(prefix="gitops-mixed-") as folder:
         scratch = Path(folder)
-        command = executor_command(unpack_payload(build_payload(), scratch / "cache"))
+        command = executor_command(keep_executor(build_payload(), scratch / "cache"))
         for number in range(chosen.rounds):
             ours.append(time_ours(chosen.files, chosen.others, scratch / f"ours-{number}", command))
             if peer is not None:

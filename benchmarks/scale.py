@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.converge import Timed, time_executor
-from gitops.transport.local import executor_command, unpack_payload
+from gitops.transport.local import executor_command, keep_executor
 from gitops.transport.payload import build_payload
 
 SIZES = (1000, 5000, 10_000, 20_000)
@@ -29,7 +29,7 @@ def main() -> None:
     found: dict[int, list[Timed]] = {size: [] for size in chosen.sizes}
     with tempfile.TemporaryDirectory(prefix="gitops-scale-") as folder:
         scratch = Path(folder)
-        command = executor_command(unpack_payload(build_payload(), scratch / "cache"))
+        command = executor_command(keep_executor(build_payload(), scratch / "cache"))
         for number in range(chosen.rounds):
             for size in chosen.sizes:
                 found[size].append(time_executor(size, scratch / f"{size}-{number}", command))

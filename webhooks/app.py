@@ -141,7 +141,7 @@ def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) 
 
 
 def _page_of(base: str, key: PullKey) -> str:
-    return f"{base}/pulls/{key.repository}/{key.name}"
+    return base + key.path
 
 
 def _make_gate(settings: Settings, now: Callable[[], datetime]) -> Gate:

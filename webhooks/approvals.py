@@ -3,7 +3,8 @@
 Takes what was read from the forge (never what a webhook said), the plans as stored, and asks the forge for rights at this very moment.
 A yes counts only when (1) it is no bot's, (2) nobody's who opened, committed or pushed any of it, (3) written after the plan was
 published and never edited, (4) for a whole digest of a plan of this pull request, (5) by somebody with the right now, (6) that plan
-covers the current one. What counted once can be lost, never the other way round.
+covers the current one, (7) it is that person's newest decisive word, (8) the pull request is not closed without merging. All of it is
+asked again at every look, and before a release spends it (ADR 0020). What counted once can be lost, never the other way round.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from webhooks.records import ApprovalRecord, PlanRecord, PullRecord
 
 VALID = timedelta(days=30)
 NO_POLICY = digest_bytes(b"")
+CLOSED = "the pull request was closed without merging"
 USER, TEAM = "user:", "team:"
 
 
@@ -38,13 +40,23 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """A decisive word against: whoever said it takes back every yes of theirs on this pull request that is not newer."""
+
+    login: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class Case:
-    """What a yes is judged by: the pull request, all its plans (oldest first), who knows people, and the time."""
+    """What a yes is judged by: the pull request, all its plans (oldest first), who knows people, the time, and what was taken back."""
 
     pull: PullRecord
     plans: Sequence[PlanRecord]
     people: People
     now: datetime
+    withdrawals: Sequence[Withdrawal] = ()
 
     def current(self, environment: str) -> PlanRecord | None:
         """Give the plan that stands now."""
@@ -59,7 +71,7 @@ def judge_comment(said: Said, case: Case) -> ApprovalRecord:
         reason = "no plan of this pull request has that digest"
     published = [plan for plan in found if plan.published is not None and plan.published < said.at]
     if not reason and not published:
-        reason = "it was written before that plan could be read"
+        reason = _why_too_early(found, said)
     plan = (published or found or [None])[0]
     return _decide(said, case, plan, reason)
 
@@ -69,7 +81,8 @@ def judge_review(said: Said, case: Case) -> tuple[ApprovalRecord, ...]:
     found: list[ApprovalRecord] = []
     for environment in sorted({plan.environment for plan in case.plans}):
         seen = [plan for plan in case.plans if plan.environment == environment and _could_see(plan, said)]
-        reason = _why_not_at_all(said, case.pull) or ("" if seen else "there was no plan of the commit that was reviewed")
+        unseen = [plan for plan in case.plans if plan.environment == environment and plan.head == said.commit]
+        reason = _why_not_at_all(said, case.pull) or ("" if seen else _why_unseen(unseen, said))
         plan = max(seen, key=lambda item: (item.published or item.made, item.ident), default=None)
         found.append(_decide(said, case, plan, reason, environment))
     return tuple(found)
@@ -77,9 +90,15 @@ def judge_review(said: Said, case: Case) -> tuple[ApprovalRecord, ...]:
 
 def why_lost(record: ApprovalRecord, case: Case) -> str:
     """Say why what counted no longer does; nothing when it still does."""
-    approval = record.approval
-    if approval is None:
+    if record.approval is None:
         return "it was never whole"
+    if case.pull.state == "closed":
+        return CLOSED
+    taken = find_withdrawal(record.login, record.given, case.withdrawals)
+    return taken.reason if taken is not None else _why_outdated(record, record.approval, case)
+
+
+def _why_outdated(record: ApprovalRecord, approval: Approval, case: Case) -> str:
     if _is_contributor(record.login, case.pull):
         return "its author works on this pull request now"
     if not case.now < approval.expires:
@@ -92,6 +111,12 @@ def why_lost(record: ApprovalRecord, case: Case) -> str:
     if not find_right(record.login, plan, case.pull.key.repository, case.people).has_right:
         return "its author may no longer approve this"
     return ""
+
+
+def find_withdrawal(login: str, given: datetime, withdrawals: Sequence[Withdrawal]) -> Withdrawal | None:
+    """Give the newest word by which somebody took back a yes of theirs. Of two words in one second, the one against counts."""
+    mine = [item for item in withdrawals if item.login.casefold() == login.casefold() and item.at >= given]
+    return max(mine, key=lambda item: item.at, default=None)
 
 
 @dataclass(frozen=True)
@@ -129,6 +154,19 @@ def _why_not_at_all(said: Said, pull: PullRecord) -> str:
 
 def _is_contributor(login: str, pull: PullRecord) -> bool:
     return login.casefold() in {name.casefold() for name in (pull.author, *pull.contributors)}
+
+
+def _why_too_early(found: Sequence[PlanRecord], said: Said) -> str:
+    """Say why nothing that was published counts as read: forges tell whole seconds, so a yes of the same one may be older."""
+    if any(plan.published == said.at for plan in found):
+        return "it was written in the same second as the plan: write it again"
+    return "it was written before that plan could be read: read it, then write it again"
+
+
+def _why_unseen(found: Sequence[PlanRecord], said: Said) -> str:
+    if any(plan.published == said.at for plan in found):
+        return "it was submitted in the same second as the plan: review again"
+    return "there was no plan of the commit that was reviewed"
 
 
 def _could_see(plan: PlanRecord, said: Said) -> bool:
@@ -176,6 +214,9 @@ def _weigh(record: ApprovalRecord, case: Case, plan: PlanRecord) -> ApprovalReco
         proof=Proof("attested", f"{record.pull}/{record.reference}"),
     )
     whole = replace(record, approval=approval)
+    taken = find_withdrawal(record.login, record.given, case.withdrawals)
+    if taken is not None:
+        return replace(whole, state="lost", reason=taken.reason)
     if not covers((approval.scope,), current.plan.scope):
         return replace(whole, state="lost", reason="the plan has grown since")
     return replace(whole, state="counted", reason="")

@@ -6,7 +6,6 @@ that asks to come back later is LaterError. Statuses below 500 are given back: w
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,8 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from gitops import __version__
-from gitops.errors import RemoteError
+from gitops.errors import MalformedError, RemoteError
+from gitops.model.codec import decode_foreign
 from gitops.model.limits import DEFAULTS
 from webhooks.errors import LaterError
 
@@ -149,8 +149,8 @@ def _decode(data: bytes) -> Any:
     if not data:
         return None
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return decode_foreign(data)
+    except MalformedError:
         return None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from urllib.parse import quote
 
 from gitops.model.approval import Approval
 from gitops.model.codec import decode_json
@@ -35,6 +36,11 @@ class PullKey:
 
     def __str__(self) -> str:
         return f"{self.repository}#{self.name}"
+
+    @property
+    def path(self) -> str:
+        """Where its page is, below the service's address. A name keeps its slashes: not every proxy passes on `%2F`."""
+        return f"/pulls/{quote(self.repository)}/{quote(self.name)}"
 
 
 @dataclass(frozen=True)

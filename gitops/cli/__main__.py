@@ -20,6 +20,7 @@ from gitops import __version__
 from gitops.cli.output import print_error
 from gitops.cli.verbs import VERBS
 from gitops.errors import TrueupError, UsageError
+from gitops.executor.ownfolder import correct_homes
 from gitops.model.codec import digest_bytes
 
 BUG_EXIT = 70
@@ -63,7 +64,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    correct_environment()
     sys.exit(run(sys.argv[1:]))
+
+
+def correct_environment() -> None:
+    """Let root look up nothing below a home that is another user's, nor let git, ssh or cue do so."""
+    for name, value in correct_homes(os.environ).items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 def run(arguments: list[str]) -> int:
@@ -110,7 +121,10 @@ def _report_bug() -> int:
     log = folder / f"bug-{digest_bytes(trace.encode())[:12]}.log"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log.write_text(f"gitops {__version__}\n{trace}", encoding="utf-8")
+        with os.fdopen(
+            os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w", encoding="utf-8"
+        ) as stream:
+            stream.write(f"gitops {__version__}\n{trace}")
     except OSError:
         click.echo(trace, err=True)
     click.echo(f"error[B000]: this is a bug in gitops. Please report it to {REPORT_TO}, with {log}", err=True)

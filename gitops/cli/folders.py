@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from gitops.errors import ConfigError, UsageError
+from gitops.errors import ConfigError, HostError, UsageError
+from gitops.executor.ownfolder import NotOwnError, is_safe_way, open_own
 from gitops.model.limits import DEFAULTS
 
 lock_option = click.option(
@@ -36,6 +37,18 @@ def state_folder(given: Path | None) -> Path:
 def cache_folder() -> Path:
     """Give the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gitops"
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only this user enters; raise HostError when somebody else decides what lies there (sockets, for instance)."""
+    try:
+        if not is_safe_way(str(folder.parent)):
+            raise NotOwnError
+        with open_own(str(folder), make=True):
+            return
+    except (NotOwnError, NotADirectoryError) as error:
+        hint = "set XDG_CACHE_HOME to a folder of your own"
+        raise HostError(f"{folder} is in the hands of somebody else", code="E262", hint=hint) from error
 
 
 def environment_variables() -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from functools import partial
 
 import click
 
-from gitops.cli.folders import cache_folder, environment_variables
+from gitops.cli.folders import cache_folder, environment_variables, make_private
 from gitops.cli.output import print_json, print_message, wants_colour
 from gitops.cli.planfile import check_covered
 from gitops.cli.progress import Progress
@@ -72,7 +72,7 @@ def open_push(opened: Opened, wanted: Wanted) -> Push:
             hint="select by a label, one at a time",
         )
     sockets = cache_folder() / "ssh"
-    sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(sockets)
     config = "" if wanted.ssh_config is None else str(wanted.ssh_config.absolute())
     push = Push(
         opened.built.compiled.graphs[environments[0]],

@@ -18,7 +18,9 @@ from gitops.plan.item import Item, Preparer
 
 @dataclass(frozen=True)
 class _Links:
-    """How a resource, or a unit, hangs together with others; `wants` counts every ancestor of a wanted path."""
+    """How a resource, or a unit, hangs together with others; `wants` counts every ancestor of a wanted path, `survives` are those of
+    what stays up without them: which comes first is then not said here.
+    """
 
     addresses: frozenset[str]
     needs: frozenset[str]
@@ -26,6 +28,7 @@ class _Links:
     provides: frozenset[str]
     removes: frozenset[str]
     wants: frozenset[str]
+    survives: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class HostChecker:
             frozenset[str]().union(*(item.provides for item in links)),
             frozenset[str]().union(*(item.removes for item in links)),
             frozenset[str]().union(*(item.wants for item in links)),
+            frozenset[str]().union(*(item.survives for item in links)),
         )
         edits = frozenset(path for item in items for path in item.relations.edits)
         is_distinct = len(whole.addresses) == len(links) and len(set(owns)) == len(owns)
@@ -78,13 +82,16 @@ class HostChecker:
     def _link(self, item: Item) -> _Links:
         relations = item.relations
         provided = frozenset(relations.provides)
+        is_leaving = relations.is_absent or relations.is_mask
+        wants = frozenset(one for token in relations.wants for one in self._with_ancestors(token))
         return _Links(
             frozenset((item.resource.address,)),
             frozenset(item.resource.needs),
             frozenset(item.resource.notify),
-            frozenset() if relations.is_absent else provided,
-            provided if relations.is_absent else frozenset(),
-            frozenset(one for token in relations.wants for one in self._with_ancestors(token)),
+            frozenset() if is_leaving else provided,
+            provided if is_leaving else frozenset(),
+            wants,
+            wants if relations.stays_up else frozenset(),
         )
 
     def _with_ancestors(self, token: str) -> tuple[str, ...]:
@@ -116,7 +123,9 @@ def _are_distinct(sets: Sequence[frozenset[str]]) -> bool:
 
 
 def _is_acyclic(parts: Sequence[_Links]) -> bool:
-    """Say whether the parts certainly can be ordered; edges within a part do not count."""
+    """Say whether the parts certainly can be ordered; guessed edges within a part do not count, and a resource that names itself does."""
+    if any(len(part.addresses) == 1 and part.addresses & (part.needs | part.notify) for part in parts):
+        return False
     owner = {address: number for number, part in enumerate(parts) for address in part.addresses}
     after: list[set[int]] = [set() for _ in parts]
     _add_automatic(parts, after)
@@ -136,6 +145,8 @@ def _add_automatic(parts: Sequence[_Links], after: list[set[int]]) -> None:
         for token in part.wants & removers.keys() if removers else ():
             for other in removers[token]:
                 after[other].add(number)
+        for token in part.survives & removers.keys() if removers else ():
+            after[number].update(removers[token])
 
 
 def _owners(sets: Iterable[frozenset[str]]) -> dict[str, list[int]]:

@@ -7,8 +7,8 @@ that went in. The process gets a scratch folder, no registry, no environment, bo
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import re
 import resource
 import subprocess
@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from gitops.config.cuebinary import find_cue
 from gitops.errors import BugError
+from gitops.executor.ownfolder import evict_own, open_own, read_own, touch_own, write_own
 from gitops.model.codec import digest_bytes, digest_json
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS, MIB
@@ -32,6 +33,7 @@ UNITS = "trueup_units"
 MODULE_FILE = 'module: "trueup.invalid/project@v0"\nlanguage: version: "v0.17.0"\n'
 MEMORY = 768 * MIB
 MAX_ARGUMENTS = 500
+MOST_KEPT = 2000
 OWN_CLAUSE = "package documents, "  # put before files without a clause, on their first line
 HINT = "install cue 0.17.1 or later, or point GITOPS_CUE to it"
 _VERSION = re.compile(r"cue version v?(\d+)\.(\d+)\.(\d+)")
@@ -105,6 +107,7 @@ class CueEvaluator:
             self._deadline = time.monotonic() + self._tool.seconds
             with tempfile.TemporaryDirectory(prefix="trueup-cue-") as scratch:
                 answers.update(self._run_all(binary, Path(scratch), missing))
+            self._evict()
         return [answers[key] for key in keys]
 
     def _refuse(self, instances: Sequence[Instance], binary: str, version: tuple[int, int, int] | None) -> list[CueAnswer]:
@@ -131,25 +134,23 @@ class CueEvaluator:
         if self._tool.cache is None:
             return None
         try:
-            return CueAnswer(_decode(self._cache_file(self._tool.cache, key).read_bytes())[0])
+            with open_own(str(self._tool.cache / "cue")) as folder:
+                values = _decode(read_own(folder, key, DEFAULTS.cached_entry_bytes))
+                touch_own(folder, key)
+                return CueAnswer(values[0])
         except (OSError, ValueError, IndexError, RecursionError):
             return None
 
     def _keep(self, key: str, data: bytes) -> None:
-        if self._tool.cache is None:
+        if self._tool.cache is None or len(data) > DEFAULTS.cached_entry_bytes:
             return
-        path = self._cache_file(self._tool.cache, key)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fresh = path.with_suffix(f".{os.getpid()}")
-            fresh.write_bytes(data)
-            fresh.replace(path)
-        except OSError:
-            return
+        with contextlib.suppress(OSError), open_own(str(self._tool.cache / "cue"), make=True) as folder:
+            write_own(folder, key, data)
 
-    @staticmethod
-    def _cache_file(cache: Path, key: str) -> Path:
-        return cache / "cue" / key[:2] / f"{key}.json"
+    def _evict(self) -> None:
+        if self._tool.cache is not None:
+            with contextlib.suppress(OSError), open_own(str(self._tool.cache / "cue")) as folder:
+                evict_own(folder, MOST_KEPT, DEFAULTS.cached_bytes)
 
     def _run_all(self, binary: str, scratch: Path, missing: Mapping[str, Instance]) -> dict[str, CueAnswer]:
         layout = _lay_out(scratch, self._library, missing)

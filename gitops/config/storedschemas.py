@@ -157,7 +157,7 @@ HOST_PLAN = document(
         "implied": many(RESOURCE),
         "scope": SCOPE,
     },
-    {"content_digest": DIGEST, "summary": OBJECT, "groups": many(GROUP)},
+    {"content_digest": DIGEST, "summary": OBJECT, "groups": many(GROUP), "notes": table(TEXT)},
 )
 FACT_NAMES: Schema = {
     "properties": {name: {"type": "string", "description": doc} for name, doc in {**FACTS, **OBSERVED}.items()},

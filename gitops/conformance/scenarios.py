@@ -284,7 +284,10 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
         Scenario(
             "remove",
             (_absent("mount", "/data"),),
-            {"/etc/fstab": "/dev/vda1 / ext4 defaults 0 1\n/dev/vdb1 /data ext4 defaults 0 0\n"},
+            {
+                "/etc/fstab": "/dev/vda1 / ext4 defaults 0 1\n/dev/vdb1 /data ext4 defaults 0 0\n",
+                "/proc/self/mountinfo": "20 1 8:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw\n",
+            },
         ),
     ),
     "package": (

@@ -67,7 +67,7 @@ class SimulatedHost(RealHost):
         except (OSError, KeyError, ValueError, IndexError) as error:
             return Finished(FAILED, f"{argv[0]}: {error}\n")
         finally:
-            self.tree.walker.forget()
+            self.tree.forget()
 
     def fetch(self, url: str, digest: str, seconds: int) -> Json:  # noqa: ARG002  nothing takes time here
         """Give what the scenario brought; there is no network."""

@@ -5,21 +5,24 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from gitops.errors import ConfigError, HostError
+from gitops.executor.afresh import Traces, find_untouched, look_again, make_step
 from gitops.model.address import Address
-from gitops.model.observation import Observation
-from gitops.model.plan import Change, Difference, HostPlan
+from gitops.model.observation import Observation, State
+from gitops.model.plan import Change, HostPlan
 from gitops.model.report import Outcome
 from gitops.model.resource import Resource
-from gitops.plan.item import Item, Preparer
+from gitops.plan.item import Preparer
 from gitops.plan.order import Edge, find_edges
-from gitops.providers.base import Provider, Step
+from gitops.providers.base import Step
 from gitops.providers.host import Host
 from gitops.providers.steps import describe_failure
 
 Tell = Callable[[Outcome], None]
-BAD = ("failed", "refused", "skipped")
+BAD = ("failed", "refused", "skipped", "held")
 ENDINGS = ("stop", "revert")
 TOGETHER = ("directory", "package")
+ALONE = ("command",)  # what one does may answer the guard of the next
+NOT_THERE: State = {"type": "absent"}
 MOST_AT_ONCE = 1000
 
 
@@ -35,6 +38,8 @@ class Application:
         for edge in find_edges(list(self._items.values())):
             self._before.setdefault(edge.after, []).append(edge)
         self._bad: Set[Address] = set()
+        self._changed: Set[Address] = set()
+        self._traces = Traces()
         self._policies = {resource.address: resource.on_failure for resource in resources}
         self._ended_by: Dict[str, Address] = {}
 
@@ -60,6 +65,8 @@ class Application:
         return tuple(outcomes)
 
     def _note(self, outcome: Outcome) -> None:
+        if outcome.result == "changed":
+            self._changed.add(outcome.address)
         if outcome.result in BAD:
             self._bad.add(outcome.address)
             policy = self._policies.get(outcome.address, "continue")
@@ -79,7 +86,7 @@ class Application:
             yield batch
 
     def _run_batch(self, batch: Sequence[Change], host: Host) -> Iterator[Outcome]:
-        steps: List[Step[object]] = []
+        due: List[Change] = []
         ended_by = next(iter(self._ended_by.values()), "")
         for change in batch:
             blocked = self._blocked_by(change)
@@ -90,15 +97,66 @@ class Application:
             elif blocked:
                 yield Outcome(change.address, change.action, "skipped", f"because {blocked} did not succeed")
             else:
-                steps.append(self._make_step(change))
-        if steps:
-            yield from _apply_steps(self._items[batch[0].address].provider, steps, host)
+                due.append(change)
+        if due:
+            yield from self._do(due, host)
 
-    def _make_step(self, change: Change) -> Step[object]:
-        item: Item = self._items[change.address]
-        state = self._observation.states.get(change.address, {"type": "absent"})
-        difference = Difference(change.action, change.fields, change.reason)
-        return Step(change.address, change.action, item.spec, state, difference)
+    def _do(self, due: Sequence[Change], host: Host) -> Iterator[Outcome]:
+        """Do what of a batch is to be done, by facts that hold now; what failed and left no trace leaves no undo either."""
+        steps: Sequence[Step[Any]] = [self._plan_step(change) for change in due]
+        if any(self._may_be_reached(change) for change in due):
+            try:
+                afresh = look_again(due, self._items, host, done=self._changed)
+            except (HostError, ConfigError, OSError) as error:
+                yield from (Outcome(step.address, step.action, "failed", describe_failure(error)) for step in steps)
+                return
+            steps = afresh.steps
+            yield from afresh.outcomes
+        for step in steps:
+            self._traces.note(self._items[step.address], step.action)
+        if steps:
+            yield from self._apply(steps, host)
+
+    def _apply(self, steps: Sequence[Step[Any]], host: Host) -> Iterator[Outcome]:
+        """Apply one batch; when it cannot go on (the journal cannot be written), what is left of it failed, and other batches go on."""
+        provider = self._items[steps[0].address].provider
+        first = mark = host.mark_undo()
+        left = {(step.address, step.action): step for step in steps}
+        failed: Dict[Address, Tuple[Step[Any], int, int]] = {}
+        try:
+            for outcome in provider.apply(steps, host):
+                step = left.pop((outcome.address, outcome.action), None)
+                if step is not None and outcome.result == "failed":
+                    failed[step.address] = (step, mark, host.mark_undo())
+                mark = host.mark_undo()
+                yield outcome
+        except (HostError, ConfigError, OSError) as error:
+            for step in left.values():
+                yield Outcome(step.address, step.action, "failed", describe_failure(error))
+            return
+        if failed:
+            self._void(failed, first, host, has_own=provider.is_one_by_one or len(steps) == 1)
+
+    def _void(self, failed: Mapping[Address, Tuple[Step[Any], int, int]], first: int, host: Host, *, has_own: bool) -> None:
+        """Take out of the journal what steps noted that failed and did nothing: it is not ours to undo what others do there later."""
+        try:
+            untouched = find_untouched([step for step, _, _ in failed.values()], self._items, host)
+        except (HostError, ConfigError, OSError):
+            return  # then what they noted stays
+        owned = [path for address in sorted(untouched) for path in self._items[address].relations.owns]
+        if owned:
+            host.void_undo(first, host.mark_undo(), paths=owned)
+        for address in sorted(untouched) if has_own else ():
+            _, since, until = failed[address]
+            host.void_undo(since, until)
+
+    def _may_be_reached(self, change: Change) -> bool:
+        before = [edge.before for edge in self._before.get(change.address, ())]
+        return self._traces.may_reach(self._items[change.address], before)
+
+    def _plan_step(self, change: Change) -> Step[Any]:
+        state = self._observation.states.get(change.address, NOT_THERE)
+        return make_step(change, self._items[change.address], state)
 
     def _blocked_by(self, change: Change) -> str:
         for edge in self._before.get(change.address, ()):
@@ -117,20 +175,9 @@ def _kind_of(change: Change) -> str:
 
 
 def _is_full(batch: Sequence[Change]) -> bool:
-    """Say whether a batch holds as much as is good for memory; what is one transaction has no bound."""
-    return len(batch) >= MOST_AT_ONCE and _kind_of(batch[0]) not in TOGETHER
-
-
-def _apply_steps(provider: Provider[Any], steps: Sequence[Step[object]], host: Host) -> Iterator[Outcome]:
-    """Apply one batch; when it cannot go on (the journal cannot be written), what is left of it failed, and other batches go on."""
-    left = {(step.address, step.action): step for step in steps}
-    try:
-        for outcome in provider.apply(steps, host):
-            left.pop((outcome.address, outcome.action), None)
-            yield outcome
-    except (HostError, ConfigError, OSError) as error:
-        for step in left.values():
-            yield Outcome(step.address, step.action, "failed", describe_failure(error))
+    """Say whether a batch holds as much as is good for memory, or all that may be done by one look; one transaction has no bound."""
+    kind = _kind_of(batch[0])
+    return kind in ALONE or (len(batch) >= MOST_AT_ONCE and kind not in TOGETHER)
 
 
 def update_ledger(

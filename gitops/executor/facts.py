@@ -61,7 +61,7 @@ def _find_family(release: Dict[str, str]) -> str:
 def _read_release(root: str) -> Dict[str, str]:
     """Read os-release(5): the file in /etc, else the one that the distribution ships."""
     found: Dict[str, str] = {}
-    text = _read(f"{root}/etc/os-release") or _read(f"{root}/usr/lib/os-release")
+    text = _read(f"{root}/etc/os-release" if os.path.exists(f"{root}/etc/os-release") else f"{root}/usr/lib/os-release")
     for line in text.splitlines():
         name, sign, value = line.partition("=")
         if sign:

@@ -2,7 +2,8 @@
 
 Only http and https, redirects too; from https never back to http. What was received stays beside its place when the connection breaks, so
 that the next try, or the next run, goes on there: a wrong beginning is found by the digest and begun anew. Proxies are those of the
-environment of whoever runs the executor. Imported only by a run that fetches something.
+environment of whoever runs the executor. The time is bounded as a whole by who calls (`gitops.executor.bounded`): a server that gives a
+byte a second, of its headers even, would outlive any look at the clock between reads. Imported only by a run that fetches something.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from http.client import HTTPException
 from typing import IO, Any, Mapping, Optional
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener, getproxies_environment
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
@@ -98,7 +99,10 @@ def _receive(wanted: Wanted, part: str, deadline: float, limit: int) -> None:
     headers = {**HEADERS, **({"Range": f"bytes={begun}-"} if begun else {})}
     left = deadline - time.monotonic()
     request = Request(wanted.url, headers=headers)  # noqa: S310  the kinds that fetch take http and https only
-    with build_opener(_Redirects).open(request, timeout=max(0.1, min(left, DEFAULTS.http_seconds))) as response:
+    opener = build_opener(
+        _Redirects, ProxyHandler(getproxies_environment())
+    )  # where a system keeps proxies elsewhere it cannot be asked here
+    with opener.open(request, timeout=max(0.1, min(left, DEFAULTS.http_seconds))) as response:
         start = begun if _goes_on(response.status, response.headers, begun) else 0
         length = response.headers.get("Content-Length")
         expected = start + int(length) if length is not None and length.isdigit() else None
@@ -112,7 +116,7 @@ def _receive(wanted: Wanted, part: str, deadline: float, limit: int) -> None:
                     raise HostError(f"{wanted.url} is larger than {limit} bytes", code="E323")
                 if time.monotonic() > deadline:
                     raise HostError(f"{wanted.url} took longer than {wanted.seconds:.0f} s; the next run goes on", code="E324")
-                data = response.read(CHUNK)
+                data = response.read1(CHUNK)
                 if not data:
                     break
                 write_all(descriptor, data)

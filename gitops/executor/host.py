@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, cast
+from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.executor.contents import Contents, load_later
@@ -28,6 +28,7 @@ from gitops.providers.steps import describe_failure, show_name
 PROCESS = "gitops.executor.process"
 VALIDATOR_OUTPUT = 1000
 NOT_KEPT = "sensitive content is not kept on disk"
+TOO_LARGE = f"it was larger than {DEFAULTS.image_bytes >> 20} MiB, so it was not kept"
 NO_RECORD = "what it needs is secret, and is not kept on disk"
 
 
@@ -60,12 +61,13 @@ class RealHost:
         self._secrets = dict(secrets or {})
         self._known = known
         self._journal = journal
+        self._asked = 0
         self.tree = Tree(root.rstrip("/"))
         self.writer = Writer(self.tree, run, pour=self._pour, check=self._check)
 
     @cached_property
     def _programs(self) -> Any:
-        return load_later("gitops.executor.programs").Programs(self._secrets, self.tree.walker.forget)
+        return load_later("gitops.executor.programs").Programs(self._secrets, self.tree.forget)
 
     @property
     def managed(self) -> FrozenSet[str]:
@@ -109,9 +111,14 @@ class RealHost:
         """List a directory, sorted."""
         return self.tree.list_names(path)
 
-    def list_below(self, path: str) -> Sequence[str]:
-        """List all below a directory on its own file system, links not followed."""
-        return [below for below, _ in self.tree.list_below(path, is_emptied=False)]
+    def list_below(self, path: str) -> Tuple[Sequence[str], Sequence[str]]:
+        """List all below a directory on its own file system, links not followed, and what is left out."""
+        found, left = self.tree.list_below(path)
+        return [below for below, _ in found], left
+
+    def list_mounts(self, path: str) -> Sequence[str]:
+        """List the mount points at or below a directory."""
+        return self.tree.holds.list_mounts(path)
 
     def read_text(self, path: str) -> str:
         """Read a small text file, empty when it is not there."""
@@ -156,7 +163,7 @@ class RealHost:
         if info.type != "directory":
             self.writer.remove_one(path, is_directory=False)
             return
-        below = self.tree.list_below(path) if is_recursive else []
+        below = self.tree.list_doomed(path) if is_recursive else []
         failures = self.prepare([item for item, _ in below])
         if failures:
             name, reason = next(iter(failures.items()))
@@ -245,6 +252,25 @@ class RealHost:
         journal.add(Entry(undo=tuple(argv), why_not=why_not, record=image, is_refresh=is_refresh))
         journal.flush()
 
+    def mark_undo(self) -> int:
+        """Give a mark of all that was journalled so far."""
+        return len(self._writable().noted)
+
+    def void_undo(self, since: int, until: int, *, paths: Optional[Sequence[str]] = None) -> None:
+        """Journal that nothing came of what was noted between two marks: of these paths, else of commands; a refresh stays."""
+        journal, wanted = self._writable(), frozenset(paths or ())
+        numbers = range(since, until)
+        if paths is None:
+            journal.void([number for number in numbers if journal.noted[number] == ("", False)])
+        else:
+            journal.void([number for number in numbers if journal.noted[number][0] in wanted])
+
+    def has_written_below(self, folders: Sequence[str]) -> bool:
+        """Say whether this run has written below one of these folders since that was asked last."""
+        journal = self._writable()
+        fresh, self._asked = journal.noted[self._asked :], len(journal.noted)
+        return any(path.startswith(tuple(f"{folder}/" for folder in folders)) for path, _ in fresh)
+
     def _keep_record(self, data: bytes) -> str:
         """Keep what an undo needs and no disk may hold; an empty text where there is no such storage."""
         source = load_later(PROCESS).keep_in_memory(data)
@@ -269,9 +295,10 @@ class RealHost:
         try:
             before["image"] = self._writable().keep_image(descriptor, is_sensitive=is_sensitive)
             before["xattrs"] = read_extended(descriptor, is_same_content=True)
+            why_not = TOO_LARGE if os.fstat(descriptor).st_size > DEFAULTS.image_bytes else NOT_KEPT
         finally:
             os.close(descriptor)
-        return Entry(path, before, why_not="" if before["image"] else NOT_KEPT, is_sensitive=is_sensitive)
+        return Entry(path, before, why_not="" if before["image"] else why_not, is_sensitive=is_sensitive)
 
     def _pour(self, write: FileWrite, descriptor: int) -> None:
         content = write.content

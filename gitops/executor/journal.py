@@ -1,12 +1,13 @@
 """The write-ahead journal of one run: what was there before, written and flushed before anything changes.
 
-One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can.
-A batch of entries is flushed once. Sensitive content goes only to memory-backed storage, or is not kept. A write that fails leaves
-the journal as it was.
+One JSON line an entry: a path with its state before (content in `images/` by digest), a command that undoes, or why nothing can. A batch
+of entries is flushed once. What is larger than `image_bytes` is not kept, as the plan said; holes stay holes. Sensitive content goes only
+to memory-backed storage, or is not kept. A write that fails leaves the journal as it was.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from hashlib import sha256
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError, MalformedError
-from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all
+from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all, write_sparse
 from gitops.model.codec import Json, decode_json
+from gitops.model.limits import DEFAULTS, Limits
 
 JOURNAL = "journal.jsonl"
 IMAGES = "images"
@@ -23,6 +25,7 @@ CONTENTS = "contents"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
 OPEN_AT_ONCE = 512
+Noted = Tuple[str, bool]  # the path, or none of a command; whether it is a refresh
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Entry:
     path holds a secret before or after, so that no later image of it goes to disk either.
     `program` is the image of an external provider's program that undoes it when asked `request`;
     `record` the image, in memory, of the line that the `undo` command is fed, or of what that request
-    hides; `is_refresh`: it lets something read again what was undone before it.
+    hides; `is_refresh`: it lets something read again what was undone before it. `void` are the numbers
+    of lines before this one that nothing came of: there is nothing to undo.
     """
 
     path: str = ""
@@ -44,6 +48,7 @@ class Entry:
     request: Optional[Mapping[str, Json]] = None
     record: str = ""
     is_refresh: bool = False
+    void: Tuple[int, ...] = ()
 
     def to_json(self) -> Dict[str, Json]:
         """Give the line's object."""
@@ -57,20 +62,27 @@ class Entry:
             table["record"] = self.record
         if self.is_refresh:
             table["refresh"] = True
+        if self.void:
+            table["void"] = list(self.void)
         return table
 
 
 class Journal:
-    """The journal of a run that is going on; `paths` are all that it has entries of."""
+    """The journal of a run that is going on; `paths` are all that it has entries of, `noted` the entries in their order without what
+    they keep.
+    """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, limits: Limits = DEFAULTS) -> None:
         self._folder = folder
+        self._limits = limits
+        self._kept = 0
         self._images = os.path.join(folder, IMAGES)
         self._memory = ""
         self._pending: List[Entry] = []
         self._fresh: List[str] = []
         self._size = 0
         self.paths: Dict[str, None] = {}
+        self.noted: List[Noted] = []
         self._beside: Optional[List[str]] = [os.path.join(folder, name) for name in os.listdir(folder)]
         os.makedirs(self._images, mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
@@ -86,21 +98,31 @@ class Journal:
         self._pending.append(entry)
 
     def keep_image(self, source: int, *, is_sensitive: bool) -> str:
-        """Copy an open file's content and give its image, or an empty text when it may not be kept."""
+        """Copy an open file's content and give its image, or an empty text when it may not be kept, or is too large for that.
+
+        Raise HostError when the run has kept so much already that this one would be too much: it is for the next run.
+        """
+        size = os.fstat(source).st_size
+        if size > self._limits.image_bytes:
+            return ""
         folder = self._images
         if is_sensitive:
             self._memory = self._memory or make_memory_folder(os.path.basename(self._folder))
             folder = self._memory
             if not folder:
                 return ""
+        if self._kept + size > self._limits.journal_bytes:
+            message = f"this run has kept {self._kept >> 20} MiB of what was there, and keeps at most {self._limits.journal_bytes >> 20}"
+            raise HostError(message, code="E224", hint="the next run goes on")
         temp = os.path.join(folder, "new")
         try:
-            name = _copy(source, temp)
+            name = _copy(source, temp, self._limits.image_bytes)
             path = os.path.join(folder, name)
             os.rename(temp, path)
         except OSError:
             _unlink_quietly(temp)
             raise
+        self._kept += size
         if not is_sensitive:
             self._fresh.append(path)
         return path if is_sensitive else os.path.join(IMAGES, name)
@@ -122,6 +144,13 @@ class Journal:
             raise HostError(message, code="E221", hint=f"make room in {self._folder}") from error
         self._size += len(data)
         self.paths.update((entry.path, None) for entry in batch if entry.path)
+        self.noted.extend((entry.path, entry.is_refresh) for entry in batch)
+
+    def void(self, numbers: Sequence[int]) -> None:
+        """Note that nothing came of these entries (numbers of `noted`), so that nobody undoes what another did since."""
+        if numbers:
+            self.add(Entry(void=tuple(numbers)))
+            self.flush()
 
     def close(self) -> None:
         """Close the file."""
@@ -153,7 +182,9 @@ def has_entries(folder: str) -> bool:
 
 
 def read_journal(folder: str) -> Tuple[Entry, ...]:
-    """Give a run's entries in order; what follows a line that a crash cut short was never acted on and is left out."""
+    """Give a run's entries in order, but those that nothing came of; what follows a line that a crash cut short was never acted on and
+    is left out.
+    """
     path = os.path.join(folder, JOURNAL)
     if not os.path.exists(path):
         return ()
@@ -164,7 +195,8 @@ def read_journal(folder: str) -> Tuple[Entry, ...]:
                 found.append(_read_entry(line, folder))
             except (MalformedError, KeyError, TypeError):
                 break
-    return tuple(found)
+    void = {number for entry in found for number in entry.void}
+    return tuple(entry for number, entry in enumerate(found) if number not in void and not entry.void)
 
 
 def make_memory_folder(run: str) -> str:
@@ -192,9 +224,9 @@ def has_memory() -> bool:
         return False
 
 
-def _copy(source: int, path: str) -> str:
-    """Copy an open file to a new one, its write-back begun; give the digest."""
-    digest = sha256()
+def _copy(source: int, path: str, limit: int) -> str:
+    """Copy an open file to a new one, its write-back begun; give the digest. What grows beyond the limit meanwhile is OSError."""
+    digest, size = sha256(), 0
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -202,8 +234,12 @@ def _copy(source: int, path: str) -> str:
             part = os.read(source, CHUNK)
             if not part:
                 break
+            size += len(part)
+            if size > limit:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             digest.update(part)
-            write_all(descriptor, part)
+            write_sparse(descriptor, part)
+        os.ftruncate(descriptor, size)
         start_writeback(descriptor)
     finally:
         os.close(descriptor)
@@ -228,6 +264,7 @@ def _read_entry(line: bytes, folder: str) -> Entry:
         is_sensitive=bool(table.get("sensitive")),
         record=str(table.get("record") or ""),
         is_refresh=bool(table.get("refresh")),
+        void=tuple(int(number) for number in cast(Sequence[int], table.get("void") or ())),
     )
 
 

@@ -18,14 +18,20 @@ from gitops.providers.host import Host
 
 def observe_states(seen: Observation, items: Sequence[Item], host: Host) -> Observation:
     """Give the observation with the states of all items whose `when` is met here, or may be."""
+    return replace(
+        seen, states=observe_items([item for item in items if judge_when(item.resource, seen).state in ("met", "unknown")], host)
+    )
+
+
+def observe_items(items: Sequence[Item], host: Host) -> Dict[Address, State]:
+    """Give the state of each item, whatever its `when` says; every kind is asked once."""
     by_kind: Dict[str, List[Item]] = {}
     for item in items:
-        if judge_when(item.resource, seen).state in ("met", "unknown"):
-            by_kind.setdefault(item.resource.kind, []).append(item)
+        by_kind.setdefault(item.resource.kind, []).append(item)
     states: Dict[Address, State] = {}
     for kind in sorted(by_kind):
         states.update(_observe_kind(by_kind[kind], host))
-    return replace(seen, states=states)
+    return states
 
 
 def check_root(items: Iterable[Item], root: str) -> None:
@@ -37,8 +43,9 @@ def check_root(items: Iterable[Item], root: str) -> None:
 
 
 def find_managed(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:
-    """Give every path that a resource owns or edits: a purge leaves them."""
-    return frozenset(path for item in preparer.prepare_all(resources) for path in item.relations.paths)
+    """Give every path that a resource owns or edits, or that must stay for it: a purge leaves them."""
+    items = preparer.prepare_all(resources)
+    return frozenset(path for item in items for path in (*item.relations.paths, *item.relations.keeps))
 
 
 def find_sensitive(resources: Iterable[Resource], preparer: Preparer) -> FrozenSet[str]:

@@ -13,6 +13,7 @@ from gitops.model.observation import Observation
 from gitops.model.plan import OWED, Change, HostPlan
 from gitops.model.report import Outcome
 from gitops.plan.item import Item
+from gitops.plan.order import find_edges
 from gitops.plan.risk import judge_risk
 
 URGENT_KINDS = ("reboot",)
@@ -42,7 +43,7 @@ def add_owed(plan: HostPlan, owed: FrozenSet[str], items: Sequence[Item], observ
     """Give a plan with what is owed at its end, but for what it does anyway, cannot do, or no longer knows. A boot that is owed comes
     first: what needs it must not go before it.
     """
-    planned = {change.address for change in plan.changes}
+    planned = {change.address for change in plan.changes} | _find_blocked(plan, items if owed else ())
     added: List[Change] = []
     for item in items:
         address, refresh = item.resource.address, item.relations.refresh
@@ -56,3 +57,9 @@ def add_owed(plan: HostPlan, owed: FrozenSet[str], items: Sequence[Item], observ
     first = [change for change in added if change.address.partition(":")[0] in URGENT_KINDS]
     rest = [change for change in added if change not in first]
     return replace(plan, changes=(*first, *plan.changes, *rest), unchanged=max(0, plan.unchanged - len(added)))
+
+
+def _find_blocked(plan: HostPlan, items: Sequence[Item]) -> FrozenSet[str]:
+    """Give what a run would skip, since something that comes before it is refused: it stays owed, and is not planned."""
+    refused = {change.address for change in plan.changes if change.action == "refused"}
+    return frozenset(edge.after for edge in find_edges(items) if edge.before in refused) if refused else frozenset()

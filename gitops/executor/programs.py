@@ -18,7 +18,7 @@ from gitops.executor.session import ProgramSession, load_program, start_program
 from gitops.model.codec import Json
 from gitops.model.facts import FactProgram
 from gitops.model.limits import DEFAULTS
-from gitops.model.secret import fill_text, text_from_json
+from gitops.model.secret import fill_text, find_secrets, text_from_json
 from gitops.providers.host import Finished
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -56,7 +56,7 @@ class Programs:
             self._forget()
         text = self._redactor.redact_tail(tail.text, DEFAULTS.command_output, is_cut=tail.is_cut)
         if not is_ended:
-            said = f"; it said: {text.strip()[-SAID:]}" if text.strip() else ""
+            said = f"; it said: {text.strip()[-SAID:]}" if text.strip() and not find_secrets(environment) else ""
             raise HostError(f"{argv[0]} took longer than {seconds} s and was ended{said}", code="E111")
         return Finished(running.returncode, text)
 

@@ -1,23 +1,32 @@
 """Take secrets out of text, and keep the end of a long output without cutting a secret in two.
 
-A value is taken out wherever it stands, whole, line by line (values of several lines) and without its outer blanks; occurrences
-that overlap are taken out together. Redaction comes before every cut: a cut that would leave part of a value moves behind it.
+A value is taken out wherever it stands, whole, line by line (values of several lines) and without its outer blanks, also as other
+programs spell it (`gitops.executor.spellings`); lines of base64 and hex may be wrapped. Occurrences that overlap are taken out
+together. Redaction comes before every cut: a cut that would leave part of a value moves behind it.
 """
 
 from __future__ import annotations
 
-from typing import Iterable, List, Mapping, Set, Tuple
+from typing import Iterable, List, Mapping, Sequence, Set, Tuple
+
+from gitops.executor.spellings import list_codes, list_spellings
 
 MARK = "[secret]"
 SHORTEST_LINE = 4
+WRAPPED = 8  # bytes of a code for each byte that ends its lines, at most: tools wrap at 60 to 76
 
 
 class Redactor:
     """Knows the values of one run."""
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        self._values = sorted(_forms_of(secrets.values()), key=len, reverse=True)
-        self.longest = max((len(value.encode("utf-8", "surrogateescape")) for value in self._values), default=0)
+        plain = _forms_of(secrets.values())
+        spelt = {form for value in plain for form in list_spellings(value)}
+        self._values = sorted(plain | spelt, key=len, reverse=True)
+        self._codes = sorted({form for value in plain for form in list_codes(value)}, key=len, reverse=True)
+        longest_code = max(map(len, self._codes), default=0)
+        longest_value = max((len(value.encode("utf-8", "surrogateescape")) for value in self._values), default=0)
+        self.longest = max(longest_value, longest_code + longest_code // WRAPPED)
 
     def redact(self, text: str) -> str:
         """Give a text without the values."""
@@ -34,12 +43,11 @@ class Redactor:
         return _replace(text[start:], [(max(0, low - start), high - start) for low, high in spans if high > start])
 
     def _find(self, text: str) -> List[Tuple[int, int]]:
-        found: List[Tuple[int, int]] = []
-        for value in self._values:
-            place = text.find(value)
-            while place >= 0:
-                found.append((place, place + len(value)))
-                place = text.find(value, place + 1)
+        found = _find_all(text, self._values)
+        if self._codes:
+            places = [place for place, character in enumerate(text) if character not in "\r\n"]
+            joined = text.replace("\r", "").replace("\n", "")
+            found.extend((places[low], places[high - 1] + 1) for low, high in _find_all(joined, self._codes))
         return _merge(found)
 
 
@@ -70,6 +78,16 @@ def _forms_of(values: Iterable[str]) -> Set[str]:
         lines = [form for line in value.splitlines() for form in (line, line.strip()) if len(form.strip()) >= SHORTEST_LINE]
         forms.update(form for form in (value, value.strip(), *lines) if form.strip())
     return forms
+
+
+def _find_all(text: str, values: Sequence[str]) -> List[Tuple[int, int]]:
+    found: List[Tuple[int, int]] = []
+    for value in values:
+        place = text.find(value)
+        while place >= 0:
+            found.append((place, place + len(value)))
+            place = text.find(value, place + 1)
+    return found
 
 
 def _merge(spans: List[Tuple[int, int]]) -> List[Tuple[int, int]]:

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Mapping, Optional, Tuple, cast
 
 from gitops.errors import HostError
-from gitops.executor.durable import write_all
+from gitops.executor.durable import write_sparse
 from gitops.executor.extended import apply_metadata, set_extended, set_of_content
 from gitops.executor.host import RealHost
 from gitops.executor.tree import read_parts
@@ -55,7 +55,8 @@ def _fill(descriptor: int, before: Before) -> None:
     try:
         for part in read_parts(source):
             digest.update(part)
-            write_all(descriptor, part)
+            write_sparse(descriptor, part)
+        os.ftruncate(descriptor, os.fstat(source).st_size)
     finally:
         os.close(source)
     if digest.hexdigest() != image.rpartition("/")[2]:

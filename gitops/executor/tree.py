@@ -14,6 +14,7 @@ from typing import Dict, Generator, Iterator, List, Optional, Tuple, Union
 from gitops.errors import HostError
 from gitops.executor.accounts import Accounts
 from gitops.executor.extended import read_attributes, read_extended
+from gitops.executor.holds import Holds, real_name
 from gitops.executor.walk import MissingParentsError, UnsafePathError, Walker, is_open_to_others
 from gitops.model.codec import Json, digest_json
 from gitops.providers.host import Attributes, Metadata, PathState
@@ -33,7 +34,13 @@ class Tree:
     def __init__(self, root: str) -> None:
         self.root = root
         self.walker = Walker(root)
+        self.holds = Holds(self.walker)
         self.accounts = Accounts(root)
+
+    def forget(self) -> None:
+        """Drop what is known of folders and mounts, after a program may have changed them."""
+        self.walker.forget()
+        self.holds.forget_mounts()
 
     def look(self, path: str) -> Optional[os.stat_result]:
         """Give what is at a path, links not followed; None when nothing is."""
@@ -52,12 +59,14 @@ class Tree:
             if kind == "file" and info.st_nlink > 1 and is_open_to_others(os.fstat(parent)):
                 return PathState("unsafe", reason=HARD_LINKED)
             target = os.readlink(name, dir_fd=parent) if kind == "symlink" else ""
+            held, has_capabilities = self.holds.hold_of(path, parent, info)
+            pinned = self.holds.pin_of(path)
         except MissingParentsError as error:
-            return PathState("absent", parents=error.parents)
+            return PathState("absent", parents=error.parents, pinned=self.holds.pin_of(error.parents[0]))
         except UnsafePathError as error:
             return PathState("unsafe", reason=error.message)
         except FileNotFoundError:
-            return PathState("absent")
+            return PathState("absent", pinned=self.holds.pin_of(path))
         except OSError as error:
             return PathState("unsafe", reason=f"it cannot be looked at: {error.strerror}")
         return PathState(
@@ -69,6 +78,10 @@ class Tree:
             target=target,
             uid=info.st_uid,
             gid=info.st_gid,
+            links=info.st_nlink if kind == "file" else 1,
+            has_capabilities=has_capabilities,
+            held=held,
+            pinned=pinned,
         )
 
     def read_attributes(self, path: str, declared: Metadata) -> Attributes:
@@ -143,32 +156,42 @@ class Tree:
         """List a directory, sorted; names that are not UTF-8 come with surrogates, as Python has them."""
         return sorted(os.listdir(self.walker.directory(path)))
 
-    def list_below(self, path: str, *, is_emptied: bool = True) -> List[Tuple[str, bool]]:
+    def list_below(self, path: str) -> Tuple[List[Tuple[str, bool]], List[str]]:
         """List all below a directory, what is inside before what holds it, and whether each is a directory; links are not followed.
-        Another file system is not entered: raise HostError at a mount point that would be emptied with it, else leave it out.
+        Give also what is left out: mount points and other file systems, which are not entered.
         """
-        folder = os.fstat(self.walker.directory(path))
-        top = os.fstat(self.walker.parent_of(path)[0]).st_dev if is_emptied else folder.st_dev
-        if folder.st_dev != top:
-            raise HostError(f"{show_name(path)} is a mount point; it is not emptied", code="E236")
+        self.holds.forget_mounts()
+        mounts = frozenset(self.holds.list_mounts(path))
+        device = os.fstat(self.walker.directory(path)).st_dev
         found: List[Tuple[str, bool]] = []
+        left: List[str] = []
         waiting = [path]
         while waiting:
             above = waiting.pop()
             for name in self.list_names(above):
                 below = f"{above}/{name}"
                 info = os.lstat(name, dir_fd=self.walker.directory(above))
-                if info.st_dev != top and is_emptied:
-                    raise HostError(f"{show_name(below)} is a mount point; it is not emptied", code="E236")
-                if info.st_dev != top:
-                    continue
                 is_directory = stat.S_ISDIR(info.st_mode)
+                # Only folders tell their file system: files of an overlay may have the number of a layer.
+                if below in mounts or (is_directory and info.st_dev != device):
+                    left.append(below)
+                    continue
                 found.append((below, is_directory))
                 if is_directory:
                     waiting.append(below)
             if len(found) > MOST_BELOW:
                 raise HostError(f"{show_name(path)} holds more than {MOST_BELOW} things", code="E345")
-        return found[::-1]
+        return found[::-1], left
+
+    def list_doomed(self, path: str) -> List[Tuple[str, bool]]:
+        """List all below a directory that is to go with it; raise HostError when something is mounted there, or it is a mount point."""
+        found, left = self.list_below(path)
+        folder, above = os.fstat(self.walker.directory(path)), os.fstat(self.walker.parent_of(path)[0])
+        if folder.st_dev != above.st_dev or path in self.holds.list_mounts(path):
+            left = [path]
+        if left:
+            raise HostError(f"{show_name(left[0])} is a mount point; it is not emptied", code="E236")
+        return found
 
     def describe(self, path: str) -> Dict[str, Json]:
         """Give what the journal keeps of a path but for its content: type, mode, owner, target, times, extended attributes."""
@@ -207,10 +230,7 @@ class Tree:
     def real_folder(self, path: str) -> str:
         """Give the folder of a path as other programs on this machine would name it, links of the root resolved."""
         parent, _ = self.walker.parent_of(path)
-        try:
-            return os.readlink(f"/proc/self/fd/{parent}")
-        except OSError:
-            return f"{self.root}{path.rpartition('/')[0]}"
+        return real_name(parent) or f"{self.root}{path.rpartition('/')[0]}"
 
 
 def read_parts(descriptor: int) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import IO, Callable, Dict, Iterator, List, Tuple, cast
+from typing import IO, Any, Callable, Dict, Iterator, List, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.executor.durable import write_all
@@ -30,6 +30,13 @@ NAME_BYTES = 1024
 ENCRYPTED = 1
 UNPRINTABLE = frozenset([*map(chr, range(0x20)), "\x7f"])
 Open = Callable[["_Member"], IO[bytes]]
+ADDITIONS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError, ValueError)
 
 
@@ -59,12 +66,24 @@ def unpack(source: str, digest: str, folder: str, strip: int, limits: Limits = D
                 with zipfile.ZipFile(stream) as archive:
                     return _Unpacking(folder, strip, limits).take(_read_zip(archive), lambda item: _open_zip(archive, item))
             stream.seek(0)
-            with tarfile.open(fileobj=stream, mode="r:*") as archive:
+            with tarfile.open(fileobj=stream, mode="r:*", tarinfo=_TarInfo) as archive:
                 return _Unpacking(folder, strip, limits).take(_read_tar(archive), lambda item: _open_tar(archive, item))
     except BROKEN as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, EOFError):
             raise HostError(f"the archive cannot be unpacked: {error.strerror}", code="E325") from error
         raise HostError(f"this is no archive that can be read: {str(error)[:200]}", code="E326") from error
+
+
+class _TarInfo(tarfile.TarInfo):
+    """A header whose additions (long names, extended headers) are bounded before they are read: the library reads them whole."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> tarfile.TarInfo:
+        """Read one header of 512 bytes."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in ADDITIONS and found.size > DEFAULTS.archive_header_bytes:
+            raise HostError(f"the archive has a header of {found.size} bytes", code="E327")
+        return found
 
 
 class _Unpacking:
@@ -96,14 +115,19 @@ class _Unpacking:
             other = self._found.get(self._place(member.target))
             if other is None or other.type != "file":
                 raise _refuse(member.name, "it is a hard link to something that is not in the archive before it")
+            self._spend(other.size)
             return Unpacked(path, "file", other.mode, other.digest, other.size)
         if member.kind != "file":
             raise _refuse(member.name, "it is a device, pipe or socket")
-        self._left -= member.size
-        if self._left < 0:
-            raise HostError(f"the archive is larger than {self._limits.archive_bytes} bytes when unpacked", code="E327")
+        self._spend(member.size)
         digest = self._pour(open_member(member), member)
         return Unpacked(path, "file", PROGRAM if member.is_program else FILE, digest, member.size)
+
+    def _spend(self, size: int) -> None:
+        """Count what will be written; a hard link becomes a file of its own, so it counts as one."""
+        self._left -= size
+        if self._left < 0:
+            raise HostError(f"the archive is larger than {self._limits.archive_bytes} bytes when unpacked", code="E327")
 
     def _pour(self, source: IO[bytes], member: _Member) -> str:
         """Write a member's content under its digest; it must be as long as the archive says."""

@@ -42,6 +42,7 @@ class Walker:
     def __init__(self, root: str) -> None:
         self._root = root or "/"
         self._open: Dict[str, int] = {}
+        self.generation = 0  # grows whenever what was open is let go
 
     def parent_of(self, path: str) -> Tuple[int, str]:
         """Give an open descriptor of the directory that holds a path, and the last component."""
@@ -67,6 +68,7 @@ class Walker:
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
+        self.generation += 1
 
 
 class _Walk:

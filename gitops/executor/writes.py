@@ -28,6 +28,7 @@ from gitops.providers.steps import describe_failure
 
 OPEN_AT_ONCE = 700  # with the directories kept open it stays below the usual limit of 1,024
 NEW_FILE_MODE = 0o644
+NEW_SECRET_MODE = 0o600
 NEW_DIRECTORY_MODE = 0o755
 TEMP_PREFIX = ".gitops-"
 NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -191,7 +192,8 @@ class Writer:
         uid, gid = self._tree.accounts.ids(metadata.owner, metadata.group)
         temp = self._next_temp()
         parent, name = self._tree.walker.parent_of(write.path)
-        mode = int(metadata.mode, 8) if metadata.mode else NEW_FILE_MODE
+        new_mode = NEW_SECRET_MODE if write.is_sensitive else NEW_FILE_MODE
+        mode = int(metadata.mode, 8) if metadata.mode else new_mode
         before = _lstat(name, parent)
         descriptor = os.open(temp, NEW_FLAGS, 0o600, dir_fd=parent)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Mapping
 
+from gitops.model.limits import DEFAULTS, Limits
+
 Read = Callable[[str], bytes]
 
 
@@ -22,3 +24,12 @@ class Candidate:
 
     listing: Mapping[str, Listed]
     read: Read
+
+
+def find_limit(path: str, limits: Limits = DEFAULTS) -> int:
+    """Give how many bytes a file of a release may have by its name; what is larger is refused before it is read."""
+    if path.startswith("signatures/") or (path.startswith("trust/") and path.count("/") > 1):
+        return limits.signature_bytes
+    if path == "manifest.json" or path.startswith("trust/") or (path.startswith("hosts/") and path.endswith("/index.json")):
+        return limits.manifest_bytes
+    return limits.approval_bytes if path.startswith("approvals/") else limits.blob_bytes

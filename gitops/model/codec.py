@@ -69,6 +69,15 @@ def decode_json(data: Union[bytes, str]) -> Json:
         raise MalformedError(f"not JSON as this program reads it: {error}", code="M003") from error
 
 
+def decode_foreign(data: Union[bytes, str]) -> Any:
+    """Read JSON that others write, floats as they come, but no key twice: two readers would take it for two documents."""
+    try:
+        text = data.decode("utf-8") if isinstance(data, bytes) else data
+        return json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"not JSON as this program reads it: {error}", code="M003") from error
+
+
 def digest_bytes(data: bytes) -> str:
     """Give the SHA-256 of bytes as 64 lower-case hex digits."""
     return hashlib.sha256(data).hexdigest()

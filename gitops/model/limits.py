@@ -30,7 +30,10 @@ class Limits:
     release_bytes: int = 512 * MIB
     release_files: int = 200_000
     blob_bytes: int = 100 * MIB
+    approval_bytes: int = 32 * MIB
+    approvals_bytes: int = 64 * MIB
     signature_bytes: int = 64 * 1024
+    signature_files: int = 256
     chain_length: int = 1000
     request_bytes: int = 256 * MIB
     event_bytes: int = 64 * MIB
@@ -49,8 +52,14 @@ class Limits:
     download_bytes: int = 4096 * MIB
     archive_bytes: int = 2048 * MIB
     archive_files: int = 20_000
+    archive_header_bytes: int = 1 * MIB
+    bounded_memory: int = 256 * MIB
+    git_memory: int = 1024 * MIB
+    unpack_seconds: int = 3600
     lock_seconds: int = 60
     journal_bytes: int = 1024 * MIB
+    image_bytes: int = 256 * MIB
+    hashed_bytes: int = 16 * MIB
     banner_bytes: int = 64 * 1024
     push_bytes: int = 256 * MIB
     connect_seconds: int = 30

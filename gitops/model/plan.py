@@ -53,7 +53,8 @@ class FieldChange:
 class Difference:
     """A provider's answer: what must be done to bring one state to its Spec. `implied` are resources it needs that nobody declared
     (missing parent directories). A `refused` difference says why in `reason` and has no effect. `is_refresh` says that doing it also
-    does what a notification would ask (a stopped service is started), so that no restart follows.
+    does what a notification would ask (a stopped service is started), so that no restart follows. `obstacle` says what stands in its way
+    on the machine as it is: the planner refuses it then, unless something before it may clear the way.
     """
 
     action: str
@@ -62,6 +63,7 @@ class Difference:
     confidence: str = "exact"
     implied: Tuple[Resource, ...] = ()
     is_refresh: bool = False
+    obstacle: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,9 @@ class Change:
 @dataclass(frozen=True)
 class HostPlan:
     """What one machine would do. `changes` stand in the order they would be made; `unmanaged` left the config and stay as they are;
-    `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents).
+    `reported` differ but are only reported (`drift: report`); `implied` are resources nobody declared (parents). `notes` say of unchanged
+    resources what they leave alone though the declaration could be read to mean it. `silent` is wanted otherwise with nothing to do: only
+    who compares releases knows it, and no machine's plan holds any.
     """
 
     host: str
@@ -149,6 +153,8 @@ class HostPlan:
     reported: Tuple[Change, ...] = ()
     implied: Tuple[Resource, ...] = ()
     scope: HostScope = field(default_factory=HostScope)
+    notes: Mapping[Address, str] = field(default_factory=dict[Address, str])
+    silent: Tuple[Change, ...] = ()
 
     @property
     def is_refused(self) -> bool:
@@ -157,7 +163,7 @@ class HostPlan:
 
     def to_json(self, listing: Listing = list_rows) -> Dict[str, Json]:
         """Give the document `gitops/host-plan/v1`; with `Rows` as `listing`, one to be written in parts."""
-        return {
+        table: Dict[str, Json] = {
             "schema": HOST_PLAN_SCHEMA,
             "host": self.host,
             "observed": None if self.observed is None else format_time(self.observed),
@@ -168,6 +174,9 @@ class HostPlan:
             "implied": [resource.to_json() for resource in self.implied],
             "scope": Scope({self.host: self.scope}).to_json(listing),
         }
+        if self.notes:
+            table["notes"] = {str(address): note for address, note in self.notes.items()}
+        return table
 
     @staticmethod
     def from_json(value: Json) -> HostPlan:
@@ -184,6 +193,7 @@ class HostPlan:
             reported=tuple(Change.from_json(item) for item in fields.items("reported")),
             implied=tuple(Resource.from_json(item) for item in fields.items("implied")),
             scope=_only_scope(Scope.from_json(fields.raw("scope")), host),
+            notes=_read_notes(fields.raw("notes")) if fields.has("notes") else {},
         )
         fields.done()
         return found
@@ -254,7 +264,8 @@ class PlanSubject:
 @dataclass(frozen=True)
 class FleetPlan:
     """Everything reviewers see for one environment. `ages` maps each affected host to when it was observed, or None (never);
-    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`).
+    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`);
+    `silent` says what is wanted otherwise with nothing to do today.
     """
 
     subject: PlanSubject
@@ -265,6 +276,7 @@ class FleetPlan:
     unchanged: int = 0
     hosts: int = 0
     reported: Tuple[ChangeGroup, ...] = ()
+    silent: Tuple[ChangeGroup, ...] = ()
 
     @property
     def content_digest(self) -> str:
@@ -301,6 +313,8 @@ class FleetPlan:
         }
         if self.reported:
             table["reported"] = [group.to_json() for group in self.reported]
+        if self.silent:
+            table["silent"] = [group.to_json() for group in self.silent]
         return table
 
     def to_bytes(self) -> bytes:
@@ -322,11 +336,19 @@ class FleetPlan:
             unchanged=fields.integer("unchanged"),
             hosts=fields.integer("hosts"),
             reported=tuple(ChangeGroup.from_json(item) for item in fields.items("reported")),
+            silent=tuple(ChangeGroup.from_json(item) for item in fields.items("silent")),
         )
         fields.done()
         ages = {host: observed.time(host) if observed.has(host) else None for host in _hosts_of(found)}
         observed.done()
         return replace(found, ages=ages)
+
+
+def _read_notes(value: Json) -> Mapping[Address, str]:
+    table = Fields(value, "host plan notes")
+    found = {parse_address(name): table.text(name) for name in (value if isinstance(value, dict) else ())}
+    table.done()
+    return found
 
 
 def _only_scope(scope: Scope, host: str) -> HostScope:

@@ -34,7 +34,8 @@ class HostEntry:
 
 @dataclass(frozen=True)
 class CompiledCommit:
-    """The answer. When there are conflicts nothing was compiled; when a diagnostic is an error there are no graphs.
+    """The answer. With `is_conflict` the commits do not merge and nothing was compiled: the diagnostics say why, and `conflicts` are the
+    files that git names, which may be none. When a diagnostic is an error there are no graphs.
 
     `environments` and `hosts` are there as soon as the documents can be read, mistakes elsewhere or not. `graphs` has the empty name
     for hosts in no environment.
@@ -45,12 +46,13 @@ class CompiledCommit:
     graphs: Mapping[str, Graphs] = field(default_factory=dict[str, Graphs])
     hosts: Mapping[str, HostEntry] = field(default_factory=dict[str, HostEntry])
     diagnostics: tuple[Diagnostic, ...] = ()
+    is_conflict: bool = False
     conflicts: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
-        """Say whether there are graphs to plan with: no conflict, no error."""
-        return not self.conflicts and not has_errors(self.diagnostics)
+        """Say whether there are graphs to plan with: a project that was read, no conflict, no error."""
+        return bool(self.project) and not self.is_conflict and not self.conflicts and not has_errors(self.diagnostics)
 
 
 def describe_config(
@@ -73,6 +75,7 @@ def encode_answer(answer: CompiledCommit) -> bytes:
         "blobs": encode_blobs(_all_blobs(answer)),
         "hosts": [_host_to_json(item) for _, item in sorted(answer.hosts.items())],
         "diagnostics": [_diagnostic_to_json(item) for item in answer.diagnostics],
+        "is_conflict": answer.is_conflict,
         "conflicts": list(answer.conflicts),
     }
     return encode_canonical(table)
@@ -92,9 +95,12 @@ def decode_answer(data: bytes) -> CompiledCommit:
         graphs={item.environment: item for item in graphs},
         hosts={item.name: item for item in hosts},
         diagnostics=tuple(_diagnostic_from_json(item) for item in fields.items("diagnostics")),
+        is_conflict=fields.flag("is_conflict"),
         conflicts=fields.texts("conflicts"),
     )
     fields.done()
+    if not found.project and not has_errors(found.diagnostics):
+        raise MalformedError("answer: neither a project nor a reason why there is none", code="M014")
     return found
 
 

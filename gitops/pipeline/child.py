@@ -31,7 +31,7 @@ from gitops.pipeline.answer import CompiledCommit, decode_answer, describe_confi
 from gitops.pipeline.bounds import HINT, Bounds
 from gitops.pipeline.project import examine_tree
 from gitops.source.commits import snapshot_commit
-from gitops.source.repository import merge
+from gitops.source.merge import Conflict, merge
 from gitops.source.snapshot import Snapshot
 
 REQUEST_SCHEMA = "gitops/compile-request/v1"
@@ -111,19 +111,25 @@ def answer_request(work: Work, bounds: Bounds) -> CompiledCommit:
         if error.code == NO_COMMIT:
             raise
         return CompiledCommit(diagnostics=(Diagnostic(error.code, error.message, Place(PROJECT_FILE), hint=error.hint),))
-    if isinstance(snapshot, tuple):
-        return CompiledCommit(conflicts=snapshot)
+    if isinstance(snapshot, Conflict):
+        return _describe_conflict(snapshot)
     examined = examine_tree(snapshot, bounds=bounds)
     return describe_config(examined.config, examined.graphs, examined.environments, examined.diagnostics)
 
 
-def _read_tree(work: Work) -> Snapshot | tuple[str, ...]:
+def _read_tree(work: Work) -> Snapshot | Conflict:
     if not work.target:
         return snapshot_commit(work.repository, work.head, work.subpath)
     for commit in (work.head, work.target):
         snapshot_commit(work.repository, commit)
-    merged = merge(work.repository, work.target, work.head, work.subpath)
-    return merged.conflicts if merged.snapshot is None else merged.snapshot
+    return merge(work.repository, work.target, work.head, work.subpath)
+
+
+def _describe_conflict(conflict: Conflict) -> CompiledCommit:
+    """Say it in git's words, a diagnostic for each clash; the flag is what counts, whatever files are named."""
+    hint = "merge the target branch into this one, or rebase it, then push"
+    found = [Diagnostic("C615", item.message, Place(item.path or PROJECT_FILE), hint=hint) for item in conflict.clashes]
+    return CompiledCommit(is_conflict=True, conflicts=conflict.files, diagnostics=tuple(found))
 
 
 def _run_child(request: bytes, scratch: Path, bounds: Bounds) -> CompiledCommit:

@@ -12,15 +12,13 @@ import contextlib
 import hashlib
 import importlib.util
 import os
-import stat
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitops.config.cuebinary import find_cue
 from gitops.errors import MalformedError
+from gitops.executor.ownfolder import evict_own, open_own, read_own, touch_own, write_own
 from gitops.model.codec import Json, decode_json, digest_bytes, digest_json, encode_canonical
 from gitops.model.fields import Fields
 from gitops.model.graph import Graphs
@@ -30,11 +28,8 @@ from gitops.source.snapshot import Snapshot
 
 SCHEMA = "gitops/compiled-host/v1"
 FOLDER = "compiled"
-UNFINISHED = "new-"
 LIBRARIES = ("yaml", "jinja2", "markupsafe", "jsonschema", "jsonschema_specifications", "referencing", "attr", "rpds")
 PRODUCT = Path(__file__).resolve().parents[1]
-DIGEST_LENGTH = 64
-OTHERS = 0o077
 
 
 @dataclass(frozen=True)
@@ -82,10 +77,9 @@ def digest_inputs(tree: Snapshot, host: str, cue: str = "") -> str:
 def read_compiled(cache: Path, key: str, limits: Limits = DEFAULTS) -> CompiledHere | None:
     """Give what is kept under a key, or None: not there, not ours alone, too large, damaged."""
     try:
-        with _open_own(cache) as folder:
-            data = _read_own(folder, key, limits.cached_entry_bytes)
-            found = _decode(data, key)
-            os.utime(key, dir_fd=folder, follow_symlinks=False)
+        with open_own(str(cache / FOLDER)) as folder:
+            found = _decode(read_own(folder, key, limits.cached_entry_bytes), key)
+            touch_own(folder, key)
             return found
     except (OSError, MalformedError):
         return None
@@ -96,15 +90,13 @@ def keep_compiled(cache: Path, key: str, found: CompiledHere, limits: Limits = D
     data = _encode(found, key)
     if len(data) > limits.cached_entry_bytes:
         return
-    with contextlib.suppress(OSError):
-        (cache / FOLDER).mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _open_own(cache) as folder:
-            _write(folder, key, data)
-            _evict(folder, limits)
+    with contextlib.suppress(OSError), open_own(str(cache / FOLDER), make=True) as folder:
+        write_own(folder, key, data)
+        evict_own(folder, limits.cached_entries, limits.cached_bytes)
 
 
 def _encode(found: CompiledHere, key: str) -> bytes:
-    body = encode_canonical(
+    return encode_canonical(
         {
             "schema": SCHEMA,
             "key": key,
@@ -113,14 +105,10 @@ def _encode(found: CompiledHere, key: str) -> bytes:
             "blobs": encode_blobs(found.graphs.blobs),
         }
     )
-    return digest_bytes(body).encode("ascii") + b"\n" + body
 
 
 def _decode(data: bytes, key: str) -> CompiledHere:
-    digest, body = data[:DIGEST_LENGTH], data[DIGEST_LENGTH + 1 :]
-    if digest_bytes(body).encode("ascii") != digest:
-        raise MalformedError("a kept compile is damaged", code="M014")
-    fields = Fields(decode_json(body), "kept compile")
+    fields = Fields(decode_json(data), "kept compile")
     fields.schema(SCHEMA)
     if fields.text("key") != key:
         raise MalformedError("a kept compile is of another key", code="M014")
@@ -128,61 +116,6 @@ def _decode(data: bytes, key: str) -> CompiledHere:
     found = CompiledHere(fields.text("project"), graphs_from_json(fields.raw("graphs"), blobs))
     fields.done()
     return found
-
-
-@contextmanager
-def _open_own(cache: Path) -> Generator[int]:
-    """Open the folder of entries; OSError when it is not this user's alone. All else is done below that descriptor."""
-    folder = os.open(cache / FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        _require_own(os.fstat(folder))
-        yield folder
-    finally:
-        os.close(folder)
-
-
-def _require_own(info: os.stat_result) -> None:
-    if info.st_uid != os.geteuid() or info.st_mode & OTHERS:
-        raise PermissionError("not this user's alone")
-
-
-def _read_own(folder: int, key: str, limit: int) -> bytes:
-    descriptor = os.open(key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-    with os.fdopen(descriptor, "rb") as stream:
-        info = os.fstat(descriptor)
-        _require_own(info)
-        if not stat.S_ISREG(info.st_mode) or info.st_size > limit:
-            raise PermissionError("not an entry")
-        return stream.read(limit)
-
-
-def _write(folder: int, key: str, data: bytes) -> None:
-    """Write beside and rename. Not flushed: what a power cut leaves is damaged, and so is not there."""
-    name = UNFINISHED + os.urandom(8).hex()  # mkstemp knows no folder by descriptor
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-        os.rename(name, key, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        os.unlink(name, dir_fd=folder)
-        raise
-
-
-def _evict(folder: int, limits: Limits) -> None:
-    """Remove what was used longest ago, until number and size are within bounds; what was left unfinished goes with the others."""
-    found: list[tuple[int, str, int]] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            info = entry.stat(follow_symlinks=False)
-            found.append((info.st_mtime_ns, entry.name, info.st_size))
-    total, count = sum(size for _, _, size in found), len(found)
-    for _, name, size in sorted(found):
-        if total <= limits.cached_bytes and count <= limits.cached_entries:
-            return
-        with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=folder)
-        total, count = total - size, count - 1
 
 
 def _stamp_product() -> str:

@@ -15,8 +15,10 @@ from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
+from gitops.plan.declared import add_secrets
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
+from gitops.secrets.rules import read_rules
 from gitops.transport.local import Executed, Tell, run_local
 
 
@@ -48,7 +50,7 @@ def _with_diffs(body: object, host: str, graphs: Graphs) -> HostPlan:
         return plan
     created = {change.address for change in plan.changes if change.action == "create"}
     after = {resource.address: resource for resource in graphs.resources_of(host) if resource.address in created}
-    return add_diffs(plan, {}, after, graphs.blobs.get)
+    return add_secrets(add_diffs(plan, {}, after, graphs.blobs.get), graphs.resources_of(host))
 
 
 def apply_here(  # noqa: PLR0913  the run, and how it is told
@@ -109,7 +111,7 @@ def make_request(operation: str, host: str, graphs: Graphs, run: LocalRun, *, bl
         host=host,
         environment=graphs.environment,
         resources=resources,
-        secrets=resolve_secrets(resources, run.environment),
+        secrets=resolve_secrets(resources, run.environment, read_rules(run.environment)),
         blobs=str(blobs),
         state=str(run.state),
         root=run.root,

@@ -50,20 +50,19 @@ class PlannedEnvironment:
 
 @dataclass(frozen=True)
 class PlannedPull:
-    """What came of planning: plans by environment name, or conflicts, or diagnostics with an error. Warnings may stand beside plans.
+    """What came of planning. `is_planned` alone says that it was planned: no plans, no conflicts and no diagnostics say nothing of it.
 
-    `left` names environments that the target branch has and this takes away: their hosts stay on their last release.
+    `is_conflict`: the commits do not merge; the diagnostics say why, and `conflicts` are the files that git names, which may be none.
+    Warnings may stand beside plans. `left` names environments that the target branch has and this takes away: their hosts stay on their
+    last release.
     """
 
     plans: tuple[PlannedEnvironment, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     conflicts: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-
-    @property
-    def is_valid(self) -> bool:
-        """Say whether this was planned at all."""
-        return not self.conflicts and not any(item.severity == "error" for item in self.diagnostics)
+    is_planned: bool = False
+    is_conflict: bool = False
 
 
 def plan_pull(inputs: PullInputs, observe: Observe) -> PlannedPull:
@@ -74,7 +73,7 @@ def plan_pull(inputs: PullInputs, observe: Observe) -> PlannedPull:
     # 1. Compile the merge result; the proposed code runs nowhere.
     compiled = compile_commit(inputs.repository, inputs.head, target=inputs.target, subpath=inputs.subpath)
     if not compiled.is_valid:
-        return PlannedPull(diagnostics=compiled.diagnostics, conflicts=compiled.conflicts)
+        return PlannedPull(diagnostics=compiled.diagnostics, conflicts=compiled.conflicts, is_conflict=compiled.is_conflict)
     # 2. Who may approve is what the target branch says now.
     rules = read_rules(inputs)
     # 3. Plan each environment that follows the target branch, over what is released.
@@ -83,7 +82,7 @@ def plan_pull(inputs: PullInputs, observe: Observe) -> PlannedPull:
     left = tuple(
         sorted(name for name, rule in rules.items() if name not in compiled.environments and rule.source == inputs.branch)
     )
-    return PlannedPull(plans, compiled.diagnostics, left=left)
+    return PlannedPull(plans, compiled.diagnostics, left=left, is_planned=True)
 
 
 def read_rules(inputs: PullInputs) -> Mapping[str, Environment]:

@@ -23,8 +23,10 @@ from gitops.model.report import Report
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope
 from gitops.model.wire import Event, Request
+from gitops.plan.declared import add_secrets
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
+from gitops.secrets.rules import read_rules
 from gitops.transport.kept import KeptSessions
 from gitops.transport.ssh import Destination, Payload, Session, Ssh
 from gitops.trust.contents import find_blobs, find_programs
@@ -90,7 +92,7 @@ def plan_there(push: Push, host: str) -> HostPlan:
             push.kept.put(host, session)
     created = {change.address for change in plan.changes if change.action == "create"}
     after = {resource.address: resource for resource in push.graphs.resources_of(host) if resource.address in created}
-    return add_diffs(plan, {}, after, push.graphs.blobs.get)
+    return add_secrets(add_diffs(plan, {}, after, push.graphs.blobs.get), push.graphs.resources_of(host))
 
 
 def apply_there(push: Push, plan: HostPlan, *, approved: HostScope, tell: TellHost | None = None) -> Report:
@@ -139,8 +141,8 @@ def make_push_request(operation: str, push: Push, host: str) -> Request:
 
 
 def resolve_push_secrets(push: Push, resources: Iterable[Resource]) -> dict[str, str]:
-    """Give the values of a host's secrets; raise ConfigError naming all that are missing."""
-    return resolve_secrets(resources, push.environment)
+    """Give the values of a host's secrets; raise ConfigError naming all that are missing or not allowed."""
+    return resolve_secrets(resources, push.environment, read_rules(push.environment))
 
 
 def visit_hosts(

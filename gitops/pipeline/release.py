@@ -24,6 +24,9 @@ from gitops.model.manifest import Manifest, Previous
 from gitops.model.plan import FleetPlan
 from gitops.model.trustroot import EnvironmentTrust, TrustRoot, read_trust_root
 from gitops.pipeline.released import Deployed, read_chain, read_release
+from gitops.plan.item import Preparer
+from gitops.plan.order import check_graphs
+from gitops.providers.registry import PROVIDERS
 from gitops.release.approved import Terms, choose_approvals, find_fleet_intents
 from gitops.release.build import BuiltRelease, Draft, build_release
 from gitops.release.tree import layout_graphs
@@ -99,6 +102,7 @@ def make_release(order: ReleaseOrder, *, pause: Pause) -> Released:
     Raise HeldError (exit 3) when approvals are missing, TrustError (6) when the tip cannot be verified, RemoteError (7).
     """
     _check_order(order)
+    check_graphs(order.graphs, Preparer(PROVIDERS))
     place = Place(order.repository, order.environment.release, order.url, order.access)
     for attempt in range(DEFAULTS.retries):
         # 1. What is released now, verified before it is built on.

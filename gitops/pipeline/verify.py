@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gitops import __version__
-from gitops.errors import ConfigError, RemoteError, TrustError
+from gitops.errors import ConfigError, MalformedError, RemoteError, TrustError
 from gitops.model.candidate import Candidate
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest
@@ -20,11 +20,14 @@ from gitops.model.trustroot import EnvironmentTrust, TrustRoot
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.released import Deployed, read_release, read_signed_manifest
 from gitops.plan.covers import find_excess
+from gitops.plan.item import Preparer
+from gitops.plan.order import check_graphs
+from gitops.providers.registry import PROVIDERS
 from gitops.release.approved import find_fleet_intents
 from gitops.release.tree import layout_graphs
 from gitops.signatures.bundle import BundleVerifier
 from gitops.signatures.sshsig import verify_ssh
-from gitops.source.release import list_history, open_release, open_signed, read_commit_signature
+from gitops.source.release import list_history, open_release, open_releases, read_commit_signature
 from gitops.trust.approvals import find_approved, name_items, read_approvals
 from gitops.trust.contents import read_plan
 from gitops.trust.release import CHECKS, Memory, VerifiedRelease, verify_release
@@ -117,12 +120,14 @@ def _run_checks(order: VerifyOrder, running: _Running) -> None:
         verifier=BundleVerifier(),
         chain=chain,
         older_roots=older,
+        agent_version=__version__,
         note=lambda _name: running.passed(""),
     )
     running.manifest = release.manifest
     # 8. The whole tree.
     tip = read_release(order.repository, order.commit, order.environment)
     read_plan(candidate, release.manifest)
+    _check_plannable(tip)
     running.passed(f"{len(candidate.listing)} files, {len(tip.graphs.hosts)} hosts")
     # 9. Every change since the first release (or `since`), with the approvals of the release that made it.
     running.passed(_check_history(order, release, commits, tip))
@@ -138,7 +143,15 @@ def _read_chain(order: VerifyOrder, candidate: Candidate) -> tuple[list[str], li
     # How far to go is only what the tip says of itself; the checks find any lie.
     distance = read_signed_manifest(candidate).serial - order.since
     commits = list(reversed(list_history(order.repository, order.commit, min(max(0, distance), DEFAULTS.chain_length))))
-    return commits, [open_signed(order.repository, commit) for commit in commits]
+    return commits, list(open_releases(order.repository, commits))
+
+
+def _check_plannable(tip: Deployed) -> None:
+    try:
+        check_graphs(tip.graphs, Preparer(PROVIDERS))
+    except MalformedError as error:
+        hint = "mend the config (`gitops validate` says where) and release again"
+        raise TrustError(f"a host cannot do what it is given: {error.message}", code="T129", hint=hint) from error
 
 
 def _check_history(order: VerifyOrder, release: VerifiedRelease, commits: list[str], tip: Deployed) -> str:

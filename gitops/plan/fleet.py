@@ -17,9 +17,10 @@ from gitops.model.observation import Observation
 from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan, PlanSubject
 from gitops.model.resource import Resource
 from gitops.model.scope import Scope, digest_change
+from gitops.plan.declared import add_declared, make_compare
 from gitops.plan.host import plan_host
 from gitops.plan.item import Preparer, Providers
-from gitops.plan.risk import judge_risk
+from gitops.plan.risk import has_loss, judge_risk
 from gitops.plan.textdiff import Differ, ReadBlob, add_diffs_by, make_differ
 
 ACTION_ORDER = (
@@ -92,6 +93,7 @@ def _join(subject: PlanSubject, plans: Sequence[HostPlan], *, hosts: int) -> Fle
         unchanged=sum(plan.unchanged for plan in plans),
         hosts=hosts,
         reported=fold_reported(plans),
+        silent=fold_groups([HostPlan(plan.host, plan.observed, plan.silent) for plan in plans]),
     )
 
 
@@ -137,6 +139,7 @@ class _FleetPlanning:
         self._preparer = preparer
         self._differ = differ
         self._missing = set(inputs.only)
+        self._compare = make_compare()
 
     def plan_one(self, name: str) -> HostPlan:
         """Plan one host; one that has none of the wanted addresses is left alone."""
@@ -162,7 +165,8 @@ class _FleetPlanning:
         if observation is not None and 0 < observation.serial < self._inputs.serial:
             paths = {address: self._preparer.prepare(resource).relations.paths for address, resource in after.items()}
             plan = replace(plan, changes=tuple(_excuse(change, paths.get(change.address, ())) for change in plan.changes))
-        return add_diffs_by(self._differ, plan, before, after)
+        plan = add_diffs_by(self._differ, plan, before, after)
+        return add_declared(plan, before, after, self._compare, self._differ)
 
     def check_only(self) -> None:
         """Raise MalformedError for a wanted address that no planned host has."""
@@ -176,7 +180,12 @@ def _excuse(change: Change, paths: Sequence[str]) -> Change:
         return change
     classification = "intentional" if change.classification == "conflict" else change.classification
     risk = judge_risk(
-        change.address, action=change.action, classification=classification, confidence=change.confidence, paths=paths
+        change.address,
+        action=change.action,
+        classification=classification,
+        confidence=change.confidence,
+        paths=paths,
+        is_lossy=has_loss(change.fields),
     )
     return replace(change, classification=classification, risk=risk, is_behind=True)
 

@@ -7,14 +7,14 @@ the same whatever order things come in. Content with secrets or declared sensiti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, cast
+from typing import Dict, List, Optional, Sequence, Tuple, cast
 
 from gitops.model.address import Address
-from gitops.model.codec import Json, digest_bytes, encode_canonical
+from gitops.model.codec import Json, encode_canonical
 from gitops.model.graph import Graphs
 from gitops.model.plan import FieldChange
 from gitops.model.resource import Resource
-from gitops.model.secret import show_text, text_from_json
+from gitops.plan.declared import compare_declared
 from gitops.plan.textdiff import Differ, make_differ
 
 DIFF_SCHEMA = "gitops/diff/v1"
@@ -122,44 +122,10 @@ class _Comparing:
 
     def _make(self, old: Optional[Resource], new: Optional[Resource]) -> Optional[ResourceDiff]:
         if old is None and new is not None:
-            return ResourceDiff(new.address, "added", _fields_of({}, _describe(new)), self._differ(None, new))
+            return ResourceDiff(new.address, "added", compare_declared(None, new), self._differ(None, new))
         if old is not None and new is None:
             return ResourceDiff(old.address, "removed")
         one, other = cast(Resource, old), cast(Resource, new)
         if one.to_json() == other.to_json():
             return None
-        return ResourceDiff(one.address, "changed", _fields_of(_describe(one), _describe(other)), self._differ(one, other))
-
-
-def _fields_of(old: Mapping[str, Json], new: Mapping[str, Json]) -> Tuple[FieldChange, ...]:
-    names = sorted(set(old) | set(new))
-    return tuple(FieldChange(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
-
-
-def _describe(resource: Resource) -> Dict[str, Json]:
-    """Give attributes and edges by name, with content as digest and size and texts with their references."""
-    table = {key: value for key, value in resource.to_json().items() if key not in ("kind", "name", "attributes", "facts")}
-    for fact, program in resource.facts.items():
-        table[fact] = f"{program.type} by program {program.blob}, {program.timeout} s at most"
-    is_sensitive = resource.attributes.get("sensitive") is True
-    for key, value in resource.attributes.items():
-        table[key] = _describe_content(value, is_sensitive=is_sensitive) if key == "content" else _describe_value(value)
-    return table
-
-
-def _describe_content(value: Json, *, is_sensitive: bool) -> Json:
-    if isinstance(value, dict) and "blob" in value and not is_sensitive:
-        return {"digest": value["blob"], "size": value["size"]}
-    if isinstance(value, str) and not is_sensitive:
-        data = value.encode("utf-8")
-        return {"digest": digest_bytes(data), "size": len(data)}
-    return _describe_value(value) if isinstance(value, dict) and "parts" in value else "sensitive content"
-
-
-def _describe_value(value: Json) -> Json:
-    if isinstance(value, dict):
-        table = cast(Mapping[str, Json], value)
-        if "parts" in table:
-            return show_text(text_from_json(table, "text"))
-        return {name: _describe_value(item) for name, item in table.items()}
-    return value
+        return ResourceDiff(one.address, "changed", compare_declared(one, other), self._differ(one, other))

@@ -28,12 +28,13 @@ from gitops.model.scope import REMOVED, Effect, HostScope, Intent
 from gitops.plan.condition import MET, Condition, judge_when
 from gitops.plan.item import Item, Preparer
 from gitops.plan.laws import check_difference
-from gitops.plan.order import Edge, close_over, find_edges, order_items
-from gitops.plan.risk import judge_risk
+from gitops.plan.order import Edge, arrange, close_over
+from gitops.plan.risk import has_loss, judge_risk
 
 Baseline = Mapping[Address, Resource]
 
 UNSETTLING_KINDS = frozenset(("package", "command"))
+CLEARING_KINDS = UNSETTLING_KINDS | {"mount", "external"}  # what may take an obstacle away
 STATEFUL_VERBS = ("set", "replace", "run")
 
 
@@ -47,12 +48,12 @@ def plan_host(
     only: AbstractSet[Address] = frozenset(),
 ) -> HostPlan:
     """Plan one host. `only` restricts to these addresses and what they need; unknown ones raise MalformedError."""
-    items = preparer.prepare_all(resources)
-    edges = find_edges(items)
+    arranged = arrange(resources, preparer)
+    items, edges = arranged.items, arranged.edges
     wanted = _select(items, edges, only)
     planning = _Planning(observation, baseline, preparer, edges)
     planning.items = items
-    for item in order_items(items, edges):
+    for item in items:
         if item.resource.address in wanted:
             planning.visit(item)
     known = {item.resource.address for item in items}
@@ -69,6 +70,7 @@ def plan_host(
         unchanged=planning.unchanged,
         unmanaged=unmanaged,
         reported=tuple(planning.reported),
+        notes=planning.notes,
         implied=tuple(planning.implied[address] for address in sorted(planning.implied)),
         scope=HostScope(
             intents | frozenset((address, REMOVED) for address in unmanaged),
@@ -104,6 +106,7 @@ class _Planning:
         self.items: Sequence[Item] = ()
         self.changes: List[Change] = []
         self.reported: List[Change] = []
+        self.notes: Dict[Address, str] = {}
         self.implied: Dict[Address, Resource] = {}
         self.effects: Set[Effect] = set()
         self.unchanged = 0
@@ -150,7 +153,9 @@ class _Planning:
             return
         difference = item.diff(state)
         if difference is not None:
-            difference = _restrict(check_difference(address, difference, item.relations.paths), condition)
+            difference = self._meet_obstacle(item, check_difference(address, difference, item.relations.paths))
+            difference = _restrict(difference, condition)
+        difference = self._add_note(address, difference, item.provider.note(item.spec, state))
         classification = self._classify(item, state)
         is_planned = difference is not None and self._plan_own(item, difference, classification)
         if not self._plan_refresh(item, difference) and not is_planned:
@@ -168,6 +173,33 @@ class _Planning:
             reason = f"depends on {blocking[0]}, which is refused"
             self._refuse(address, reason, self._class_by_graph(item), causes=(blocking[0],))
         return bool(blocking)
+
+    def _is_blocked_by_notifier(self, item: Item) -> bool:
+        """Refuse what a run would leave undone, since it comes after what notifies it."""
+        address = item.resource.address
+        notifiers = [edge.before for edge in self._before.get(address, ()) if edge.before in self._refused]
+        if notifiers:
+            reason = f"is notified by {notifiers[0]}, which is refused"
+            self._refuse(address, reason, self._class_by_graph(item), causes=(notifiers[0],))
+        return bool(notifiers)
+
+    def _add_note(self, address: Address, difference: Optional[Difference], note: str) -> Optional[Difference]:
+        """Say what is left alone: with what is done, or where nothing is."""
+        if note and difference is None:
+            self.notes[address] = note
+        return replace(difference, reason=_join(difference.reason, note)) if note and difference is not None else difference
+
+    def _meet_obstacle(self, item: Item, difference: Difference) -> Difference:
+        """Refuse what the machine stands in the way of; where something before it may clear the way, that is not sure. The way of what
+        writes no paths itself, but runs programs, anything may clear.
+        """
+        if not difference.obstacle or difference.action == "refused":
+            return difference
+        if not self._comes_after(item.resource.address, CLEARING_KINDS if item.relations.paths else None):
+            return Difference("refused", reason=difference.obstacle)
+        confidence = "conditional" if difference.confidence == "exact" else difference.confidence
+        words = f"{difference.obstacle}: this fails if nothing before it changes that"
+        return replace(difference, confidence=confidence, reason=_join(difference.reason, words))
 
     def _refuse(
         self,
@@ -188,6 +220,8 @@ class _Planning:
         if difference.action == "refused":
             self._refuse(address, difference.reason, classification)
             return True
+        if self._is_blocked_by_notifier(item):
+            return True
         change = self._make_change(item, difference, classification)
         for parent in difference.implied:
             self._plan_parent(parent, change)
@@ -196,7 +230,7 @@ class _Planning:
 
     def _make_change(self, item: Item, difference: Difference, classification: str) -> Change:
         address, confidence = item.resource.address, difference.confidence
-        if confidence == "exact" and self._is_unsettled(address):
+        if confidence == "exact" and self._comes_after(address, UNSETTLING_KINDS):
             confidence = "conditional"
         return Change(
             address=address,
@@ -209,6 +243,7 @@ class _Planning:
                 classification=classification,
                 confidence=confidence,
                 paths=item.relations.paths,
+                is_lossy=has_loss(difference.fields),
             ),
             after="" if difference.action in ("remove", "refused") else item.resource.after,
             fields=difference.fields,
@@ -243,11 +278,13 @@ class _Planning:
         address, refresh = item.resource.address, item.relations.refresh
         if not refresh or address in self._refused:
             return False
-        classes = self._classes_of_notifiers(address)
+        classes, causes = self._classes_of_notifiers(address), self._notifiers(address)
+        is_due = bool(causes) and not _absorbs_refresh(difference)
+        if is_due and self._is_blocked_by_notifier(item):
+            return True
         if classes - {"corrective"}:
             self._add_effect(item.resource, refresh)
-        causes = self._notifiers(address)
-        if not causes or _absorbs_refresh(difference):
+        if not is_due:
             return False
         self._record(self._make_refresh(item, causes, _strongest(classes)))
         return True
@@ -329,9 +366,9 @@ class _Planning:
                 found |= self._changed.get(edge.before, set())
         return found
 
-    def _is_unsettled(self, address: Address) -> bool:
-        edges = self._before.get(address, ())
-        return any(edge.before in self._shown and edge.before.partition(":")[0] in UNSETTLING_KINDS for edge in edges)
+    def _comes_after(self, address: Address, kinds: Optional[AbstractSet[str]]) -> bool:
+        shown = (edge.before for edge in self._before.get(address, ()) if edge.before in self._shown)
+        return any(kinds is None or before.partition(":")[0] in kinds for before in shown)
 
     def _class_by_graph(self, item: Item) -> str:
         before = self._baseline.get(item.resource.address)

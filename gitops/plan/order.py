@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address
-from gitops.plan.item import Item
+from gitops.model.graph import Graphs
+from gitops.model.resource import Resource
+from gitops.plan.item import Item, Preparer
 
 REASONS = ("needs", "notify", "automatic")
+HOLDING_KINDS = frozenset(("directory", "symlink"))  # what lies in one cannot be there before it
 
 
 @dataclass(frozen=True, order=True)
@@ -27,10 +30,38 @@ class Edge:
     token: str = ""
 
 
+@dataclass(frozen=True)
+class Arranged:
+    """The items of one host in the order in which they are done, and the edges between them."""
+
+    items: Tuple[Item, ...]
+    edges: Tuple[Edge, ...]
+
+
+def arrange(resources: Iterable[Resource], preparer: Preparer) -> Arranged:
+    """Prepare and order what one host has; raise MalformedError for whatever no host could plan (C103, C210)."""
+    items = preparer.prepare_all(resources)
+    edges = find_edges(items)
+    return Arranged(order_items(items, edges), edges)
+
+
+def check_graphs(graphs: Graphs, preparer: Preparer) -> None:
+    """Raise MalformedError naming the first host that could not plan what it would get: no such graph may be released."""
+    alike: Dict[Tuple[Tuple[str, ...], Tuple[int, ...]], str] = {}
+    for host, graph in sorted(graphs.hosts.items()):
+        alike.setdefault((graph.blocks, tuple(map(id, graph.resources))), host)
+    for host in alike.values():
+        try:
+            arrange(graphs.resources_of(host), preparer)
+        except MalformedError as error:
+            raise MalformedError(f"{host} could not plan this: {error.message}", code=error.code) from error
+
+
 def find_edges(items: Sequence[Item]) -> Tuple[Edge, ...]:
     """List all edges between these items, sorted; references to addresses that are not among them are left out.
 
-    What a person says goes before what is guessed: an automatic edge gives way to `needs` or `notify` the other way round.
+    What a person says goes before what is guessed: an automatic edge gives way to `needs` or `notify` the other way round; but for that
+    of a folder to what lies in it, which is no guess.
     """
     known = {item.resource.address: item for item in items}
     providers = _providers_of(items)
@@ -41,7 +72,15 @@ def find_edges(items: Sequence[Item]) -> Tuple[Edge, ...]:
         for token in item.relations.wants:
             edges.update(_automatic(item, provider, token) for provider in _providing(token, providers) if provider is not item)
     said = {(edge.after, edge.before) for edge in edges if edge.reason != "automatic"}
-    return tuple(sorted(edge for edge in edges if edge.reason != "automatic" or (edge.before, edge.after) not in said))
+    return tuple(
+        sorted(
+            edge
+            for edge in edges
+            if edge.reason != "automatic"
+            or (edge.before, edge.after) not in said
+            or _lies_in(known[edge.after], known[edge.before])
+        )
+    )
 
 
 def order_items(items: Sequence[Item], edges: Sequence[Edge]) -> Tuple[Item, ...]:
@@ -93,6 +132,13 @@ def close_over(wanted: Sequence[Address], edges: Sequence[Edge]) -> Set[Address]
     return found
 
 
+def _lies_in(inner: Item, outer: Item) -> bool:
+    """Say whether one thing must be there for the other to be made in it."""
+    if outer.resource.kind not in HOLDING_KINDS or outer.relations.is_absent or inner.relations.is_absent:
+        return False
+    return any(path.startswith(f"{folder}/") for folder in outer.relations.owns for path in inner.relations.paths)
+
+
 def _providers_of(items: Sequence[Item]) -> Mapping[str, List[Item]]:
     found: Dict[str, List[Item]] = {}
     for item in items:
@@ -117,8 +163,9 @@ def _with_ancestors(token: str) -> Iterator[str]:
 
 
 def _automatic(wanting: Item, providing: Item, token: str) -> Edge:
+    """What is taken away goes after what wants it, unless that stays up without it: then it is not there when that is looked at."""
     first, second = providing.resource.address, wanting.resource.address
-    if providing.relations.is_absent:
+    if (providing.relations.is_absent or providing.relations.is_mask) and not wanting.relations.stays_up:
         first, second = second, first
     return Edge(first, second, "automatic", token)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Sequence
 
 from gitops.model.address import Address, split_address
+from gitops.model.plan import FieldChange
 
 LOCKOUT_PATHS = (
     "/etc/sudoers",
@@ -18,6 +19,7 @@ LOCKOUT_PATHS = (
     "/boot/",
 )
 LOCKOUT_KINDS = frozenset(("ssh_authorized_key", "reboot"))
+LOSSES = frozenset(("purge", "entries"))  # fields whose values are names of what goes
 SERVING_KINDS = frozenset(
     (
         *("package", "service", "user", "group", "command", "cron", "sysctl", "systemd_unit", "kernel_module", "external"),
@@ -27,20 +29,29 @@ SERVING_KINDS = frozenset(
 )
 
 
-def judge_risk(address: Address, *, action: str, classification: str, confidence: str, paths: Sequence[str] = ()) -> str:
+def judge_risk(
+    address: Address, *, action: str, classification: str, confidence: str, paths: Sequence[str] = (), is_lossy: bool = False
+) -> str:
     """Give `low`, `medium` or `high`; `paths` are those that the thing writes, when its name is not one.
 
-    High: something is lost (remove, replace), overwritten though changed by hand (conflict), runs unchecked (opaque), or could lock
-    people out (a reboot does, for a while). Medium: what serves or who may log in. Low: the rest.
+    `is_lossy`: things that nobody declared are deleted with it (`purge`).
+
+    High: something is lost (remove, replace, purge), overwritten though changed by hand (conflict), runs unchecked (opaque), or could
+    lock people out (a reboot does, for a while). Medium: what serves or who may log in. Low: the rest.
     """
     if action == "refused":
         return "low"
-    if action in ("remove", "replace") or classification == "conflict" or confidence == "opaque":
+    if is_lossy or action in ("remove", "replace") or classification == "conflict" or confidence == "opaque":
         return "high"
     kind, name = split_address(address)
     if kind in LOCKOUT_KINDS or any(_can_lock_out(path) for path in (name, *paths)):
         return "high"
     return "medium" if kind in SERVING_KINDS else "low"
+
+
+def has_loss(fields: Sequence[FieldChange]) -> bool:
+    """Say whether a difference deletes what nobody declared."""
+    return any(field.name in LOSSES for field in fields)
 
 
 def _can_lock_out(written: str) -> bool:

@@ -59,6 +59,11 @@ def make_differ(read_blob: ReadBlob) -> Differ:
     return differ
 
 
+def is_whole(diff: Sequence[str]) -> bool:
+    """Say whether a diff shows all that differs: nothing hidden, cut, or not readable."""
+    return tuple(diff) not in (HIDDEN, UNREADABLE) and not any(line.startswith("…") for line in diff)
+
+
 def diff_resources(before: Optional[Resource], after: Optional[Resource], read_blob: ReadBlob) -> Tuple[str, ...]:
     """Give the lines for one resource, empty when its content is the same or it has none."""
     old, new = _content_of(before), _content_of(after)

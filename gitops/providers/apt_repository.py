@@ -13,7 +13,7 @@ from typing import Optional, Tuple
 
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
-from gitops.providers.base import Relations
+from gitops.providers.base import ITSELF, Relations
 from gitops.providers.file import FileSpec
 from gitops.providers.generated import MANAGED, GeneratedProvider
 from gitops.providers.packages.packager import SOURCES
@@ -47,6 +47,7 @@ class AptRepositoryProvider(GeneratedProvider[AptRepositorySpec]):
     kind = "apt_repository"
     spec = AptRepositorySpec
     summary = "a source of packages for apt"
+    reach = ITSELF
     needs_linux = True
 
     def find_mistake(self, spec: AptRepositorySpec) -> str:

@@ -6,7 +6,8 @@ is in an attribute on a machine is told as digest and size, as a content is.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Mapping, Optional, Tuple, cast
+import stat
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import MalformedError
 from gitops.model.acl import Acl, base_mode, complete_acl, parse_entry, show_acl
@@ -20,6 +21,7 @@ from gitops.providers.steps import compare
 UNSEEN = "not looked at yet"
 ATTRIBUTES = frozenset(("mode", "owner", "group", "acl", "xattrs", "selinux"))
 RUNNING = "/sys/fs/selinux/enforce"
+SET_ID = stat.S_ISUID | stat.S_ISGID
 
 
 def observe_attributes(path: str, declared: Metadata, host: Host) -> Dict[str, Json]:
@@ -60,6 +62,18 @@ def diff_attributes(declared: Metadata, state: State) -> Tuple[FieldChange, ...]
         *_diff_xattrs(declared, state),
         *_diff_label(declared, state),
     )
+
+
+def describe_lost(declared: Metadata, state: State, changes: Sequence[FieldChange]) -> str:
+    """Say what the kernel takes from a file that changes hands or content; nothing when it has none of it."""
+    names = {change.name for change in changes}
+    changes_hands = bool(names & {"owner", "group"})
+    reasons: List[str] = []
+    if changes_hands and not declared.mode and "mode" in names:
+        reasons.append("a file that changes hands loses its set-id bits; declare `mode` to have them")
+    if state.get("capabilities") and (changes_hands or "content" in names):
+        reasons.append("it loses its capabilities (setcap)")
+    return "; ".join(reasons)
 
 
 def describe_new(declared: Metadata, default_mode: str) -> Tuple[FieldChange, ...]:
@@ -119,7 +133,15 @@ def read_acl(state: State) -> Optional[Acl]:
 
 def _compare_owner(declared: Metadata, state: State) -> Tuple[FieldChange, ...]:
     wanted = (("mode", declared.mode), ("owner", declared.owner), ("group", declared.group))
-    return compare([(name, value or None) for name, value in wanted], state)
+    changes = compare([(name, value or None) for name, value in wanted], state)
+    kept = strip_set_id(state) if changes and not declared.mode and state.get("type") == "file" else ""
+    return (FieldChange("mode", state.get("mode"), kept), *changes) if kept else changes
+
+
+def strip_set_id(state: State) -> str:
+    """Give the mode without the set-id bits, which a file loses that changes hands; empty when it has none."""
+    mode = _mode_of(state.get("mode"))
+    return f"{mode & ~SET_ID:04o}" if mode & SET_ID else ""
 
 
 def _diff_acl(declared: Metadata, state: State, found: Optional[Acl], plain: State) -> Iterator[FieldChange]:

@@ -18,6 +18,7 @@ from gitops.model.resource import Resource
 from gitops.providers.host import Host
 
 S = TypeVar("S")
+ANYTHING, BELOW, ITSELF = "anything", "below", "itself"
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Relations:
 
     Tokens are `path:/etc/nginx`, `user:www`, `group:www`, `package:nginx`, `service:nginx`. `owns` are paths this resource owns
     alone: two owners of one path are an error. `edits` are files that it writes a part of: others may edit them too, nobody may own
-    them. For absent things the edge runs the other way. `refresh` is the action that a
-    notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    them; `keeps` places that must stay for it though it neither owns nor edits them (a mount point). For absent things the edge runs the
+    other way. `refresh` is the action that a notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
+    `is_mask`: it hides what it stands for, which counts as taking it away. `stays_up`: it is to be up without what is taken away, so
+    that goes first.
     """
 
     provides: Tuple[str, ...] = ()
@@ -36,6 +39,9 @@ class Relations:
     is_absent: bool = False
     refresh: str = ""
     edits: Tuple[str, ...] = ()
+    keeps: Tuple[str, ...] = ()
+    is_mask: bool = False
+    stays_up: bool = False
 
     @property
     def paths(self) -> Tuple[str, ...]:
@@ -53,18 +59,34 @@ class Possible:
 
 @dataclass(frozen=True)
 class Step(Generic[S]):
-    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned."""
+    """One item of a plan handed to its provider: the action, the Spec, the state seen, and the difference that was planned; `causes` are
+    what notified it.
+    """
 
     address: Address
     action: str
     spec: S
     state: State
     difference: Difference
+    causes: Tuple[Address, ...] = ()
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """One change that is planned before another that hangs on it."""
+
+    address: Address
+    action: str
+    relations: Relations
 
 
 class Provider(ABC, Generic[S]):
     """Everything the engine knows of a kind. `honours_root` says whether `--root` works for it, `needs_linux` that no other kernel has
     what it sets.
+
+    `reach` is what a step may change: no more than ITSELF, also what lies BELOW its paths, or ANYTHING. `reads_paths_only`: its state
+    hangs on its paths alone. `tells_all`: a step that left the state as it was has done nothing.
+    `is_one_by_one`: each step notes its undo and tells its outcome before the next begins.
     """
 
     kind: ClassVar[str]
@@ -72,6 +94,10 @@ class Provider(ABC, Generic[S]):
     summary: ClassVar[str]
     honours_root: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
+    reach: ClassVar[str] = ANYTHING
+    reads_paths_only: ClassVar[bool] = False
+    tells_all: ClassVar[bool] = True
+    is_one_by_one: ClassVar[bool] = False
 
     @abstractmethod
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:
@@ -88,6 +114,14 @@ class Provider(ABC, Generic[S]):
     @abstractmethod
     def relate(self, spec: S) -> Relations:
         """Give the automatic edges' tokens."""
+
+    def foresee(self, spec: S, state: State, before: Sequence[Foreseen]) -> State:  # noqa: ARG002  few can tell
+        """Give the state as it will be when what the plan does before, and what this hangs on, is done. Pure."""
+        return state
+
+    def note(self, spec: S, state: State) -> str:  # noqa: ARG002  most leave nothing out
+        """Name what is left alone though the declaration could be read to mean it, whether or not something changes; usually nothing."""
+        return ""
 
     def bound(self, spec: S) -> Sequence[Possible]:  # noqa: ARG002  kinds with parents need it
         """List every effect that this may need on a machine never observed (an upper bound, DESIGN §4)."""

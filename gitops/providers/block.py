@@ -54,6 +54,7 @@ class BlockProvider(EditProvider[BlockSpec]):
     kind = "block"
     spec = BlockSpec
     summary = "a block of lines in a file"
+    reads_paths_only = True
 
     def locate(self, spec: BlockSpec) -> Place:
         """In the file, looked for by its first marker."""

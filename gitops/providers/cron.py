@@ -1,8 +1,8 @@
 """Scheduled commands: one file of /etc/cron.d each, that cron reads by itself.
 
 The name is the file's, so it takes only what cron does not pass over: letters, digits, `_` and `-`. The schedule is five fields or a word
-like `@daily`, checked with their bounds. The command is a line for `sh`; a `%` in it is a `%`, not cron's end of line. Where no cron
-runs the file waits for one.
+like `@daily`, checked with their bounds. The command is a line for `sh`, which gets it as it is written here: what is special to
+cron itself (percent signs, backslashes before them) is escaped. Where no cron runs the file waits for one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Mapping, Tuple
 
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
-from gitops.providers.base import Relations
+from gitops.providers.base import ITSELF, Relations
 from gitops.providers.file import FileSpec
 from gitops.providers.generated import MANAGED, GeneratedProvider
 
@@ -21,6 +21,8 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\Z")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 STEP = re.compile(r"(?P<range>\*|[0-9A-Za-z]{1,3}(-[0-9A-Za-z]{1,3})?)(/(?P<step>[0-9]{1,2}))?\Z")
+# To cron a backslash before `%` or another backslash is an escape, before anything else a backslash.
+ESCAPED = re.compile(r"\\{2,}|\\(?=%)")
 BREAKS = re.compile(r"[^\S \t]|[\x00-\x08]")
 MAX_COMMAND = 900
 WORDS = ("@reboot", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
@@ -46,10 +48,14 @@ class CronSpec:
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
 
     @property
+    def escaped(self) -> str:
+        """The command as cron reads it."""
+        return ESCAPED.sub(lambda found: found[0] * 2, self.command).replace("%", "\\%")
+
+    @property
     def line(self) -> str:
         """The entry."""
-        command = self.command.replace("%", "\\%")
-        return f"{' '.join(self.schedule.split())} {self.user} {command}"
+        return f"{' '.join(self.schedule.split())} {self.user} {self.escaped}"
 
 
 class CronProvider(GeneratedProvider[CronSpec]):
@@ -58,6 +64,7 @@ class CronProvider(GeneratedProvider[CronSpec]):
     kind = "cron"
     spec = CronSpec
     summary = "a scheduled command (cron)"
+    reach = ITSELF
     needs_linux = True
 
     def find_mistake(self, spec: CronSpec) -> str:
@@ -66,8 +73,11 @@ class CronProvider(GeneratedProvider[CronSpec]):
             return "the name is a file of /etc/cron.d: only letters, digits, `_` and `-`, else cron passes it over"
         if not USER.match(spec.user):
             return f"`user`: {spec.user[:40]!r} is not a user's name"
-        if not spec.command.strip() or CONTROL.search(spec.command) or len(spec.command) > MAX_COMMAND:
-            return f"`command` must be one line of at most {MAX_COMMAND} characters"
+        if not spec.command.strip() or CONTROL.search(spec.command):
+            return "`command` must be one line, and not empty"
+        length = len(spec.escaped.encode("utf-8"))
+        if length > MAX_COMMAND:
+            return f"`command` has {length} bytes as cron reads it, at most {MAX_COMMAND} are possible; put it into a script"
         return find_schedule_mistake(spec.schedule)
 
     def make_file(self, spec: CronSpec) -> FileSpec:

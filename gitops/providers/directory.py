@@ -2,7 +2,8 @@
 one needs `recurse`.
 
 With `recurse` a present directory gives owner and group to all below it, `mode` to the directories, `file_mode` to the files: not to
-what is managed by itself, not behind links (nor to links), not on another file system.
+what is managed by itself, not behind links (nor to links), not on another file system. A mount point that is not declared is left alone by
+purge and recurse, and said to be; with `absent` it is refused.
 
 `acl` names every entry beside those of `mode`: others go, an empty list takes them all away. Entries that begin with `default:` are what
 new things in it get; their own base entries begin as `mode`, unless named. `acl`, `xattrs` and `selinux` are for the directory alone.
@@ -14,7 +15,7 @@ MAX_LISTED names at once: what is not listed is not deleted, the next run goes o
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
 from gitops.model.acl import Acl
@@ -32,13 +33,25 @@ from gitops.providers.attributes import (
     name_accounts,
     observe_attributes,
     observe_place,
+    strip_set_id,
 )
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host, Metadata
-from gitops.providers.steps import bound_parents, compare, describe_failure, do_each, imply_parents, show_name, type_of
+from gitops.providers.obstacles import HELD, meet
+from gitops.providers.steps import (
+    bound_parents,
+    compare,
+    describe_failure,
+    describe_unkept,
+    do_each,
+    imply_parents,
+    show_name,
+    type_of,
+)
 
 MAX_LISTED = 1000
+MAX_NAMED = 10
 NEW_MODE = "0755"
 
 
@@ -90,16 +103,35 @@ class DirectoryProvider(Provider[DirectorySpec]):
     spec = DirectorySpec
     summary = "a directory: mode, owner, group, ACL, attributes, label, purge"
     honours_root = True
+    reach = BELOW
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[DirectorySpec], host: Host) -> Mapping[str, State]:
         """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; `extra` (with purge) or `entries` (with
-        absent): sorted names, and `more`, the number of those beyond the list; with recurse `strays`: what is below and has not the
-        owner, group or mode, and `more_strays`.
+        absent): sorted names, `more`, the number of those beyond the list, and `unkept`, what no undo could bring back; with recurse
+        `strays`: what is below and has not the owner, group or mode, and `more_strays`; of these `losing` set-id bits. `mounts` are what
+        is left alone, with other file systems; `below` is what stands in the way further down.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
         """See DESIGN §6."""
+        found = self._compare(spec, state)
+        in_place = found is not None and found.action == "update"
+        found = meet(found, state, is_in_place=in_place)
+        if found is not None and found.action != "refused" and state.get("below") and not found.obstacle:
+            return replace(found, obstacle=str(state["below"]))
+        return found
+
+    def note(self, spec: DirectorySpec, state: State) -> str:
+        """Name what purge and recurse leave alone, since something is mounted there."""
+        mounts = cast("Sequence[str]", state.get("mounts") or ())
+        if spec.state == "absent" or not mounts:
+            return ""
+        more = f" and {len(mounts) - MAX_NAMED} more" if len(mounts) > MAX_NAMED else ""
+        return f"left alone, as mount points or other file systems: {', '.join(mounts[:MAX_NAMED])}{more}"
+
+    def _compare(self, spec: DirectorySpec, state: State) -> Optional[Difference]:
         found = type_of(state)
         if found not in ("absent", "directory"):
             words = {"symlink": "a link", "file": "a file"}.get(found, "something else")
@@ -143,18 +175,12 @@ class DirectoryProvider(Provider[DirectorySpec]):
             if spec.state == "present" and not spec.purge and not spec.recurse:
                 return state
             if spec.goes_below:
-                strays = _find_strays(spec, host)
-                state["strays"] = [show_name(path) for path in strays[:MAX_LISTED]]
-                if len(strays) > MAX_LISTED:
-                    state["more_strays"] = len(strays) - MAX_LISTED
+                _describe_strays(spec, state, host)
                 if not spec.purge:
                     return state
-            names = host.list_names(spec.path) if spec.state == "absent" else _find_extra(spec.path, host)
+            _describe_doomed(spec, state, host)
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be listed: {describe_failure(error)}"}
-        state["entries" if spec.state == "absent" else "extra"] = [show_name(name) for name in names[:MAX_LISTED]]
-        if len(names) > MAX_LISTED:
-            state["more"] = len(names) - MAX_LISTED
         return state
 
     @staticmethod
@@ -162,6 +188,8 @@ class DirectoryProvider(Provider[DirectorySpec]):
         changes = [*diff_attributes(spec.metadata, state)]
         if spec.goes_below and state.get("strays") != []:
             changes.append(FieldChange("recurse", state.get("strays", "not looked at yet"), None))
+            if state.get("losing"):
+                changes.append(FieldChange("set-id bits", state["losing"], None))
         if spec.purge and "extra" not in state:  # observed before anybody asked for it
             changes.append(FieldChange("purge", "what is not managed, not looked at yet", None))
             return Difference("update", tuple(changes), confidence="conditional")
@@ -200,31 +228,87 @@ class DirectoryProvider(Provider[DirectorySpec]):
 
 
 def _find_extra(path: str, host: Host) -> Sequence[str]:
+    """Give the names that a purge takes away: neither what is managed, or leads to it, nor what is or holds a mount point."""
     prefix = f"{path}/"
     kept = {managed[len(prefix) :].partition("/")[0] for managed in host.managed if managed.startswith(prefix)}
+    kept.update(mount[len(prefix) :].partition("/")[0] for mount in host.list_mounts(path))
     return [name for name in host.list_names(path) if name not in kept]
 
 
-def _find_strays(spec: DirectorySpec, host: Host) -> Sequence[str]:
-    """Give what is below and is not as declared; raise HostError when one of it may not be touched."""
-    found: List[str] = []
-    for path in host.list_below(spec.path):
+def _describe_doomed(spec: DirectorySpec, state: Dict[str, Json], host: Host) -> None:
+    """Add what purge or absent would take away, what of it stays, and what stands in the way of the rest."""
+    is_absent = spec.state == "absent"
+    names = host.list_names(spec.path) if is_absent else _find_extra(spec.path, host)
+    mounts = [path for path in host.list_mounts(spec.path) if path != spec.path]
+    state["entries" if is_absent else "extra"] = [show_name(name) for name in names[:MAX_LISTED]]
+    if len(names) > MAX_LISTED:
+        state["more"] = len(names) - MAX_LISTED
+    unkept = describe_unkept([f"{spec.path}/{name}" for name in names[:MAX_LISTED]], host)
+    if unkept:
+        state["unkept"] = unkept
+    if is_absent and mounts:
+        state["below"] = f"{show_name(mounts[0])} is a mount point; it is not emptied, unmount it first"
+        return
+    _add_mounts(state, [path for path in mounts if path not in host.managed])
+    for path in (f"{spec.path}/{name}" for name in names[:MAX_LISTED]):
+        found = host.inspect(path)
+        if found.held and "below" not in state and not state.get(HELD):
+            state["below"] = f"{show_name(path)}: {found.held}"
+
+
+def _describe_strays(spec: DirectorySpec, state: Dict[str, Json], host: Host) -> None:
+    """Add what recurse would mend, what it leaves alone, and what stands in the way."""
+    strays, left = _find_strays(spec, host)
+    paths = list(strays)
+    state["strays"] = [show_name(path) for path in paths[:MAX_LISTED]]
+    if len(paths) > MAX_LISTED:
+        state["more_strays"] = len(paths) - MAX_LISTED
+    losing = [show_name(path) for path in paths[:MAX_LISTED] if strays[path].loses_set_id]
+    if losing:
+        state["losing"] = losing
+    _add_mounts(state, left)
+    blocked = next((path for path in paths[:MAX_LISTED] if strays[path].held), None)
+    if blocked is not None and not state.get(HELD):
+        state["below"] = f"{show_name(blocked)}: {strays[blocked].held}"
+
+
+def _add_mounts(state: Dict[str, Json], paths: Sequence[str]) -> None:
+    known = cast("List[str]", state.get("mounts") or [])
+    found = sorted({*known, *(show_name(path) for path in paths)})
+    if found:
+        state["mounts"] = [*found[:MAX_LISTED]]
+
+
+@dataclass(frozen=True)
+class _Stray:
+    held: str
+    loses_set_id: bool
+
+
+def _find_strays(spec: DirectorySpec, host: Host) -> Tuple[Mapping[str, _Stray], Sequence[str]]:
+    """Give what is below and is not as declared, and what was not looked at; raise HostError when one of it may not be touched."""
+    found: Dict[str, _Stray] = {}
+    below, left = host.list_below(spec.path)
+    for path in below:
         if path in host.managed:
             continue
         there = host.inspect(path)
         if there.type == "unsafe":
             raise HostError(f"{show_name(path)}: {there.reason}", code="E346")
-        mode = {"directory": spec.mode, "file": spec.file_mode}.get(there.type)
+        if there.type not in ("directory", "file"):
+            continue
+        mode = {"directory": spec.mode, "file": spec.file_mode}[there.type]
         wanted = (("mode", mode), ("owner", spec.owner), ("group", spec.group))
-        if there.type in ("directory", "file") and compare(wanted, describe_path(there, spec.owner, spec.group)):
-            found.append(path)
-    return found
+        state = describe_path(there, spec.owner, spec.group)
+        if compare(wanted, state):
+            found[path] = _Stray(there.held, there.type == "file" and mode is None and bool(strip_set_id(state)))
+    return found, left
 
 
 def _mend_listed(spec: DirectorySpec, listed: Json, host: Host) -> None:
     """Mend what was listed and still needs it; raise HostError with the first that cannot be, after the rest."""
     planned = frozenset(str(name) for name in (listed if isinstance(listed, (list, tuple)) else ()))
-    due = [path for path in _find_strays(spec, host) if show_name(path) in planned]
+    due = [path for path in _find_strays(spec, host)[0] if show_name(path) in planned]
     failures: Dict[str, str] = dict(host.prepare(due, has_content=False))
     for path in due:
         try:
@@ -264,4 +348,5 @@ def _remove_empty(path: str, host: Host) -> None:
 
 def _describe_more(state: State) -> str:
     more = state.get("more") or state.get("more_strays")
-    return f"{more} more names are not listed; the next run goes on with them" if more else ""
+    words = [f"{more} more names are not listed; the next run goes on with them"] if more else []
+    return "; ".join([*words, *([str(state["unkept"])] if state.get("unkept") else [])])

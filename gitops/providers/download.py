@@ -14,7 +14,7 @@ from gitops.errors import HostError
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
 from gitops.model.report import Outcome
-from gitops.providers.base import Step
+from gitops.providers.base import ITSELF, Step
 from gitops.providers.file import FileSpec
 from gitops.providers.generated import GeneratedProvider
 from gitops.providers.host import Host
@@ -51,6 +51,7 @@ class DownloadProvider(GeneratedProvider[DownloadSpec]):
     kind = "download"
     spec = DownloadSpec
     summary = "a file from the network, by its digest"
+    reach = ITSELF
 
     def find_mistake(self, spec: DownloadSpec) -> str:
         """Check address and digest."""

@@ -17,8 +17,9 @@ from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.model.textedit import LineEdit, count_line, put_line, take_line
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata
+from gitops.providers.obstacles import describe_holds, describe_names, meet
 from gitops.providers.steps import bound_parents, describe_failure, imply_parents, type_of
 
 S = TypeVar("S")
@@ -55,6 +56,7 @@ class EditProvider(Provider[S]):
     """A kind whose things are parts of files."""
 
     honours_root = True
+    reach = BELOW
 
     @abstractmethod
     def locate(self, spec: S) -> Place:
@@ -109,14 +111,18 @@ class EditProvider(Provider[S]):
             return Difference("update", (self.describe(spec, {}),), reason, "conditional")
         if found not in ("absent", "file"):
             return Difference("refused", reason=str(state.get("reason") or WORDS[str(found)]))
-        if place.is_absent:
-            return Difference("remove") if state.get("there") else None
-        if found == "file" and self.is_right(spec, state):
+        if found == "file" and not place.is_absent and self.is_right(spec, state):
             return None
+        return meet(self._compare(spec, state), state, place=place.path)
+
+    def _compare(self, spec: S, state: State) -> Optional[Difference]:
+        names = describe_names(state, is_split=True)
+        if self.locate(spec).is_absent:
+            return Difference("remove", reason=names) if state.get("there") else None
         fields = (self.describe(spec, state),)
-        if found == "absent":
+        if type_of(state) == "absent":
             return Difference("create", fields, "the file is made", implied=imply_parents(state))
-        return Difference("update" if state.get("there") else "create", fields)
+        return Difference("update" if state.get("there") else "create", fields, names)
 
     def apply(self, steps: Sequence[Step[S]], host: Host) -> Iterator[Outcome]:
         """Fold the edits of each file into one write (one for each command that must accept it), from its text as it is now."""
@@ -201,7 +207,7 @@ def _read(path: str, host: Host) -> Tuple[Dict[str, Json], str]:
     found = host.inspect(path)
     if found.type != "file":
         if found.type == "absent":
-            return {"type": "absent", "parents": list(found.parents)}, ""
+            return {"type": "absent", "parents": list(found.parents), **describe_holds(found)}, ""
         return ({"type": "unsafe", "reason": found.reason} if found.type == "unsafe" else {"type": found.type}), ""
     try:
         text = host.read_text(path)
@@ -209,4 +215,4 @@ def _read(path: str, host: Host) -> Tuple[Dict[str, Json], str]:
         return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}, ""
     if any(mark in text for mark in UNREADABLE):
         return {"type": "unsafe", "reason": "it is not text in UTF-8, so no part of it can be edited"}, ""
-    return {"type": "file", "mode": found.mode, "owner": found.owner}, text
+    return {"type": "file", "mode": found.mode, "owner": found.owner, **describe_holds(found)}, text

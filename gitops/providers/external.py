@@ -88,6 +88,7 @@ class ExternalProvider(Provider[ExternalSpec]):
     kind = "external"
     spec = ExternalSpec
     summary = "a thing that a program of the project manages"
+    tells_all = False
     needs_linux = True
 
     def __init__(self, *, runs_guards: bool = False) -> None:

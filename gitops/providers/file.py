@@ -10,7 +10,7 @@ through. With an `acl`, `mode` is what owner, group and others may; the machine 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sys import intern
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, cast
 
@@ -18,11 +18,13 @@ from gitops.errors import HostError
 from gitops.model.acl import Acl
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json, digest_bytes, digest_json
+from gitops.model.limits import DEFAULTS, MIB
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.model.secret import Text, text_to_json
 from gitops.providers.attributes import (
+    describe_lost,
     describe_new,
     diff_attributes,
     find_obstacle,
@@ -31,11 +33,13 @@ from gitops.providers.attributes import (
     observe_attributes,
     observe_place,
 )
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import ITSELF, Possible, Provider, Relations, Step
 from gitops.providers.host import FileWrite, Host, Metadata, PathState
+from gitops.providers.obstacles import describe_holds, describe_names, meet
 from gitops.providers.steps import bound_parents, describe_failure, do_each, imply_parents, type_of
 
 NEW_MODE = "0644"
+PRIVATE_MODE = "0600"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class FileSpec:
     content: Any = attribute("content", "what is in it; instead `source` (a file of the project) or `template` (Jinja2)")
     owner: Optional[str] = attribute("text", "user name; a new file belongs to the running user")
     group: Optional[str] = attribute("text", "group name")
-    mode: Optional[str] = attribute("mode", "permissions; a new file gets 0644")
+    mode: Optional[str] = attribute("mode", "permissions; a new file gets 0644, one with a secret 0600")
     sensitive: bool = attribute("boolean", "never show the content, not even its digest", default=False)
     validate: Optional[Tuple[str, ...]] = attribute("argv", "a command that must accept the new file; `{path}` stands for it")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
@@ -82,15 +86,23 @@ class FileProvider(Provider[FileSpec]):
     spec = FileSpec
     summary = "a regular file: content, mode, owner, group, ACL, attributes, label"
     honours_root = True
+    reach = ITSELF
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[FileSpec], host: Host) -> Mapping[str, State]:
-        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; digest and size of content, or `matches`
-        when it is secret; then `kept` says where what is there would be kept for an undo: `memory` or `nowhere`.
+        """State: type, mode, owner, group, parents; `acl`, `xattrs`, `selinux` when declared; size and digest of content (no digest of a
+        large file of another size), or `matches` when it is secret; `kept` says where what is there would be kept for an undo, when
+        that is not simply on disk: `memory`, `nowhere`, `too large`. What `describe_holds` adds, where there is something to say.
         """
         return {spec.path: self._observe_one(spec, host) for spec in specs}
 
     def diff(self, spec: FileSpec, state: State) -> Optional[Difference]:
         """See DESIGN §6 for what is replaced and what is refused."""
+        found = self._compare(spec, state)
+        is_in_place = found is not None and found.action == "update" and not _has_content(found)
+        return meet(found, state, is_in_place=is_in_place)
+
+    def _compare(self, spec: FileSpec, state: State) -> Optional[Difference]:
         found = type_of(state)
         if found in ("unsafe", "directory", "other"):
             if spec.state == "absent" and found == "directory":
@@ -107,11 +119,17 @@ class FileProvider(Provider[FileSpec]):
             return Difference("create", self._new_fields(spec), implied=imply_parents(state))
         if found == "symlink":
             return Difference("replace", self._new_fields(spec), reason=f"a link to {state.get('target')} is there")
-        changes = [*self._content_changes(spec, state), *diff_attributes(spec.metadata, state)]
-        has_content = any(change.name == "content" for change in changes)
-        confidence = "conditional" if is_unseen(spec.metadata, state) else "exact"
-        reason = _describe_keeping(state) if has_content else ""
-        return Difference("update", tuple(changes), reason, confidence) if changes else None
+        changes = (*self._content_changes(spec, state), *diff_attributes(spec.metadata, state))
+        if not changes:
+            return None
+        update = Difference("update", changes, confidence="conditional" if is_unseen(spec.metadata, state) else "exact")
+        has_content = _has_content(update)
+        reasons = (
+            _describe_keeping(state) if has_content else "",
+            describe_names(state, is_split=has_content),
+            describe_lost(spec.metadata, state, changes),
+        )
+        return replace(update, reason="; ".join(reason for reason in reasons if reason))
 
     def apply(self, steps: Sequence[Step[FileSpec]], host: Host) -> Iterator[Outcome]:
         """Write all files of the batch beside their places, flush once, rename; metadata alone is set in place."""
@@ -148,21 +166,25 @@ class FileProvider(Provider[FileSpec]):
         if found.type != "file":
             state.update(observe_place(spec.metadata, host))
             return state
-        if spec.is_secret:
+        if found.size > DEFAULTS.image_bytes:
+            state["kept"] = "too large"
+        elif spec.is_secret:
             state["kept"] = "memory" if host.keeps_sensitive else "nowhere"
         try:
             if spec.state == "present":
                 state.update(observe_attributes(spec.path, spec.metadata, host))
             if spec.content is None:
                 return state
-            digest = host.digest(spec.path)
+            digest = host.digest(spec.path) if _may_match(spec, found.size) else ""
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}
         content = spec.content_json
         if spec.is_secret:
             state["matches"] = digest_json(content) if digest == host.digest_content(content) else ""
         else:
-            state["digest"], state["size"] = digest, found.size
+            state["size"] = found.size
+            if digest:
+                state["digest"] = digest
         return state
 
     def _content_changes(self, spec: FileSpec, state: State) -> Iterator[FieldChange]:
@@ -182,11 +204,13 @@ class FileProvider(Provider[FileSpec]):
         content = spec.content_json
         if content is not None:
             changes.append(FieldChange("content", None, "secret content" if spec.is_secret else describe_content(content)))
-        return (*changes, *describe_new(spec.metadata, NEW_MODE))
+        if spec.is_secret and spec.mode is None:
+            changes.append(FieldChange("mode", None, PRIVATE_MODE))
+        return (*changes, *describe_new(spec.metadata, PRIVATE_MODE if spec.is_secret else NEW_MODE))
 
     @staticmethod
     def _needs_write(step: Step[FileSpec]) -> bool:
-        return step.action in ("create", "replace") or any(change.name == "content" for change in step.difference.fields)
+        return step.action in ("create", "replace") or _has_content(step.difference)
 
     @staticmethod
     def _make_write(spec: FileSpec) -> FileWrite:
@@ -205,8 +229,8 @@ def describe_path(found: PathState, owner: Optional[str] = None, group: Optional
     if found.type == "unsafe":
         return {"type": "unsafe", "reason": found.reason}
     if found.type == "absent":
-        return {"type": "absent", "parents": list(found.parents)}
-    state: Dict[str, Json] = {"type": found.type, "mode": found.mode}
+        return {"type": "absent", "parents": list(found.parents), **describe_holds(found)}
+    state: Dict[str, Json] = {"type": found.type, "mode": found.mode, **describe_holds(found)}
     state["owner"] = owner if owner == str(found.uid) else found.owner
     state["group"] = group if group == str(found.gid) else found.group
     if found.type == "symlink":
@@ -226,11 +250,27 @@ NOTHING = PathState("absent")
 NO_FILE: State = describe_path(NOTHING)  # of many new files, all the same
 
 
+def _may_match(spec: FileSpec, size: int) -> bool:
+    """Say whether a file's size lets it be what is wanted. Small ones are read all the same: what is there shows whether somebody
+    changed it, or only the config did. A large one of another size is not: its size is up to whoever may write there.
+    """
+    content = spec.content_json
+    if spec.is_secret and isinstance(content, dict) and "parts" in content:
+        return size <= DEFAULTS.blob_bytes
+    wanted = describe_content(content)["size"]
+    return size == wanted or size <= (DEFAULTS.hashed_bytes if wanted else DEFAULTS.download_bytes)
+
+
+def _has_content(difference: Difference) -> bool:
+    return any(change.name == "content" for change in difference.fields)
+
+
 def _describe_keeping(state: State) -> str:
-    """Say where the before-image of a secret goes; nothing for other files, whose image is on disk."""
+    """Say where what is there goes, when it is not simply kept on disk."""
     words = {
         "memory": "the secret that is there is kept in memory only: it can be undone until the machine restarts",
         "nowhere": "the secret that is there is kept nowhere: this cannot be undone",
+        "too large": f"what is there is larger than {DEFAULTS.image_bytes // MIB} MiB and is not kept: this cannot be undone",
     }
     return words.get(str(state.get("kept")), "")
 

@@ -8,18 +8,20 @@ leaves the files of the old number as they are. A group that comes from elsewher
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Iterator, List, Mapping, Optional, Sequence
 
 from gitops.model.observation import State
 from gitops.model.plan import Difference
 from gitops.model.report import Outcome
 from gitops.providers.accounts.choose import find_groups
+from gitops.providers.accounts.database import GOING, say_primary, say_taken
 from gitops.providers.accounts.groupspec import GroupSpec
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Host
 from gitops.providers.steps import compare, do_each
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?\Z")
+NAME = re.compile(r"[A-Za-z_0-9][A-Za-z0-9_.-]{0,31}\$?\Z")
 
 
 class GroupProvider(Provider[GroupSpec]):
@@ -28,6 +30,7 @@ class GroupProvider(Provider[GroupSpec]):
     kind = "group"
     spec = GroupSpec
     summary = "a group of users"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[GroupSpec], host: Host) -> Mapping[str, State]:
         """State: exists, gid, members (sorted) when they are declared; `elsewhere` when it comes from no database of this machine."""
@@ -41,7 +44,7 @@ class GroupProvider(Provider[GroupSpec]):
     def diff(self, spec: GroupSpec, state: State) -> Optional[Difference]:
         """Compare what is declared."""
         if not NAME.match(spec.name):
-            expected = "up to 32 letters, digits, `_`, `.`, `-`; the first a letter or `_`"
+            expected = "up to 32 letters, digits, `_`, `.`, `-`; the first a letter, a digit or `_`"
             return Difference("refused", reason=f"`{spec.name[:80]}` is not a group's name ({expected})")
         mistaken = [member for member in spec.members or () if not NAME.match(member)]
         if mistaken:
@@ -49,14 +52,20 @@ class GroupProvider(Provider[GroupSpec]):
         if state.get("elsewhere"):
             return Difference("refused", reason="it comes from a directory service, not from this machine's files")
         if spec.state == "absent":
-            return Difference("remove") if state["exists"] else None
+            return _diff_absent(state)
+        if not state["exists"] and spec.name[0].isdigit():
+            reason = f"the name `{spec.name}` begins with a digit; a new one begins with a letter or `_`"
+            return Difference("refused", reason=reason)
         wanted = _wanted_members(spec, state)
         if not wanted and not state["exists"]:
             wanted = None  # a new group has none
         changes = compare((("gid", spec.gid), ("members", wanted)), state)
-        if not state["exists"]:
-            return Difference("create", changes)
-        return Difference("update", changes) if changes else None
+        if not changes and state["exists"]:
+            return None
+        found = Difference("update" if state["exists"] else "create", changes)
+        if state.get("taken_by") and any(item.name == "gid" for item in changes):
+            return replace(found, reason=say_taken("group", spec.gid, str(state["taken_by"])), confidence="conditional")
+        return found
 
     def apply(self, steps: Sequence[Step[GroupSpec]], host: Host) -> Iterator[Outcome]:
         """One tool call each."""
@@ -66,7 +75,8 @@ class GroupProvider(Provider[GroupSpec]):
         """A group comes before its users, but after those that it declares as members."""
         is_absent = spec.state == "absent"
         wants = () if is_absent else tuple(f"user:{member}" for member in dict.fromkeys(spec.members or ()))
-        return Relations((f"group:{spec.name}",), wants, is_absent=is_absent)
+        going = (GOING,) if is_absent else ()
+        return Relations((f"group:{spec.name}", *going), wants, is_absent=is_absent)
 
     def bound(self, spec: GroupSpec) -> Sequence[Possible]:
         """At most: set or remove it."""
@@ -82,6 +92,15 @@ class GroupProvider(Provider[GroupSpec]):
             database.create(step.spec, after, host)
         else:
             database.change(step.spec, step.state, after, host)
+
+
+def _diff_absent(state: State) -> Optional[Difference]:
+    if not state["exists"]:
+        return None
+    users = state.get("primary_of")
+    if not isinstance(users, (list, tuple)) or not users:
+        return Difference("remove")
+    return Difference("remove", reason=say_primary([str(user) for user in users]), confidence="conditional")
 
 
 def _wanted_members(spec: GroupSpec, state: State) -> Optional[List[str]]:

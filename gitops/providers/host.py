@@ -18,7 +18,9 @@ class PathState:
     """What is at a path: `type` is absent, file, directory, symlink, other or unsafe (then `reason` says why).
 
     `parents` are missing directories above it, outermost first. `owner` and `group` are names where there are any, `uid` and `gid` their
-    numbers.
+    numbers. `links` are the names that a file has; `has_capabilities`: setcap(8) gave it some. `held` says why neither content nor
+    metadata can change, `pinned` why what is there can be neither replaced nor removed, or nothing be made there; both are empty
+    when nothing is known to stand in the way.
     """
 
     type: str
@@ -31,6 +33,10 @@ class PathState:
     reason: str = ""
     uid: int = -1
     gid: int = -1
+    links: int = 1
+    has_capabilities: bool = False
+    held: str = ""
+    pinned: str = ""
 
 
 @dataclass(frozen=True)
@@ -168,8 +174,14 @@ class Host(Protocol):
         """List a directory, sorted; names that are not UTF-8 hold surrogates (see `steps.show_name`)."""
         ...
 
-    def list_below(self, path: str) -> Sequence[str]:
-        """List the paths of all below a directory, what is inside before what holds it; never another file system, never behind a link."""
+    def list_below(self, path: str) -> Tuple[Sequence[str], Sequence[str]]:
+        """List the paths of all below a directory, what is inside before what holds it, and those left out: mount points and other file
+        systems, which are never entered. Never behind a link.
+        """
+        ...
+
+    def list_mounts(self, path: str) -> Sequence[str]:
+        """List the mount points at or below a directory, sorted."""
         ...
 
     def read_text(self, path: str) -> str:
@@ -251,4 +263,18 @@ class Host(Protocol):
         """Journal the command that undoes what follows, or why nothing can; a `record` that it is fed is kept in memory only, as a
         secret's before-image is. `is_refresh`: it lets something read again what the run wrote, so it is done when that is undone.
         """
+        ...
+
+    def mark_undo(self) -> int:
+        """Give a mark of all that was journalled so far."""
+        ...
+
+    def void_undo(self, since: int, until: int, *, paths: Optional[Sequence[str]] = None) -> None:
+        """Journal that nothing came of what was noted between two marks, so that nobody undoes what another did: of these paths, or
+        without any of commands; what is a refresh stays.
+        """
+        ...
+
+    def has_written_below(self, folders: Sequence[str]) -> bool:
+        """Say whether this run has written below one of these folders since that was asked last."""
         ...

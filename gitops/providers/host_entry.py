@@ -36,6 +36,7 @@ class HostEntryProvider(LineEditProvider[HostEntrySpec]):
     kind = "host_entry"
     spec = HostEntrySpec
     summary = "names of an address in /etc/hosts"
+    reads_paths_only = True
 
     def locate(self, spec: HostEntrySpec) -> Place:
         """In /etc/hosts, looked for by the address."""

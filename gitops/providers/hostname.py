@@ -22,6 +22,7 @@ FILE, KERNEL = "/etc/hostname", "/proc/sys/kernel/hostname"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*\Z")
 LONGEST = 64  # HOST_NAME_MAX
 OUTPUT_SHOWN = 400
+NOT_TOLD = "(cannot be read)"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
     kind = "hostname"
     spec = HostnameSpec
     summary = "the machine's name, at boot and live"
+    is_one_by_one = True
     needs_linux = True
 
     def find_mistake(self, spec: HostnameSpec) -> str:
@@ -54,11 +56,13 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
         return spec.name
 
     def read_live(self, spec: HostnameSpec, host: Host) -> Json:  # noqa: ARG002  there is one
-        """The running kernel's name; None where it does not tell."""
-        try:
-            return host.read_text(KERNEL).strip() or None
-        except (HostError, OSError):
+        """The running kernel's name, which may be empty; None where there is no such thing, NOT_TOLD where it cannot be read."""
+        if host.inspect(KERNEL).type == "absent":
             return None
+        try:
+            return host.read_text(KERNEL).strip()
+        except (HostError, OSError):
+            return NOT_TOLD
 
     def diff_live(self, spec: HostnameSpec, live: Json) -> Tuple[FieldChange, ...]:
         """It must be the same."""
@@ -66,7 +70,9 @@ class HostnameProvider(GeneratedProvider[HostnameSpec]):
 
     def set_live(self, step: Step[HostnameSpec], host: Host) -> None:
         """By hostname(1), and look that the kernel took it."""
-        host.note_undo(["hostname", "--", str(step.state[LIVE])])
+        before = str(step.state[LIVE])
+        is_known = before not in ("", NOT_TOLD)
+        host.note_undo(["hostname", "--", before] if is_known else (), "the kernel had no name that could be given back")
         done = host.run(["hostname", "--", step.spec.name])
         live = self.read_live(step.spec, host)
         if done.status != 0 or live != step.spec.name:

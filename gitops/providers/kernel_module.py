@@ -21,6 +21,7 @@ from gitops.providers.host import Host
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}\Z")
 OUTPUT_SHOWN = 400
+MODULES, NOT_TOLD = "/sys/module", "(cannot be read)"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class KernelModuleProvider(GeneratedProvider[KernelModuleSpec]):
     kind = "kernel_module"
     spec = KernelModuleSpec
     summary = "a kernel module, at boot and live"
+    is_one_by_one = True
     needs_linux = True
 
     def find_mistake(self, spec: KernelModuleSpec) -> str:
@@ -53,8 +55,11 @@ class KernelModuleProvider(GeneratedProvider[KernelModuleSpec]):
         return spec.name
 
     def read_live(self, spec: KernelModuleSpec, host: Host) -> Json:
-        """Whether it is loaded (`yes`, `no`), as the kernel shows it: with underscores."""
-        return "yes" if host.inspect(f"/sys/module/{spec.name.replace('-', '_')}").type == "directory" else "no"
+        """Whether it is loaded (`yes`, `no`), as the kernel shows it: with underscores; NOT_TOLD where it shows nothing."""
+        found = host.inspect(f"{MODULES}/{spec.name.replace('-', '_')}").type
+        if found == "unsafe" or host.inspect(MODULES).type != "directory":
+            return NOT_TOLD
+        return "yes" if found == "directory" else "no"
 
     def diff_live(self, spec: KernelModuleSpec, live: Json) -> Tuple[FieldChange, ...]:  # noqa: ARG002  loaded is loaded
         """It must be loaded."""
@@ -62,7 +67,10 @@ class KernelModuleProvider(GeneratedProvider[KernelModuleSpec]):
 
     def set_live(self, step: Step[KernelModuleSpec], host: Host) -> None:
         """By modprobe, and look that it is there."""
-        host.note_undo(["modprobe", "-r", "--", step.spec.name])
+        if step.state[LIVE] == NOT_TOLD:
+            host.note_undo((), "whether the module was loaded before was not known")
+        else:
+            host.note_undo(["modprobe", "-r", "--", step.spec.name])
         done = host.run(["modprobe", "--", step.spec.name])
         if done.status != 0 or self.read_live(step.spec, host) != "yes":
             words = done.output.strip()[-OUTPUT_SHOWN:] or "the kernel does not show it"

@@ -42,6 +42,7 @@ class LineProvider(LineEditProvider[LineSpec]):
     kind = "line"
     spec = LineSpec
     summary = "a line in a file"
+    reads_paths_only = True
 
     def locate(self, spec: LineSpec) -> Place:
         """In the file, looked for with all that it replaces."""

@@ -28,7 +28,7 @@ DEBIAN, OTHERS = "/etc/default/locale", "/etc/locale.conf"
 NAME = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?\.(?P<charset>[A-Z0-9][A-Za-z0-9-]{1,19})(@[a-z]{1,20})?\Z")
 BUILT_IN = ("C", "C.UTF-8", "POSIX")
 BROUGHT = "nothing here generates locales yet: this fails if no package before it brings the locale, or locale-gen"
-GENERATE = ("locale-gen",)
+GENERATE, ASK = ("locale-gen",), ("locale", "-a")
 GENERATE_SECONDS = 900
 OUTPUT_SHOWN = 400
 
@@ -112,13 +112,21 @@ class LocaleProvider(Provider[LocaleSpec]):
     needs_linux = True
 
     def observe(self, specs: Sequence[LocaleSpec], host: Host) -> Mapping[str, State]:
-        """State: of the line in the list; whether the C library has it; for a default its file and the line there."""
+        """State: of the line in the list; whether the C library has it (`unknown`: why that cannot be told); for a default its file and
+        the line there.
+        """
         good = [spec for spec in specs if not find_mistake(spec)]
-        listed, known = LISTED.observe(good, host), _read_known(host) if good else ()
+        listed, known, unknown = LISTED.observe(good, host), (), ""
+        try:
+            known = _read_known(host) if any(spec.name not in BUILT_IN for spec in good) else ()
+        except (HostError, OSError) as error:
+            unknown = describe_failure(error)
         path = _find_default(host)
         states: Dict[str, State] = {spec.name: {} for spec in specs}
         for spec in good:
             state: Dict[str, Json] = {"listed": dict(listed[spec.name]), "known": _normalise(spec.name) in known}
+            if unknown and spec.name not in BUILT_IN:
+                state["unknown"] = unknown
             if spec.default:
                 state["path"], state["default"] = path, dict(DEFAULT[path].observe([spec], host)[spec.name])
             states[spec.name] = state
@@ -133,8 +141,11 @@ class LocaleProvider(Provider[LocaleSpec]):
         refused = next((part.reason for part in parts.values() if part.action == "refused"), "")
         if refused:
             return Difference("refused", reason=refused)
+        obstacle = next((part.obstacle for part in parts.values() if part.obstacle), "")
+        if state.get("unknown") and spec.state == "present":
+            obstacle = obstacle or f"which locales there are cannot be told: {state['unknown']}"
         if spec.state == "absent":
-            return Difference("remove") if parts else None
+            return Difference("remove", obstacle=obstacle) if parts else None
         fields = [FieldChange(name, field.before, field.after) for name, part in parts.items() for field in part.fields]
         is_missing = spec.name not in BUILT_IN and not state.get("known")
         if is_missing:
@@ -143,9 +154,9 @@ class LocaleProvider(Provider[LocaleSpec]):
             return None
         implied = tuple(item for part in parts.values() for item in part.implied)
         if is_missing and _type_of(state, "listed") == "absent":
-            return Difference("update", tuple(fields), BROUGHT, "conditional", implied)
+            return Difference("update", tuple(fields), BROUGHT, "conditional", implied, obstacle=obstacle)
         unsure = next((part for part in parts.values() if part.confidence != "exact"), Difference("update"))
-        return Difference("update", tuple(fields), unsure.reason, unsure.confidence, implied)
+        return Difference("update", tuple(fields), unsure.reason, unsure.confidence, implied, obstacle=obstacle)
 
     def apply(self, steps: Sequence[Step[LocaleSpec]], host: Host) -> Iterator[Outcome]:
         """Edit the list as one, generate once, then say which is the default."""
@@ -184,12 +195,12 @@ def find_mistake(spec: LocaleSpec) -> str:
 
 
 def _read_known(host: Host) -> Sequence[str]:
-    """Give the locales that the C library has; none where it does not tell."""
-    try:
-        done = host.run(["locale", "-a"])
-    except HostError:
-        return ()
-    return [_normalise(line.strip()) for line in done.output.splitlines()] if done.status == 0 else ()
+    """Give the locales that the C library has; raise HostError where it does not tell."""
+    done = host.run(list(ASK))
+    known = [_normalise(line.strip()) for line in done.output.splitlines() if line.strip()]
+    if done.status != 0 or not known:  # it has at least those that are built in
+        raise HostError(f"`{' '.join(ASK)}` ended with {done.status} and named {len(known)} locales", code="E317")
+    return known
 
 
 def _normalise(name: str) -> str:

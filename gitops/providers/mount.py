@@ -20,7 +20,7 @@ from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.model.resource import Resource
 from gitops.model.textedit import put_line, split_lines, take_line
-from gitops.providers.base import Possible, Relations, Step
+from gitops.providers.base import ANYTHING, Possible, Relations, Step
 from gitops.providers.edits import EditProvider, Place
 from gitops.providers.host import Host
 from gitops.providers.mounts.fstab import FILE, FstabEdit, FstabEntry, compare_entries, read_entry
@@ -30,7 +30,7 @@ from gitops.providers.services.systemd import BOOTED
 from gitops.providers.steps import PARENT_MODE, bound_parents, describe_failure, imply_parents
 
 STATES = ("mounted", "present", "unmounted", "absent")
-LIVE, FLAGS = "live", "flags"
+LIVE, FLAGS, UNKNOWN = "live", "flags", "unknown"
 WORD = re.compile(r"[^\s,#\x00-\x1f\x7f]+\Z")
 TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}\Z")
 DEVICE = re.compile(r"[^\x00-\x1f\x7f]{1,1000}\Z")
@@ -48,6 +48,7 @@ PACKAGES: Mapping[str, Tuple[str, ...]] = {
     "xfs": ("xfsprogs",),
 }
 NOTHING = "not mounted"
+PROGRAMS = {name: (f"/usr/bin/{name}", f"/bin/{name}") for name in ("mount", "umount")}
 TIMEOUT = 120
 OUTPUT_SHOWN = 400
 MAX_LAYERS = 8
@@ -92,6 +93,7 @@ class MountProvider(EditProvider[MountSpec]):
     spec = MountSpec
     summary = "a mount point: its line in /etc/fstab, and what is mounted"
     needs_linux = True
+    reach = ANYTHING
 
     def locate(self, spec: MountSpec) -> Place:
         """In /etc/fstab, looked for by the mount point."""
@@ -120,19 +122,28 @@ class MountProvider(EditProvider[MountSpec]):
         return FieldChange("line", f"other {', '.join(differing)}" if differing else None, spec.entry.line.replace("\t", " "))
 
     def observe(self, specs: Sequence[MountSpec], host: Host) -> Mapping[str, State]:
-        """State: of the line; on the running machine `live`: what is mounted there, and what the mount point is."""
+        """State: of the line; on the running machine `live`: what is mounted there, and what the mount point is; or `unknown`, why that
+        cannot be told.
+        """
         states = dict(super().observe(specs, host))
         if host.is_live:
-            mounts = read_mounts(host)
-            for spec in specs:
-                if not find_mistake(spec):
-                    states[spec.path] = {**states[spec.path], LIVE: _look_live(spec, mounts, host)}
+            good = [spec for spec in specs if not find_mistake(spec)]
+            try:
+                mounts, lacking = read_mounts(host), _find_lacking(host)
+            except (HostError, OSError) as error:
+                states.update({spec.path: {**states[spec.path], UNKNOWN: describe_failure(error)} for spec in good})
+                return states
+            for spec in good:
+                live = _look_live(spec, mounts, host)
+                states[spec.path] = {**states[spec.path], LIVE: {**live, "lacks": lacking} if lacking else live}
         return states
 
     def diff(self, spec: MountSpec, state: State) -> Optional[Difference]:
         """Compare the line, and what is mounted."""
         found, live = super().diff(spec, state), state.get(LIVE)
         is_asked = state.get("asked") == self.locate(spec).asked
+        if state.get(UNKNOWN) and is_asked and spec.state != "present":
+            return Difference("refused", reason=str(state[UNKNOWN]))
         if not isinstance(live, dict) or not is_asked or (found is not None and found.action == "refused"):
             return found
         differing = cast("Sequence[str]", state.get("differs") or ())
@@ -143,12 +154,13 @@ class MountProvider(EditProvider[MountSpec]):
         if not changes:
             return found
         if spec.state == "absent":
-            return Difference("remove", changes)
+            obstacle = "" if found is None else found.obstacle
+            return _with_lack(Difference("remove", changes, obstacle=obstacle), live)
         is_made = spec.state == "mounted" and live["point"] == "absent"
         implied = (*imply_parents(live), Resource("directory", spec.path, {"mode": PARENT_MODE})) if is_made else ()
         if found is None:
-            return Difference("update", changes, implied=implied)
-        return replace(found, fields=(*found.fields, *changes), implied=(*found.implied, *implied))
+            return _with_lack(Difference("update", changes, implied=implied), live)
+        return _with_lack(replace(found, fields=(*found.fields, *changes), implied=(*found.implied, *implied)), live)
 
     def apply(self, steps: Sequence[Step[MountSpec]], host: Host) -> Iterator[Outcome]:
         """Unmount what is to go, write the lines as one, tell systemd, mount what is to be there."""
@@ -176,8 +188,11 @@ class MountProvider(EditProvider[MountSpec]):
         if spec.device and spec.device.startswith("/") and not spec.device.startswith("/dev/"):
             wants.append(f"path:{spec.device}")
         wants.extend(f"path:{word.partition('=')[2]}" for word in spec.entry.words if word.startswith("credentials=/"))
+        wants.append("package:mount")
         wants.extend(f"package:{name}" for name in PACKAGES.get(spec.fstype or "", ()))
-        return Relations((f"path:{spec.path}",), tuple(wants), is_absent=spec.state == "absent", edits=(FILE,))
+        is_absent = spec.state == "absent"
+        keeps = () if is_absent else (spec.path,)
+        return Relations((f"path:{spec.path}",), tuple(wants), is_absent=is_absent, edits=(FILE,), keeps=keeps)
 
     def bound(self, spec: MountSpec) -> Sequence[Possible]:
         """At most: set it and make every parent, or remove it."""
@@ -227,6 +242,21 @@ def _look_live(spec: MountSpec, mounts: Sequence[Mount], host: Host) -> Dict[str
         found["wanted"] = spec.state == "absent" or is_wanted(spec.entry, mount, mounts, host)
         found["flags"] = list(mount.flags)
     return found
+
+
+def _find_lacking(host: Host) -> str:
+    """Name the program that is not here (small images have no package `mount`), or nothing."""
+    return next((name for name, paths in PROGRAMS.items() if all(host.inspect(path).type == "absent" for path in paths)), "")
+
+
+def _with_lack(difference: Difference, live: Mapping[str, Json]) -> Difference:
+    lacking = live.get("lacks")
+    if not lacking:
+        return difference
+    reason = (
+        f"there is no {lacking}(8) on this machine (yet): this fails if nothing before it, such as `package: mount`, brings it"
+    )
+    return replace(difference, reason=reason, confidence="conditional")
 
 
 def _find_others_folder(path: str, host: Host) -> str:

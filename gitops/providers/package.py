@@ -4,13 +4,15 @@
 package's own config files. Lists are refreshed only when apply needs them: one is missing, or something wanted is not known; so
 `latest` is as new as the lists. The plan names exact versions and, from one simulation, what else would be installed (`also_installs`).
 At apply, what would be removed beyond the plan or installed beyond the simulation fails, and so does a package that nobody offers: the
-rest of the batch goes on. A package on hold is refused, unless `hold` is declared: then the config says when it may change.
+rest of the batch goes on. A package on hold is refused, unless `hold` is declared: then the config says when it may change. What is
+declared is wanted for its own sake: one that came along with another is marked so, that nothing takes it away with the other. What counts
+as done is what is installed afterwards, not what the manager says.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, Mapping, Optional, Sequence, Set
+from typing import Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
 from gitops.errors import HostError
 from gitops.model.attribute import attribute
@@ -23,7 +25,7 @@ from gitops.providers.host import Host
 from gitops.providers.packages.choose import MANAGERS, NONE_HERE, find_manager
 from gitops.providers.packages.packager import OUTPUT_SHOWN, SOURCES, Foreseen, Installed, Offer, Packager, Target, bare
 
-ALSO = "also_installs"
+ALSO, FINISHES, MARKED, HOLD = "also_installs", "also_configures", "marked", "hold"
 # Each of a transaction's packages remembers the others, since they may be installed one by one; beyond this many, only removals are held.
 MAX_FORESEEN = 50
 
@@ -46,8 +48,8 @@ class PackageProvider(Provider[PackageSpec]):
     summary = "a package (apt, dnf, pacman, zypper, apk, brew)"
 
     def observe(self, specs: Sequence[PackageSpec], host: Host) -> Mapping[str, State]:
-        """State: `installed` version or empty, `broken`, `held`; where it matters `candidate`, `offered`, `brings_down`, `brings`,
-        `foreseen` (the names of the transaction that was simulated).
+        """State: `installed` version or empty, `broken`, `held`, `automatic`; where it matters `candidate`, `offered`, `instead`,
+        `brings_down`, `brings`, `finishes`, `foreseen` (the names of the transaction that was simulated), `unholdable`.
 
         `manager` is there when it is not apt, `trouble` when nothing can be said of this machine's packages, `unforeseen` is why the
         manager could not simulate.
@@ -58,6 +60,7 @@ class PackageProvider(Provider[PackageSpec]):
         good = [spec for spec in specs if not find_mistake(spec, manager)]
         try:
             states = _look(manager, specs, good, host)
+            _explain_holds(manager, good, states, host)
             _foresee(manager, [spec for spec in good if _is_foreseeable(spec, states[spec.name])], states, host)
         except HostError as error:
             return _tell_trouble(specs, error.message)
@@ -70,14 +73,11 @@ class PackageProvider(Provider[PackageSpec]):
         if reason:
             return Difference("refused", reason=reason)
         found = _find_difference(spec, state)
-        if found is not None and state.get("held") and spec.hold is None:
+        if found is not None and state.get("held") and spec.hold is None and found.action != "refused":
             return Difference("refused", reason=f"it is on hold on this machine; {manager.say_release(spec.name)}")
-        if spec.hold is None or spec.hold == bool(state.get("held")) or (not spec.hold and not state["installed"]):
+        if found is not None and found.action == "refused":
             return found
-        change = FieldChange("hold", bool(state.get("held")), spec.hold)
-        if found is None:
-            return Difference("update", (change,))
-        return replace(found, fields=(*found.fields, change))
+        return _with_marks(found, spec, state)
 
     def apply(self, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
         """One transaction for the batch; when it fails, what is not done is tried alone, and told by what is then installed."""
@@ -102,7 +102,7 @@ class PackageProvider(Provider[PackageSpec]):
         elif ready:
             _note_undo(manager, ready, host)
             outcomes.extend(_transact(manager, ready, host))
-        yield from _hold(manager, steps, outcomes, host)
+        yield from _hold(manager, steps, _mark(manager, steps, outcomes, host), host)
 
     def relate(self, spec: PackageSpec) -> Relations:
         """After all sources; before the service of its name and before what lies below `/etc/NAME` (of which it may be the maker)."""
@@ -150,7 +150,18 @@ def _describe(manager: Packager, found: Installed) -> Dict[str, Json]:
         state["broken"] = found.broken
     if found.is_held:
         state["held"] = True
+    if found.is_automatic:
+        state["automatic"] = True
     return state
+
+
+def _explain_holds(manager: Packager, specs: Sequence[PackageSpec], states: Dict[str, Dict[str, Json]], host: Host) -> None:
+    """Say of each hold that is to change why it cannot, where that is known before."""
+    for is_held in (True, False):
+        names = [spec.name for spec in specs if spec.hold is is_held and bool(states[spec.name].get("held")) is not is_held]
+        reasons = manager.explain_hold(names, host, is_held=is_held) if names else dict[str, str]()
+        for name, reason in reasons.items():
+            states[name]["unholdable"] = reason
 
 
 def _needs_offer(spec: PackageSpec, state: State) -> bool:
@@ -162,6 +173,8 @@ def _needs_offer(spec: PackageSpec, state: State) -> bool:
 def _add_offer(spec: PackageSpec, offer: Offer, state: Dict[str, Json]) -> None:
     state["candidate"] = offer.candidate
     state["offered"] = spec.version in offer.versions if spec.version else bool(offer.candidate)
+    if offer.instead and not spec.version:
+        state["instead"] = offer.instead
 
 
 def _is_foreseeable(spec: PackageSpec, state: State) -> bool:
@@ -177,12 +190,15 @@ def _foresee(manager: Packager, specs: Sequence[PackageSpec], states: Dict[str, 
         return
     targets = [_target(spec, str(states[spec.name].get("candidate") or "")) for spec in specs]
     foreseen = manager.foresee(targets, host, is_reading=True)
-    leaving = _bare_names([target.name for target in targets if target.is_absent])
-    extra = sorted(foreseen.removes - leaving)
-    pulled = _find_pulled(foreseen, targets)
-    arriving = [target.name for target in targets if not target.is_absent]
+    here = manager.name_here([target.name for target in targets], host)
+    extra = sorted(foreseen.removes - {here[target.name] for target in targets if target.is_absent})
+    pulled = _find_pulled(foreseen, set(here.values()))
+    arriving = [here[target.name] for target in targets if not target.is_absent]
+    finishing = sorted(foreseen.finishes - set(here.values()) - set(states))
     for target in targets:
         state = states[target.name]
+        if finishing:
+            state["finishes"] = list[Json](finishing)
         if extra:
             state["brings_down"] = list[Json](extra)
         if foreseen.problem and not target.is_absent:
@@ -198,8 +214,7 @@ def _note_foreseen(state: Dict[str, Json], arriving: Sequence[str], pulled: Mapp
         state["brings"] = dict[str, Json](pulled)
 
 
-def _find_pulled(foreseen: Foreseen, targets: Sequence[Target]) -> Dict[str, str]:
-    named = _bare_names([target.name for target in targets])
+def _find_pulled(foreseen: Foreseen, named: Set[str]) -> Dict[str, str]:
     return {name: version for name, version in sorted(foreseen.installs.items()) if name not in named}
 
 
@@ -227,7 +242,28 @@ def _diff_absent(found: str, state: State) -> Optional[Difference]:
     return _with_removals(Difference("remove", (FieldChange("version", found, None),)), state)
 
 
+def _with_marks(found: Optional[Difference], spec: PackageSpec, state: State) -> Optional[Difference]:
+    """Add what is to change of its hold and of its mark as something that came along."""
+    is_held, is_here = bool(state.get("held")), bool(state.get("installed"))
+    marks: List[FieldChange] = []
+    if spec.state != "absent" and state.get("automatic"):
+        marks.append(FieldChange(MARKED, "automatic", "manual"))
+    if spec.hold is not None and spec.hold != is_held and (spec.hold or is_here):
+        marks.append(FieldChange(HOLD, is_held, spec.hold))
+    if not marks:
+        return found
+    base = Difference("update") if found is None else found
+    changed = replace(base, fields=(*base.fields, *marks))
+    if not state.get("unholdable") or marks[-1].name != HOLD:
+        return changed
+    reason = f"its hold cannot be changed as it is now: {state['unholdable']}"
+    return replace(changed, reason="; ".join(filter(None, (changed.reason, reason))), confidence="conditional")
+
+
 def _with_removals(difference: Difference, state: State) -> Difference:
+    finishes = state.get("finishes")
+    if isinstance(finishes, list) and finishes:
+        difference = replace(difference, fields=(*difference.fields, FieldChange(FINISHES, None, finishes)))
     others = state.get("brings_down")
     if not isinstance(others, list) or not others:
         return difference
@@ -239,6 +275,9 @@ def _with_removals(difference: Difference, state: State) -> Difference:
 def _with_offer(difference: Difference, state: State) -> Difference:
     """Add what the sources and the simulation say."""
     name = _manager_of(state)
+    if state.get("instead"):
+        reason = f"{name} would install {state['instead']} in its place, which does away with it: declare that, or a `version` of this one"
+        return Difference("refused", reason=reason)
     if not state.get("offered", True):
         reason = f"{name} does not know it (yet): its lists are refreshed first, then this fails if nobody offers it"
         return replace(difference, reason=reason, confidence="conditional")
@@ -256,8 +295,8 @@ def _manager_of(state: State) -> str:
 
 
 def _is_moving(step: Step[PackageSpec]) -> bool:
-    """Say whether its version changes (else only its hold does)."""
-    return any(change.name != "hold" for change in step.difference.fields)
+    """Say whether its version changes (else only its hold or its mark does)."""
+    return any(change.name not in (HOLD, MARKED) for change in step.difference.fields)
 
 
 def _find_lacking(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Mapping[str, str]:
@@ -283,7 +322,9 @@ def _find_lack(manager: Packager, step: Step[PackageSpec], offers: Mapping[str, 
     offer = offers.get(spec.name)
     if offer is None:
         return f"{manager.name} knows no package `{spec.name}`"
-    if not offer.candidate:
+    if offer.instead and not spec.version:
+        return f"{manager.name} would install {offer.instead} in the place of `{spec.name}`: declare that, or a `version` of this one"
+    if not offer.candidate and not spec.version:
         return f"no source of this machine offers `{spec.name}` (it may be a virtual package: name the one that provides it)"
     version = _target_of(step).version
     if version and version not in offer.versions:
@@ -294,7 +335,7 @@ def _find_lack(manager: Packager, step: Step[PackageSpec], offers: Mapping[str, 
 def _note_undo(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> None:
     """Note how all goes back: what only came along is undone by itself and last, for others may need it by then."""
     before = {step.spec.name: str(step.state.get("installed") or "") for step in steps}
-    named = _bare_names(list(before))
+    named = set(manager.name_here(list(before), host).values())
     brought: Dict[str, None] = {}
     for step in steps:
         brings = step.state.get("brings")
@@ -315,7 +356,7 @@ def _transact(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host)
         yield from (Outcome(step.address, step.action, "failed", error.message) for step in steps)
         return
     if not problem:
-        yield from (Outcome(step.address, step.action, "changed") for step in steps)
+        yield from _judge(manager, steps, host)
         return
     states = _look(manager, [step.spec for step in steps], [step.spec for step in steps], host)
     for step in steps:
@@ -327,16 +368,31 @@ def _transact(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host)
             yield Outcome(step.address, step.action, "failed", problem)
 
 
+def _judge(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> Iterator[Outcome]:
+    """Tell by what is installed now, since a manager may say that all is well and have done something else."""
+    installed = manager.read_installed([step.spec.name for step in steps], host)
+    for step in steps:
+        found = installed.get(step.spec.name, Installed())
+        state = {**_describe(manager, found), "candidate": str(step.state.get("candidate") or found.version), "offered": True}
+        if _find_difference(step.spec, state) is None:
+            yield Outcome(step.address, step.action, "changed")
+            continue
+        there = f"in version {found.version}" if found.version else f"left {found.broken}" if found.broken else "not installed"
+        reason = f"{manager.name} ended without an error, but `{step.spec.name}` is {there} now"
+        yield Outcome(step.address, step.action, "failed", reason)
+
+
 def _try_all(manager: Packager, steps: Sequence[Step[PackageSpec]], host: Host) -> str:
     """Make one transaction; give why it failed, or nothing."""
     targets = [_target_of(step) for step in steps]
     foreseen = manager.foresee(targets, host, is_reading=False)
-    extra = sorted(foreseen.removes - _bare_names([target.name for target in targets if target.is_absent]))
+    here = manager.name_here([target.name for target in targets], host)
+    extra = sorted(foreseen.removes - {here[target.name] for target in targets if target.is_absent})
     if extra:
         return f"{manager.name} would also remove {', '.join(extra)}, which is not in the plan: declare that too"
     if all(_is_foreseen(step) for step in steps):
         planned = _planned(steps)
-        pulled = _find_pulled(foreseen, targets)
+        pulled = _find_pulled(foreseen, set(here.values()))
         beyond = [f"{name} {version}" for name, version in pulled.items() if planned.get(name, "") not in (None, version)]
         if beyond:
             return f"{manager.name} would now also install {', '.join(beyond)}, which is not in the plan: plan again"
@@ -348,13 +404,26 @@ def _planned(steps: Sequence[Step[PackageSpec]]) -> Mapping[str, Json]:
     found: Dict[str, Json] = {}
     for step in steps:
         names, brings = step.state.get("foreseen"), step.state.get("brings")
-        found.update({bare(str(name)): None for name in names} if isinstance(names, list) else {})
+        found.update({str(name): None for name in names} if isinstance(names, list) else {})
         found.update(brings if isinstance(brings, dict) else {})
     return found
 
 
 def _is_foreseen(step: Step[PackageSpec]) -> bool:
     return step.action == "remove" or bool(step.state.get("foreseen"))
+
+
+def _mark(manager: Packager, steps: Sequence[Step[PackageSpec]], outcomes: Sequence[Outcome], host: Host) -> Sequence[Outcome]:
+    """Mark what came along and is declared; a failure is the outcome."""
+    names = {step.address: step.spec.name for step in steps if any(item.name == MARKED for item in step.difference.fields)}
+    wanted = [names[item.address] for item in outcomes if item.result == "changed" and item.address in names]
+    trouble = manager.set_manual(wanted, host) if wanted else ""
+    if not trouble:
+        return outcomes
+    return [
+        replace(item, result="failed", message=trouble) if item.result == "changed" and item.address in names else item
+        for item in outcomes
+    ]
 
 
 def _hold(manager: Packager, steps: Sequence[Step[PackageSpec]], outcomes: Sequence[Outcome], host: Host) -> Iterator[Outcome]:
@@ -388,7 +457,3 @@ def _target_of(step: Step[PackageSpec]) -> Target:
     """Give the exact version that the plan named, when it could."""
     is_known = bool(step.state.get("offered")) and not step.state.get("broken")
     return _target(step.spec, str(step.state.get("candidate") or "") if is_known else "")
-
-
-def _bare_names(names: Sequence[str]) -> Set[str]:
-    return {bare(name) for name in names}

@@ -74,6 +74,7 @@ class RebootProvider(Provider[RebootSpec]):
     kind = "reboot"
     spec = RebootSpec
     summary = "a reboot, when one is required"
+    tells_all = False
     needs_linux = True
 
     def observe(self, specs: Sequence[RebootSpec], host: Host) -> Mapping[str, State]:

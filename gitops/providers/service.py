@@ -57,6 +57,7 @@ class ServiceProvider(Provider[ServiceSpec]):
     kind = "service"
     spec = ServiceSpec
     summary = "a service (systemd, OpenRC, sysvinit, runit, launchd)"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[ServiceSpec], host: Host) -> Mapping[str, State]:
         """State: `exists`, `running`, `enabled`; where it is so `masked`, `fixed` (systemd's word), `oneshot`.

@@ -61,15 +61,21 @@ class SshAuthorizedKeyProvider(EditProvider[SshAuthorizedKeySpec]):
         return Place(spec.file, sought, spec.state == "absent", mistake=find_mistake(spec), metadata=metadata)
 
     def look(self, spec: SshAuthorizedKeySpec, text: str) -> Dict[str, Json]:
-        """Whether some declared key is there, and whether all is as declared; how many others there are."""
-        lines = split_lines(text)
-        known = {_ident(key) for key in spec.keys}
-        found = [_ident(line) for line in lines]
-        others = sum(1 for ident in found if ident and ident not in known)
+        """Whether some declared key is there, and whether all is as declared; how many lines they have, how many of these are altered or
+        doubled, how many other keys there are, and how many lines that are no key and not blank.
+        """
+        wanted = {_ident(key): key.strip() for key in spec.keys}
+        found = [(_ident(line), line) for line in split_lines(text)]
+        own = [(ident, line) for ident, line in found if ident in wanted]
+        first = dict(reversed(own))
         return {
-            "there": any(ident in known for ident in found if ident),
+            "there": bool(own),
             "equal": self.edit(spec, text) == text,
-            "others": others,
+            "lines": len(own),
+            "altered": sum(1 for ident, line in first.items() if line != wanted[ident]),
+            "doubled": len(own) - len(first),
+            "others": sum(1 for ident, _ in found if ident and ident not in wanted),
+            "rest": sum(1 for ident, line in found if not ident and line.strip()),
         }
 
     def is_right(self, spec: SshAuthorizedKeySpec, state: State) -> bool:
@@ -86,17 +92,29 @@ class SshAuthorizedKeyProvider(EditProvider[SshAuthorizedKeySpec]):
         return text if lines == split_lines(text) else "".join(f"{line}\n" for line in lines)
 
     def describe(self, spec: SshAuthorizedKeySpec, state: State) -> FieldChange:
-        """The keys by comment; others that go are counted."""
+        """The keys by comment; lines that change or go are counted."""
         shown = [_show(key) for key in spec.keys]
-        others = state.get("others")
-        goes = f"{others} other keys, which go" if spec.exclusive and others else None
-        return FieldChange("content", goes, shown)
+        said = [
+            _count(
+                state.get("altered"),
+                "of these keys has other options or another comment",
+                "of these keys have other options or comments",
+            ),
+            _count(state.get("doubled"), "more line of these keys, which goes", "more lines of these keys, which go"),
+        ]
+        if spec.exclusive:
+            said.append(_count(state.get("others"), "other key, which goes", "other keys, which go"))
+            said.append(_count(state.get("rest"), "line that is no key, which goes", "lines that are no keys, which go"))
+        return FieldChange("content", "; ".join(words for words in said if words) or None, shown)
 
     def diff(self, spec: SshAuthorizedKeySpec, state: State) -> Optional[Difference]:
         """Say it when only mode or owner differ; the folder that is made for the file is the user's, too, and private."""
         found = super().diff(spec, state)
         if found is None:
             return None
+        if found.action == "remove" and state.get("lines"):
+            words = _count(state["lines"], "line of these keys goes", "lines of these keys go")
+            return replace(found, reason="; ".join(item for item in (words, found.reason) if item))
         if found.action == "update" and state.get("equal") is True and found.confidence == "exact":
             return replace(found, fields=compare((("mode", "0600"), ("owner", spec.name)), state))
         folder = spec.file.rpartition("/")[0]
@@ -124,6 +142,10 @@ def find_mistake(spec: SshAuthorizedKeySpec) -> str:
     if len({_ident(key) for key in spec.keys}) < len(spec.keys):
         return "`keys`: one key stands there twice"
     return ""
+
+
+def _count(number: Json, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}" if number else ""
 
 
 def _merge(lines: Sequence[str], known: AbstractSet[str], wanted: Dict[str, str]) -> List[str]:

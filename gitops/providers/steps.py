@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Callable, Iterator, List, Mapping, Sequence, Tuple
 
 from gitops.errors import MalformedError, TrueupError
+from gitops.model.limits import DEFAULTS, MIB
 from gitops.model.observation import State
 from gitops.model.plan import FieldChange
 from gitops.model.report import Outcome
 from gitops.model.resource import Resource
 from gitops.providers.base import Step
+from gitops.providers.host import Host
 
 PARENT_MODE = "0755"
 PATH_TYPES = ("absent", "file", "directory", "symlink", "other", "unsafe")
@@ -89,3 +91,15 @@ def bound_parents(path: str) -> Tuple[Resource, ...]:
     """Give every directory above a path as a resource: at most these would have to be made."""
     parts = path.split("/")[1:-1]
     return tuple(Resource("directory", "/" + "/".join(parts[: count + 1]), {"mode": PARENT_MODE}) for count in range(len(parts)))
+
+
+def describe_unkept(paths: Sequence[str], host: Host) -> str:
+    """Say which of these, or of what is below them, are too large to be kept for an undo; empty when none is."""
+    large: List[str] = []
+    for path in paths:
+        below = [path, *(host.list_below(path)[0] if host.inspect(path).type == "directory" else ())]
+        large.extend(show_name(item) for item in below if host.inspect(item).size > DEFAULTS.image_bytes)
+    if not large:
+        return ""
+    more = f" and {len(large) - 1} more" if len(large) > 1 else ""
+    return f"larger than {DEFAULTS.image_bytes // MIB} MiB and not kept, so it cannot be undone: {large[0]}{more}"

@@ -9,9 +9,10 @@ from gitops.model.attribute import attribute
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host
+from gitops.providers.obstacles import meet
 from gitops.providers.steps import bound_parents, do_each, imply_parents, type_of
 
 
@@ -31,6 +32,8 @@ class SymlinkProvider(Provider[SymlinkSpec]):
     spec = SymlinkSpec
     summary = "a symbolic link"
     honours_root = True
+    reach = BELOW
+    reads_paths_only = True
 
     def observe(self, specs: Sequence[SymlinkSpec], host: Host) -> Mapping[str, State]:
         """State: type, target, parents."""
@@ -38,6 +41,10 @@ class SymlinkProvider(Provider[SymlinkSpec]):
 
     def diff(self, spec: SymlinkSpec, state: State) -> Optional[Difference]:
         """A file in its place is replaced; a directory is refused."""
+        return meet(self._compare(spec, state), state)
+
+    @staticmethod
+    def _compare(spec: SymlinkSpec, state: State) -> Optional[Difference]:
         found = type_of(state)
         if found in ("directory", "other", "unsafe"):
             reason = str(state.get("reason") or "a directory is there; remove it yourself or manage it as a directory")

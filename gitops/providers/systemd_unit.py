@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Tuple
 from gitops.model.attribute import attribute
 from gitops.model.report import Outcome
 from gitops.providers.base import Relations, Step
-from gitops.providers.file import FileSpec
+from gitops.providers.file import NEW_MODE, PRIVATE_MODE, FileSpec
 from gitops.providers.generated import GeneratedProvider
 from gitops.providers.host import Host
 from gitops.providers.services.systemd import BOOTED
@@ -32,7 +32,7 @@ class SystemdUnitSpec:
 
     name: str
     content: Any = attribute("content", "what is in it; instead `source` (a file of the project) or `template` (Jinja2)")
-    mode: str = attribute("mode", "permissions", default="0644")
+    mode: Optional[str] = attribute("mode", "permissions; 0644, or 0600 when a secret is in it")
     validate: Optional[Tuple[str, ...]] = attribute("argv", "a command that must accept the new file; `{path}` stands for it")
     state: str = attribute("choice", "present or absent", default="present", choices=("present", "absent"))
 
@@ -60,7 +60,8 @@ class SystemdUnitProvider(GeneratedProvider[SystemdUnitSpec]):
 
     def make_file(self, spec: SystemdUnitSpec) -> FileSpec:
         """The unit file."""
-        return FileSpec(f"{FOLDER}/{spec.name}", spec.content, mode=spec.mode, validate=spec.validate, state=spec.state)
+        mode = spec.mode or (PRIVATE_MODE if spec.is_secret else NEW_MODE)
+        return FileSpec(f"{FOLDER}/{spec.name}", spec.content, mode=mode, validate=spec.validate, state=spec.state)
 
     def apply(self, steps: Sequence[Step[SystemdUnitSpec]], host: Host) -> Iterator[Outcome]:
         """Write, tell systemd, and ask it whether it can load what was written."""
@@ -90,7 +91,10 @@ def _find_troubles(steps: Sequence[Step[SystemdUnitSpec]], host: Host) -> Dict[s
         unit = step.spec.name.partition(".d/")[0]
         if step.action == "remove" or "@." in unit:
             continue
-        loaded = host.run(["systemctl", "show", "--no-pager", "--property=LoadState", "--value", "--", unit]).output.strip()
-        if loaded in BROKEN:
+        done = host.run(["systemctl", "show", "--no-pager", "--property=LoadState", "--value", "--", unit])
+        loaded = done.output.strip()
+        if done.status != 0 or not loaded:
+            found[step.address] = f"systemd does not tell whether it can load {unit} (status {done.status}); look at it yourself"
+        elif loaded in BROKEN:
             found[step.address] = f"systemd cannot load {unit}: {loaded}; see `systemctl status {unit}`"
     return found

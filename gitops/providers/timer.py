@@ -23,6 +23,7 @@ from gitops.model.resource import Resource
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import FileProvider, FileSpec
 from gitops.providers.host import Host
+from gitops.providers.obstacles import find_obstacle_of
 from gitops.providers.services.systemd import BOOTED, show_units
 from gitops.providers.steps import bound_parents, compare, describe_failure
 from gitops.providers.symlink import SymlinkProvider, SymlinkSpec
@@ -137,8 +138,9 @@ class TimerProvider(Provider[TimerSpec]):
         refused = next((f"{name}: {part.reason}" for name, part in parts.items() if part.action == "refused"), "")
         if refused:
             return Difference("refused", reason=refused)
+        obstacle = find_obstacle_of(parts.items())
         if spec.state == "absent":
-            return Difference("remove") if parts or state.get("active") else None
+            return Difference("remove", obstacle=obstacle) if parts or state.get("active") else None
         fields = [field for name, part in parts.items() for field in _describe_part(name, part, spec)]
         fields.extend(compare((("active", True),), state) if "active" in state else ())
         if not fields:
@@ -146,7 +148,7 @@ class TimerProvider(Provider[TimerSpec]):
         implied = {item.name: item for part in parts.values() for item in part.implied}
         actions = [part.action for part in parts.values()]
         action = "replace" if "replace" in actions else "create" if actions.count("create") == len(PARTS) else "update"
-        return Difference(action, tuple(fields), implied=tuple(implied[name] for name in sorted(implied)))
+        return Difference(action, tuple(fields), implied=tuple(implied[name] for name in sorted(implied)), obstacle=obstacle)
 
     def apply(self, steps: Sequence[Step[TimerSpec]], host: Host) -> Iterator[Outcome]:
         """Stop what goes, write all files as one batch, tell systemd once, start what is there, ask when it elapses."""

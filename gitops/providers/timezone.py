@@ -17,6 +17,7 @@ from gitops.model.report import Outcome
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import FileProvider, FileSpec
 from gitops.providers.host import Host
+from gitops.providers.obstacles import find_obstacle_of
 from gitops.providers.symlink import SymlinkProvider, SymlinkSpec
 
 FILES, LINKS = FileProvider(), SymlinkProvider()
@@ -80,12 +81,16 @@ class TimezoneProvider(Provider[TimezoneSpec]):
         refused = next((f"{path}: {part.reason}" for path, part in parts.items() if part.action == "refused"), "")
         if refused:
             return Difference("refused", reason=refused)
-        before = _zone_of(_part(state, "link"))
+        link = _part(state, "link")
+        before = (
+            None if link.get("type") == "absent" else _zone_of(link) if link.get("type") == "symlink" else f"a {link.get('type')}"
+        )
         first = parts.get(LINK)
-        fields = (FieldChange("zone", before or None, spec.name),) if first else (FieldChange(TEXT, "another", spec.name),)
+        fields = (FieldChange("zone", before, spec.name),) if first else (FieldChange(TEXT, "another", spec.name),)
         found = Difference(first.action if first else "update", fields, first.reason if first else "")
         if first is not None:
             found = replace(found, implied=first.implied)
+        found = replace(found, obstacle=find_obstacle_of(parts.items()))
         return found if state.get("known") else replace(found, reason=MISSING, confidence="conditional")
 
     def apply(self, steps: Sequence[Step[TimezoneSpec]], host: Host) -> Iterator[Outcome]:

@@ -13,6 +13,7 @@ in `staff`, and has no password. Refused there: a hash, a lock and ages of passw
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from gitops.model.codec import digest_json
@@ -20,14 +21,14 @@ from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
 from gitops.providers.accounts.choose import FILES, USERS, find_users
+from gitops.providers.accounts.database import GOING, say_taken
 from gitops.providers.accounts.userspec import UserSpec
 from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.host import Host
 from gitops.providers.shadow import find_mistaken_date
 from gitops.providers.steps import compare, do_each
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?\Z")
-GROUP_NAME = re.compile(r"[A-Za-z_0-9][A-Za-z0-9_.-]{0,31}\$?\Z")
+NAME = re.compile(r"[A-Za-z_0-9][A-Za-z0-9_.-]{0,31}\$?\Z")
 UNSAFE = re.compile(r"[:\x00-\x1f\x7f]")
 
 
@@ -37,6 +38,7 @@ class UserProvider(Provider[UserSpec]):
     kind = "user"
     spec = UserSpec
     summary = "a user account"
+    is_one_by_one = True
 
     def observe(self, specs: Sequence[UserSpec], host: Host) -> Mapping[str, State]:
         """State: exists, uid, group, gid, groups (sorted), home, shell, comment, and what `describe_shadow` says when it is asked for;
@@ -55,6 +57,8 @@ class UserProvider(Provider[UserSpec]):
             "it comes from a directory service, not from this machine's files" if state.get("elsewhere") else ""
         )
         reason = reason or USERS[str(state.get("database") or FILES)].find_unable(spec, state)
+        if not reason and spec.state == "present" and not state["exists"] and spec.name[0].isdigit():
+            reason = f"the name `{spec.name}` begins with a digit; a new one begins with a letter or `_`"
         if reason:
             return Difference("refused", reason=reason)
         if spec.state == "absent":
@@ -72,9 +76,12 @@ class UserProvider(Provider[UserSpec]):
             *spec.ageing.items(),
         )
         changes = (*compare(wanted, state), *_hash_changes(spec, state))
-        if not state["exists"]:
-            return Difference("create", changes)
-        return Difference("update", changes) if changes else None
+        if not changes and state["exists"]:
+            return None
+        found = Difference("update" if state["exists"] else "create", changes)
+        if state.get("taken_by") and any(item.name == "uid" for item in changes):
+            return replace(found, reason=say_taken("user", spec.uid, str(state["taken_by"])), confidence="conditional")
+        return found
 
     def apply(self, steps: Sequence[Step[UserSpec]], host: Host) -> Iterator[Outcome]:
         """One tool call each."""
@@ -84,6 +91,8 @@ class UserProvider(Provider[UserSpec]):
         """A user comes after its groups; without a declared primary group, also after the group of its own name, which it else brings."""
         names = dict.fromkeys((spec.group or spec.name, *(spec.groups or ())))
         wants = tuple(f"group:{name}" for name in names)
+        if spec.state == "absent":
+            wants = (*wants, GOING)
         own_group = (f"group:{spec.name}",) if spec.group is None else ()
         return Relations((f"user:{spec.name}", *own_group), wants, is_absent=spec.state == "absent")
 
@@ -106,9 +115,9 @@ class UserProvider(Provider[UserSpec]):
 def find_mistake(spec: UserSpec) -> str:
     """Say why such a user cannot be, or nothing: what would be an option to the tools, or break the files' format."""
     if not NAME.match(spec.name):
-        return f"`{spec.name[:80]}` is not a user's name (up to 32 letters, digits, `_`, `.`, `-`; the first a letter or `_`)"
+        return f"`{spec.name[:80]}` is not a user's name (up to 32 letters, digits, `_`, `.`, `-`; the first a letter, a digit or `_`)"
     for group in (*((spec.group,) if spec.group is not None else ()), *(spec.groups or ())):
-        if not GROUP_NAME.match(group):
+        if not NAME.match(group):
             return f"`{group[:80]}` is not a group's name"
     if any(group.isdigit() for group in spec.groups or ()):
         return "`groups` takes names, not numbers"

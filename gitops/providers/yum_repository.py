@@ -12,7 +12,7 @@ from typing import Optional, Tuple
 
 from gitops.model.attribute import attribute
 from gitops.model.codec import Json
-from gitops.providers.base import Relations
+from gitops.providers.base import ITSELF, Relations
 from gitops.providers.file import FileSpec
 from gitops.providers.generated import MANAGED, GeneratedProvider
 from gitops.providers.packages.packager import SOURCES
@@ -48,6 +48,7 @@ class YumRepositoryProvider(GeneratedProvider[YumRepositorySpec]):
     kind = "yum_repository"
     spec = YumRepositorySpec
     summary = "a source of packages for dnf and yum"
+    reach = ITSELF
     needs_linux = True
 
     def find_mistake(self, spec: YumRepositorySpec) -> str:

@@ -19,8 +19,10 @@ from gitops.render.words import (
     count_actions,
     count_words,
     describe_field,
+    describe_idle,
     describe_observed,
     describe_risk,
+    describe_still,
     find_silent,
     fold_names,
     name_hosts,
@@ -100,7 +102,7 @@ class _Page:
 
 
 def _render(page: _Page, sections: Sequence[Section], diagnostics: Sequence[Diagnostic], note: str) -> str:
-    lines = [MARKER, _render_state(page, diagnostics)]
+    lines = [MARKER, _render_state(page, diagnostics) if sections or page.state != "planned" else _render_idle(page)]
     if note:
         lines.append(plain_markdown(note[:MOST_TEXT]))
     if diagnostics:
@@ -126,6 +128,10 @@ def _render_state(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
         "closed": "— closed without merging. Nothing of what follows will be applied.",
     }[page.state]
     return f"**Trueup** {words}" if words else ""
+
+
+def _render_idle(page: _Page) -> str:
+    return f"**Trueup** — {describe_idle(code_span(page.subject.target_branch[:MOST_TEXT]))}"
 
 
 def _render_diagnostics(page: _Page, diagnostics: Sequence[Diagnostic]) -> str:
@@ -159,15 +165,16 @@ def _headline(plan: FleetPlan) -> str:
     name = plain_markdown(plan.subject.environment)
     summary = plan.summary()
     if not plan.has_changes:
-        return f"**Trueup · {name}** — nothing changes on {count_words(plan.hosts, 'host')}, and nothing needs an approval."
+        return f"**Trueup · {name}** — {describe_still(plan.hosts)}, and nothing needs an approval."
     if not plan.groups:
         return (
-            f"**Trueup · {name}** — no effect today, but {count_words(len(plan.scope.hosts), 'host')} will be wanted otherwise."
+            f"**Trueup · {name}** — no effect today, but {count_words(len(plan.scope.hosts), 'host')} will be wanted otherwise"
+            f" · risk **{describe_risk(plan.silent)}**."
         )
     changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
     counted = ", ".join(f"{count} × {action}" for action, count in count_actions(plan.groups))
     numbers = f"{changes} on {count_words(summary['changed_hosts'], 'host')}" + (f" ({counted})" if counted else "")
-    return f"**Trueup · {name}** — {numbers} · risk **{describe_risk(plan.groups)}**"
+    return f"**Trueup · {name}** — {numbers} · risk **{describe_risk((*plan.groups, *plan.silent))}**"
 
 
 def _render_table(plan: FleetPlan, budget: int) -> str:
@@ -178,11 +185,7 @@ def _render_table(plan: FleetPlan, budget: int) -> str:
             rows.add(f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | {change.action} | {_why(change)} |")
         for address in group.unmanaged:
             rows.add(f"| · | {code_span(address)} | {hosts} | none | no longer managed, stays as it is |")
-    for names, addresses in find_silent(plan):
-        for address in addresses:
-            rows.add(
-                f"| = | {code_span(address)} | {code_span(name_hosts(names))} | none | wanted otherwise, nothing to do today |"
-            )
+    _add_silent(plan, rows)
     for group in plan.reported:
         for change in group.changes:
             hosts = code_span(name_hosts(group.hosts))
@@ -196,18 +199,31 @@ def _render_table(plan: FleetPlan, budget: int) -> str:
     return "\n\n".join(part for part in (head, more) if part)
 
 
+def _add_silent(plan: FleetPlan, rows: Cut) -> None:
+    for group in plan.silent:
+        for change in group.changes:
+            words = f"wanted otherwise, nothing to do today{_fields(change)}"
+            rows.add(f"| = | {code_span(change.address)} | {code_span(name_hosts(group.hosts))} | none | {words} |")
+    for names, addresses in find_silent(plan):
+        for address in addresses:
+            rows.add(
+                f"| = | {code_span(address)} | {code_span(name_hosts(names))} | none | wanted otherwise, nothing to do today |"
+            )
+
+
 def _why(change: Change) -> str:
     return plain_markdown(why_of(change)[:MOST_TEXT]) + _fields(change)
 
 
 def _fields(change: Change) -> str:
     words = "; ".join(describe_field(field) for field in change.fields if field.name != "content" or not change.diff)
-    return f" ({plain_markdown(words[:MOST_TEXT])})" if words else ""
+    cut = "…, the rest in the whole plan" if len(words) > MOST_TEXT else ""
+    return f" ({plain_markdown(words[:MOST_TEXT])}{cut})" if words else ""
 
 
 def _render_diffs(plan: FleetPlan, budget: int) -> str:
     shown = Cut(budget)
-    for group in plan.groups:
+    for group in (*plan.groups, *plan.silent):
         for change in group.changes:
             if change.diff:
                 head = f"{code_span(change.address)} on {code_span(name_hosts(group.hosts))}"

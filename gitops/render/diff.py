@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from gitops.plan.declared import spell_content
 from gitops.plan.graphdiff import CHANGES, GraphsDiff, ResourceDiff
+from gitops.plan.textdiff import is_whole
 from gitops.render.colour import paint, paint_diff
-from gitops.render.escape import escape_line, escape_terminal
+from gitops.render.escape import escape_diff_line, escape_terminal
 from gitops.render.words import count_words, describe_field, name_hosts
 
 SIGNS = {"added": "+", "changed": "~", "removed": "-"}
@@ -42,9 +45,11 @@ def _render_change(change: ResourceDiff, *, colour: bool) -> list[str]:
     sign = SIGNS[change.change]
     head = paint(f"{sign} {escape_terminal(change.address):<46}", sign, colour=colour)
     lines = [f"  {head} {WORDS[change.change]}"]
-    shown = [field for field in change.fields if not (field.name == "content" and change.diff)]
+    is_shown = bool(change.diff) and is_whole(change.diff)
+    whole = (replace(field, before=spell_content(field.before), after=spell_content(field.after)) for field in change.fields)
+    shown = [field for field in whole if not (field.name == "content" and is_shown)]
     lines.extend(f"      {escape_terminal(describe_field(field))}" for field in shown)
-    lines.extend(f"      {paint_diff(escape_line(line), colour=colour)}" for line in change.diff)
+    lines.extend(f"      {paint_diff(escape_diff_line(line), colour=colour)}" for line in change.diff)
     return lines
 
 

@@ -9,10 +9,13 @@ a zero-width space breaks these.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f"
+    "\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+_TRAILING = re.compile(r"[ \t]+\Z")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>~&$])")
 _AT_START = re.compile(r"(?:(\s*)([-+=#!])|(\s*\d+)([.)]))")
 _REFERENCE = re.compile(r"(?i)(?:(?<=@)|(?<=#)|(?<=:)(?=//)|(?<=www)(?=\.)|(?<=GH-)(?=\d)|(?<=!)(?=\d))")
@@ -23,12 +26,25 @@ BREAK = "\u200b"
 
 def escape_terminal(text: str) -> str:
     r"""Give one line for a terminal: control and invisible direction characters as `\x1b`, tabs kept."""
-    return _CONTROL.sub(_show, text.replace("\n", "\\n"))
+    return escape_line(text.replace("\n", "\\n"))
 
 
 def escape_line(text: str) -> str:
-    """Give a line of a diff for a terminal."""
-    return _CONTROL.sub(_show, text)
+    """Give a line for a terminal; characters that look like nothing, like a blank or like another spelling of a letter are shown."""
+    shown = _CONTROL.sub(_show, text)
+    if shown.isascii() or unicodedata.is_normalized("NFC", shown):
+        return shown
+    return "".join(
+        one if unicodedata.is_normalized("NFC", one) and not unicodedata.combining(one) else _spell(one) for one in shown
+    )
+
+
+def escape_diff_line(text: str) -> str:
+    """Give a line of a diff; blanks at the end of what is added or taken are shown."""
+    shown = escape_line(text)
+    if text[:1] not in ("+", "-"):
+        return shown
+    return shown[:1] + _TRAILING.sub(lambda found: "".join(map(_spell, found[0])), shown[1:])
 
 
 def code_span(text: str) -> str:
@@ -57,7 +73,8 @@ def plain_markdown(text: str) -> str:
 
 def fence(text: str, language: str = "") -> str:
     """Give a fenced block whose fence is longer than any in the text; invisible characters are shown."""
-    shown = "\n".join(escape_line(line) for line in text.split("\n"))
+    escape = escape_diff_line if language == "diff" else escape_line
+    shown = "\n".join(escape(line) for line in text.split("\n"))
     longest = max((len(run) for run in _FENCE.findall(shown)), default=2)
     marks = "`" * (longest + 1 if longest > 2 else 3)  # noqa: PLR2004  a fence has at least three marks
     return f"{marks}{language}\n{shown}\n{marks}"
@@ -78,7 +95,11 @@ def escape_html(text: str) -> str:
 
 
 def _show(found: re.Match[str]) -> str:
-    code = ord(found[0])
+    return _spell(found[0])
+
+
+def _spell(character: str) -> str:
+    code = ord(character)
     if code > 0xFFFF:  # noqa: PLR2004  beyond four hex digits
         return f"\\U{code:08x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004  one byte

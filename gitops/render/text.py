@@ -10,7 +10,7 @@ from datetime import datetime
 
 from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan
 from gitops.render.colour import paint, paint_diff
-from gitops.render.escape import escape_line, escape_terminal
+from gitops.render.escape import escape_diff_line, escape_terminal
 from gitops.render.words import (
     count_actions,
     count_words,
@@ -18,6 +18,7 @@ from gitops.render.words import (
     describe_field,
     describe_observed,
     describe_risk,
+    describe_still,
     find_silent,
     name_hosts,
     sign_of,
@@ -32,7 +33,7 @@ def render_fleet_plan(plan: FleetPlan, *, now: datetime, colour: bool = False, n
     lines = [_heading(plan, now), ""]
     for group in plan.groups:
         lines.extend([*_render_group(group, colour=colour), ""])
-    lines.extend(_render_silent(plan))
+    lines.extend(_render_silent(plan, colour=colour))
     lines.extend(_render_reported(plan.reported, colour=colour))
     lines.append(_summary(plan))
     if plan.has_changes:
@@ -49,6 +50,11 @@ def render_host_plan(plan: HostPlan, *, now: datetime, colour: bool = False) -> 
         lines.extend([*_render_group(group, colour=colour)[1:], ""])
     if plan.reported:
         lines.extend(_render_reported((ChangeGroup((plan.host,), plan.reported),), colour=colour))
+    if plan.notes:
+        lines.extend(
+            f"  · {escape_terminal(address):<{ADDRESS_WIDTH}} {escape_terminal(note)}" for address, note in plan.notes.items()
+        )
+        lines.append("")
     lines.append(_count([group], plan.unchanged))
     return "\n".join(lines) + "\n"
 
@@ -81,12 +87,17 @@ def _render_change(change: Change, *, colour: bool, words: str = "") -> list[str
     lines.extend(
         f"      {escape_terminal(describe_field(field))}" for field in change.fields if not change.diff or field.name != "content"
     )
-    lines.extend(f"      {paint_diff(escape_line(line), colour=colour)}" for line in change.diff)
+    lines.extend(f"      {paint_diff(escape_diff_line(line), colour=colour)}" for line in change.diff)
     return lines
 
 
-def _render_silent(plan: FleetPlan) -> list[str]:
+def _render_silent(plan: FleetPlan, *, colour: bool) -> list[str]:
     lines: list[str] = []
+    for group in plan.silent:
+        lines.append(f"wanted otherwise, with nothing to do today, on {escape_terminal(name_hosts(group.hosts))}")
+        for change in group.changes:
+            lines.extend([f"  = {escape_terminal(change.address)}", *_render_change(change, colour=colour)[1:]])
+        lines.append("")
     for hosts, addresses in find_silent(plan):
         lines.append(f"wanted otherwise, with nothing to do today, on {escape_terminal(name_hosts(hosts))}")
         lines.extend([*(f"  = {escape_terminal(address)}" for address in addresses), ""])
@@ -105,11 +116,13 @@ def _render_reported(groups: Sequence[ChangeGroup], *, colour: bool) -> list[str
 
 def _summary(plan: FleetPlan) -> str:
     if not plan.has_changes:
+        if not plan.hosts:
+            return f"{describe_still(0).capitalize()}."
         return f"Nothing to change on {count_words(plan.hosts, 'host')} ({count_words(plan.unchanged, 'resource')} as they should be)."
-    return _count(plan.groups, plan.unchanged)
+    return _count(plan.groups, plan.unchanged, plan.silent)
 
 
-def _count(groups: Sequence[ChangeGroup], unchanged: int) -> str:
+def _count(groups: Sequence[ChangeGroup], unchanged: int, silent: Sequence[ChangeGroup] = ()) -> str:
     """Give `411 × update, 1 × run = 412 changes · 1 conflict · 9 unchanged · risk: high (…)`; the numbers add up."""
     counted = count_actions(groups)
     kept = sum(len(group.hosts) * len(group.unmanaged) for group in groups)
@@ -123,7 +136,7 @@ def _count(groups: Sequence[ChangeGroup], unchanged: int) -> str:
     parts.extend(_marks(groups))
     if kept:
         parts.append(f"{kept} no longer managed")
-    return " · ".join([*parts, f"{unchanged} unchanged", f"risk: {describe_risk(groups)}"])
+    return " · ".join([*parts, f"{unchanged} unchanged", f"risk: {describe_risk((*groups, *silent))}"])
 
 
 def _marks(groups: Sequence[ChangeGroup]) -> list[str]:

@@ -53,7 +53,8 @@ def why_of(change: Change) -> str:
 
 def describe_field(change: FieldChange) -> str:
     """Give `mode 0600 → 0644`."""
-    return f"{change.name} {describe_value(change.before)} → {describe_value(change.after)}"
+    name = f"{change.name}:" if change.name.startswith("secret ") else change.name
+    return f"{name} {describe_value(change.before)} → {describe_value(change.after)}"
 
 
 def describe_value(value: object) -> str:
@@ -161,9 +162,19 @@ def risk_reason(groups: Sequence[ChangeGroup]) -> str:
         (any(change.action == "replace" for change in high), "something is replaced"),
         (any(change.classification == "conflict" for change in high), "changes made by hand are overwritten"),
         (any(change.confidence == "opaque" for change in high), "a command runs unchecked"),
+        (any(_is_purge(change) for change in high), "what nobody declared is deleted"),
+        (any(_is_moved(change) for change in high), "a secret comes from elsewhere"),
     ]
     words = [reason for is_so, reason in reasons if is_so]
     return ", ".join(words) or ("it could lock people out" if high else "")
+
+
+def _is_purge(change: Change) -> bool:
+    return change.action != "remove" and any(field.name in ("purge", "entries") for field in change.fields)
+
+
+def _is_moved(change: Change) -> bool:
+    return any(field.name.startswith("secret ") and None not in (field.before, field.after) for field in change.fields)
 
 
 def describe_risk(groups: Sequence[ChangeGroup]) -> str:
@@ -180,11 +191,24 @@ def find_silent(plan: FleetPlan) -> tuple[tuple[tuple[str, ...], tuple[str, ...]
         for host in group.hosts:
             shown[host] = known
     found: dict[tuple[str, ...], list[str]] = {}
+    for group in plan.silent:  # these have lines of their own
+        for host in group.hosts:
+            shown[host] = shown.get(host, set()) | {str(change.address) for change in group.changes}
     for host, scope in plan.scope.hosts.items():
         silent = tuple(sorted({str(address) for address, _ in scope.intents} - shown.get(host, set())))
         if silent:
             found.setdefault(silent, []).append(host)
     return tuple(sorted((tuple(sorted(hosts)), addresses) for addresses, hosts in found.items()))
+
+
+def describe_still(hosts: int) -> str:
+    """Say that nothing changes; that there is nobody to change anything on is another thing than that all is well."""
+    return f"nothing changes on {count_words(hosts, 'host')}" if hosts else "no host belongs to it, so nothing was compared"
+
+
+def describe_idle(branch: str) -> str:
+    """Say that there is nothing to plan, which is no plan that changes nothing."""
+    return f"no environment is released from {branch}. Nothing was planned: merging this into {branch} changes no host."
 
 
 def count_words(count: int, noun: str) -> str:

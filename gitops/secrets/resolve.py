@@ -1,30 +1,39 @@
-"""Resolve secret references from the environment and from files. A missing value is an error before anything changes (exit 1)."""
+"""Resolve secret references from the environment and from files, where the rules allow it. What is missing or not allowed is an error
+before anything changes (exit 1).
+"""
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from gitops.errors import ConfigError
 from gitops.model.resource import Resource
 from gitops.model.secret import SecretRef, find_secrets
+from gitops.secrets.rules import Rules
 
 MAX_BYTES = 1024 * 1024
 
 
-def resolve_secrets(
-    resources: Iterable[Resource], environment: Mapping[str, str], *, allowed: frozenset[str] = frozenset(("env", "file"))
-) -> dict[str, str]:
-    """Give the values of every reference in the resources, by ident; raise ConfigError naming all that are missing."""
+def resolve_secrets(resources: Iterable[Resource], environment: Mapping[str, str], rules: Rules) -> dict[str, str]:
+    """Give the values of every reference in the resources, by ident; raise ConfigError naming all that are not allowed, else all that
+    are missing. Nothing is read while one is not allowed.
+    """
     references = {ref.ident: ref for resource in resources for ref in find_secrets(dict(resource.attributes))}
+    ordered = [ref for _, ref in sorted(references.items())]
+    refused = [(ref, rules.find_refusal(ref)) for ref in ordered]
+    _stop_at_refused([(ref, reason) for ref, reason in refused if reason])
     values: dict[str, str] = {}
     missing: list[str] = []
-    for ident, ref in sorted(references.items()):
-        value = _read(ref, environment) if ref.source in allowed else None
-        if value is None:
-            missing.append(f"{ref.name} ({ident})")
+    led_out: list[tuple[SecretRef, str]] = []
+    for ref in ordered:
+        value = environment.get(ref.key) if ref.source == "env" else _read_file(ref, rules, led_out)
+        if value is None or not _is_text(value):
+            missing.append(f"{ref.name} ({ref.ident})")
         else:
-            values[ident] = value
+            values[ref.ident] = value
+    _stop_at_refused(led_out)
     if missing:
         raise ConfigError(
             f"secrets have no value here: {', '.join(missing)}",
@@ -34,15 +43,27 @@ def resolve_secrets(
     return values
 
 
-def _read(ref: SecretRef, environment: Mapping[str, str]) -> str | None:
-    if ref.source == "env":
-        value = environment.get(ref.key)
-        return value if value is None or _is_text(value) else None
+def _stop_at_refused(refused: list[tuple[SecretRef, str]]) -> None:
+    if refused:
+        listed = "; ".join(f"{ref.name} ({ref.ident}): {reason}" for ref, reason in refused)
+        raise ConfigError(
+            f"secrets may not be taken from there on this machine: {listed}",
+            code="C405",
+            hint="if that is what you want, add the name or the folder to the setting; nothing was read",
+        )
+
+
+def _read_file(ref: SecretRef, rules: Rules, led_out: list[tuple[SecretRef, str]]) -> str | None:
     try:
-        with Path(ref.key).open("rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-        return data.decode("utf-8").rstrip("\n") if len(data) <= MAX_BYTES else None
-    except (OSError, UnicodeDecodeError):
+        path = rules.find_file(ref.key)
+        if path is None:
+            led_out.append((ref, f"a link leads out of what {rules.folders_setting} allows"))
+            return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:  # noqa: PTH123  what was checked is what is read
+            data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        return None if data is None or len(data) > MAX_BYTES else data.decode("utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError, RuntimeError):  # RuntimeError: links in a circle, as Python 3.12 says it
         return None
 
 

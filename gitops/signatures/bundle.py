@@ -11,6 +11,8 @@ import hashlib
 import json
 from typing import Any, cast
 
+from gitops.errors import MalformedError
+from gitops.model.codec import decode_foreign
 from gitops.model.limits import DEFAULTS
 from gitops.model.trustroot import TrustedKey
 from gitops.signatures.keys import SigningKey, verify_raw
@@ -20,6 +22,10 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:trueup:release:v1"
 SUBJECT = "manifest.json"
+ENVELOPE = frozenset(("payload", "payloadType", "signatures"))
+MESSAGE = frozenset(("messageDigest", "signature"))
+MATERIAL = frozenset(("publicKey", "tlogEntries", "timestampVerificationData"))
+UNUSABLE = (KeyError, ValueError, TypeError, RecursionError, MalformedError)
 
 
 def sign_manifest(key: SigningKey, manifest: bytes) -> bytes:
@@ -63,31 +69,33 @@ class BundleVerifier:
     def verify_bundle(self, bundle: bytes, subject: bytes, key: TrustedKey) -> bool:
         """Check hint, payload type, the one signature, and that the statement is about exactly these bytes."""
         try:
-            table = _read(bundle, key)
-            envelope = _object(table["dsseEnvelope"])
+            envelope = _read(bundle, key, "dsseEnvelope", ENVELOPE)
             signatures = cast("list[Any]", envelope["signatures"])
             payload = _decode(envelope["payload"])
             if envelope["payloadType"] != PAYLOAD_TYPE or len(signatures) != 1:
                 return False
-            if not verify_raw(key, _decode(_object(signatures[0])["sig"]), encode_pae(PAYLOAD_TYPE, payload)):
+            only = _object(signatures[0])
+            if not {"sig"} <= set(only) <= {"sig", "keyid"}:
+                return False
+            if not verify_raw(key, _decode(only["sig"]), encode_pae(PAYLOAD_TYPE, payload)):
                 return False
             return _is_about(payload, subject)
-        except (KeyError, ValueError, TypeError, RecursionError):
+        except UNUSABLE:
             return False
 
     def verify_detached(self, bundle: bytes, message: bytes, key: TrustedKey) -> bool:
         """Check a message signature."""
         try:
-            signed = _object(_read(bundle, key)["messageSignature"])
+            signed = _read(bundle, key, "messageSignature", MESSAGE)
             digest = _object(signed["messageDigest"])
             is_same = digest["algorithm"] == "SHA2_256" and _decode(digest["digest"]) == hashlib.sha256(message).digest()
             return is_same and verify_raw(key, _decode(signed["signature"]), message)
-        except (KeyError, ValueError, TypeError, RecursionError):
+        except UNUSABLE:
             return False
 
 
 def _is_about(payload: bytes, subject: bytes) -> bool:
-    statement = _object(json.loads(payload))
+    statement = _object(decode_foreign(payload))
     subjects = cast("list[Any]", statement["subject"])
     if statement["_type"] != STATEMENT_TYPE or statement["predicateType"] != PREDICATE_TYPE or len(subjects) != 1:
         return False
@@ -95,14 +103,23 @@ def _is_about(payload: bytes, subject: bytes) -> bool:
     return only["name"] == SUBJECT and _object(only["digest"]) == {"sha256": hashlib.sha256(subject).hexdigest()}
 
 
-def _read(bundle: bytes, key: TrustedKey) -> dict[str, Any]:
+def _read(bundle: bytes, key: TrustedKey, content: str, names: frozenset[str]) -> dict[str, Any]:
+    """Give a bundle's one content, which holds exactly these names; raise for another key, version, or a second content.
+
+    The format knows each name in two spellings and at most one content, so that other readers could see another one beside it: nothing may
+    stand there that is not looked at here.
+    """
     if len(bundle) > DEFAULTS.signature_bytes:
         raise ValueError("the bundle is too large")
-    table = _object(json.loads(bundle))
-    material = _object(table["verificationMaterial"])
-    if table["mediaType"] != MEDIA_TYPE or _object(material["publicKey"])["hint"] != make_hint(key):
+    table = _object(decode_foreign(bundle))
+    if set(table) != {"mediaType", "verificationMaterial", content}:
+        raise ValueError("the bundle has not exactly one content")
+    material, found = _object(table["verificationMaterial"]), _object(table[content])
+    if not {"publicKey"} <= set(material) <= MATERIAL or frozenset(found) != names:
+        raise ValueError("the bundle holds what is not known here")
+    if table["mediaType"] != MEDIA_TYPE or _object(material["publicKey"]) != {"hint": make_hint(key)}:
         raise ValueError("the bundle is of another key or version")
-    return table
+    return found
 
 
 def _write(key: TrustedKey, content: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Repositories: find them, resolve revisions, merge without a checkout, list commits, keep mirrors.
+"""Repositories: find them, resolve revisions, list commits and refs, keep mirrors.
 
 Takes paths and URLs, gives commit ids and Snapshots. What a remote lacks or a network refuses is RemoteError (exit 7).
 """
@@ -6,7 +6,6 @@ Takes paths and URLs, gives commit ids and Snapshots. What a remote lacks or a n
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,11 @@ from pathlib import Path
 from dulwich.errors import NotGitRepository
 
 from gitops.errors import ConfigError, RemoteError
-from gitops.source.commits import snapshot_commit, snapshot_tree
+from gitops.source.commits import snapshot_commit
 from gitops.source.git import GitResult, run_git
 from gitops.source.opening import open_repository
-from gitops.source.remote import locate_inside
 from gitops.source.snapshot import Snapshot
 
-MERGE_CONFLICT = 1
 BROKEN = 128
 ID_LENGTH = 40
 HEADS = "refs/heads/"
@@ -36,14 +33,6 @@ class Location:
 
     root: Path
     subpath: str
-
-
-@dataclass(frozen=True)
-class MergeResult:
-    """A merge of two commits: a snapshot, or the paths in conflict."""
-
-    snapshot: Snapshot | None
-    conflicts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,33 +119,6 @@ def list_refs(repository: Path, prefix: str) -> dict[str, str]:
     done = run_git(repository, ["for-each-ref", "--format=%(refname)%00%(objectname)", prefix])
     rows = sorted(row.partition(b"\0") for row in done.output.split(b"\n") if row)
     return {name.decode("utf-8"): ident.decode("ascii") for name, _, ident in rows if _is_text(name)}
-
-
-def merge(repository: Path, target: str, head: str, subpath: str = "") -> MergeResult:
-    """Merge two commits as git does, writing nothing into the repository; the new objects live in a folder of their own."""
-    with tempfile.TemporaryDirectory(prefix="trueup-merge-") as scratch:
-        bare = Path(scratch) / "repo"
-        objects = locate_inside(repository, "objects")
-        run_git(Path(scratch), ["init", "-q", "--bare", str(bare)])
-        (bare / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
-        done = run_git(
-            bare,
-            [
-                "merge-tree",
-                "--write-tree",
-                "--name-only",
-                "--no-messages",
-                "-z",
-                "--allow-unrelated-histories",
-                target,
-                head,
-            ],
-            accept=(0, MERGE_CONFLICT),
-        )
-        parts = done.output.decode("utf-8", "replace").split("\0")
-        if done.status == MERGE_CONFLICT:
-            return MergeResult(None, tuple(sorted({part for part in parts[1:] if part})))
-        return MergeResult(snapshot_tree(bare, parts[0].strip(), head, subpath))
 
 
 def list_commits(repository: Path, base: str, head: str, most: int = 500) -> tuple[CommitInfo, ...]:

@@ -1,7 +1,8 @@
 """What runs first on a host that is reached over SSH; its source is sent ahead of everything else and started by `python3 -c`.
 
 Takes from stdin, after this text: one line that says which executor is wanted, then (once it has answered whether it has that one) the
-executor's files when it has not, contents, and the request. Nothing starts before all of that is there. Another request may follow in the
+executor's files when it has not, contents, and the request. The executor is kept as one file and runs out of memory: what was read is
+what runs. Nothing starts before all of that is there. Another request may follow in the
 same way (somebody looked at a plan and wants it applied); the end of stdin, or WAIT_SECONDS without one, is the end.
 The executor runs in a session of its own and finishes whether or not anybody still listens. Standard library only, Python 3.9;
 what only the first run needs is imported there, since every import costs a millisecond on every host.
@@ -14,18 +15,28 @@ import fcntl
 import hashlib
 import json
 import os
-import pwd
 import select
 import sys
 import time
 from importlib import import_module
-from typing import IO, Any, BinaryIO, Generator, List, Sequence, Tuple
+from typing import IO, Any, BinaryIO, Dict, Generator
 
-UNFINISHED = "new-"
-OLD_SECONDS = 3600
+from gitops.executor.ownfolder import (
+    OLD_SECONDS,
+    UNFINISHED,
+    evict_own,
+    find_home,
+    is_safe_way,
+    open_own,
+    read_own,
+    touch_own,
+    write_own,
+)
+from gitops.transport.pack import import_pack, make_pack, name_pack
+
 DAY_SECONDS = 86400
 UNUSED_SECONDS = 30 * DAY_SECONDS
-DIGEST_LETTERS = 64
+MOST_KEPT, MOST_BYTES, PACK_BYTES = 40, 256 << 20, 32 << 20
 PATIENCE_SECONDS = 60
 WAIT_SECONDS = 900
 TRIES = 8
@@ -66,38 +77,36 @@ def main(source: BinaryIO) -> None:
     output = Output()
     base = find_cache()
     parent = own_folder(base, "executor")
-    folder = os.path.join(parent, asked["tree"])
-    has_it = digest_tree(folder) == asked["tree"]
-    note_use(folder)
-    output.write(f"\ngitops {asked['nonce']} {'have' if has_it else 'need'}\n".encode())
+    pack = find_pack(parent, asked["tree"])
+    output.write(f"\ngitops {asked['nonce']} {'have' if pack else 'need'}\n".encode())
     line = source.readline() or sys.exit(LOST)
     while line:
         sizes = json.loads(line)
         if sizes["members"]:
-            install([(name, read_exactly(source, size)) for name, size in sizes["members"]], parent, folder, asked["tree"])
+            pack = keep_pack(parent, {name: read_exactly(source, size) for name, size in sizes["members"]}, asked["tree"])
         with contents_folder(own_folder(base, "contents")) as contents:
             for digest, size in sizes["blobs"]:
                 place = os.path.join(contents, digest[:2])
                 os.makedirs(place, mode=0o700, exist_ok=True)
                 with open(os.path.join(place, digest), "xb") as stream:
                     copy_exactly(source, stream, size)
-            ended = run_apart(load(folder), read_exactly(source, sizes["request"]), contents)
+            ended = run_apart(load(pack), read_exactly(source, sizes["request"]), contents)
         output.write(f"\ngitops {asked['nonce']} end {ended}\n".encode())
         # Nothing more was sent before that word was read, so nothing is in the buffer.
         line = source.readline() if select.select([source], [], [], WAIT_SECONDS)[0] else b""
 
 
-def load(folder: str) -> Any:
+def load(pack: bytes) -> Any:
     """Give the executor, imported once however many requests come: what is forked has it already."""
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    if "gitops.executor.__main__" not in sys.modules:
+        import_pack(pack)
     return import_module("gitops.executor.__main__")
 
 
 def find_cache() -> str:
-    """Give the cache folder of the user whom the executor runs as; after sudo, HOME may still be somebody else's."""
+    """Give the cache folder of the user whom the executor runs as; after sudo, HOME and XDG folders may still be somebody else's."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(given if given.startswith("/") else os.path.join(_home(), ".cache"), "gitops")
+    return os.path.join(given if is_safe_way(given) else os.path.join(find_home(), ".cache"), "gitops")
 
 
 def find_state() -> str:
@@ -108,89 +117,65 @@ def find_state() -> str:
     if os.geteuid() == 0:
         return "/var/lib/gitops"
     given = os.environ.get("XDG_STATE_HOME", "")
-    return os.path.join(given if given.startswith("/") else os.path.join(_home(), ".local", "state"), "gitops")
+    return os.path.join(given if is_safe_way(given) else os.path.join(find_home(), ".local", "state"), "gitops")
 
 
 def own_folder(base: str, name: str) -> str:
-    """Make a folder that nobody else can enter, or refuse one that is somebody else's."""
+    """Make a folder that nobody else can enter nor put another in its place, or refuse it."""
     folder = os.path.join(base, name)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        if os.path.islink(folder) or os.lstat(folder).st_uid != os.geteuid():
-            sys.exit(f"gitops: {folder} belongs to somebody else")
-        os.chmod(folder, 0o700)
+        if not is_safe_way(base):
+            sys.exit(f"gitops: {base} is in the hands of somebody else")
+        with open_own(folder, make=True):
+            return os.path.realpath(folder)
+    except PermissionError:
+        sys.exit(f"gitops: {folder} belongs to somebody else")
     except OSError as error:
         sys.exit(f"gitops: no folder for the executor: {folder}: {error.strerror}")
-    return folder
 
 
-def digest_tree(folder: str) -> str:
-    """Give the digest of all sources in a folder, their names included; what cannot be read has none."""
-    found: List[str] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        found.extend(os.path.relpath(os.path.join(place, name), folder) for name in names)
-    digest = hashlib.sha256()
+def find_pack(parent: str, tree: str) -> bytes:
+    """Give the kept executor made of these sources, empty when there is none that can be believed."""
     try:
-        for name in sorted(found):
-            with open(os.path.join(folder, name), "rb") as stream:
-                data = stream.read()
-            digest.update(b"%s\0%d\0" % (name.encode(), len(data)))
-            digest.update(data)
-    except (OSError, ValueError):
-        return ""
+        with open_own(parent) as folder:
+            pack = read_own(folder, name_pack(tree), PACK_BYTES)
+            touch_own(folder, name_pack(tree))
+            return pack
+    except OSError:
+        return b""
+
+
+def keep_pack(parent: str, members: Dict[str, bytes], tree: str) -> bytes:
+    """Compile what arrived, once it is what was announced, and keep it; when it cannot be kept, it runs all the same."""
+    if digest_members(members) != tree:
+        sys.exit("gitops: the executor arrived damaged")
+    pack = make_pack(members)
+    sweep(parent)
+    with contextlib.suppress(OSError), open_own(parent) as folder:
+        write_own(folder, name_pack(tree), pack)
+        evict_own(folder, MOST_KEPT, MOST_BYTES)
+    return pack
+
+
+def digest_members(members: Dict[str, bytes]) -> str:
+    """Give the digest of sources, their names included."""
+    digest = hashlib.sha256()
+    for name in sorted(members):
+        digest.update(b"%s\0%d\0" % (name.encode(), len(members[name])))
+        digest.update(members[name])
     return digest.hexdigest()
 
 
-def install(members: Sequence[Tuple[str, bytes]], parent: str, folder: str, tree: str) -> None:
-    """Write, check, compile, and rename into place; a folder there that is not what it should be is moved aside."""
-    py_compile: Any = import_module("py_compile")
-    sweep(parent)
-    fresh = make_folder(parent)
-    try:
-        for name, data in members:
-            path = os.path.join(fresh, name)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "xb") as stream:
-                stream.write(data)
-            py_compile.compile(path, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
-        if digest_tree(fresh) != tree:
-            sys.exit("gitops: the executor arrived damaged")
-        _put(fresh, parent, folder, tree)
-    finally:
-        remove_tree(fresh)
-
-
-def _put(fresh: str, parent: str, folder: str, tree: str) -> None:
-    """Rename into place; whoever comes second takes what the first has put there."""
-    for _ in range(TRIES):
-        with contextlib.suppress(OSError):
-            os.rename(fresh, folder)
-        if digest_tree(folder) == tree:
-            return
-        aside = make_folder(parent)
-        with contextlib.suppress(OSError):
-            os.rename(folder, os.path.join(aside, "damaged"))
-        remove_tree(aside)
-    sys.exit(f"gitops: cannot put the executor into {folder}")
-
-
-def note_use(folder: str) -> None:
-    """Let an executor's folder tell, by its time, on which day it was last used."""
-    with contextlib.suppress(OSError):
-        if time.time() - os.lstat(folder).st_mtime > DAY_SECONDS:
-            os.utime(folder)
-
-
 def sweep(parent: str) -> None:
-    """Remove what was left by processes that were killed: old, and nobody's lock is on it. Executors that nobody used for long go, too."""
+    """Remove what was left by processes that were killed: old, and nobody's lock is on it. What nobody used for long goes, too."""
     for name in os.listdir(parent):
         path = os.path.join(parent, name)
         with contextlib.suppress(OSError):
-            if len(name) == DIGEST_LETTERS and time.time() - os.lstat(path).st_mtime > UNUSED_SECONDS:
+            age = time.time() - os.lstat(path).st_mtime
+            if age > UNUSED_SECONDS and not name.startswith(UNFINISHED):
                 remove_tree(path)
-            if name.startswith(UNFINISHED) and time.time() - os.stat(path).st_mtime > OLD_SECONDS:
-                descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            if name.startswith(UNFINISHED) and age > OLD_SECONDS:
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     remove_tree(path)
@@ -208,6 +193,8 @@ def make_folder(parent: str) -> str:
 def remove_tree(folder: str) -> None:
     """Remove a folder of ours and all in it; links are removed, not followed."""
     with contextlib.suppress(OSError):
+        if not os.path.isdir(folder) or os.path.islink(folder):
+            os.unlink(folder)
         for place, folders, names in os.walk(folder, topdown=False):
             for name in names:
                 os.unlink(os.path.join(place, name))
@@ -265,10 +252,6 @@ def run_apart(executor: Any, request: bytes, contents: str) -> int:
             remove_tree(contents)
         os._exit(status)
     return status
-
-
-def _home() -> str:
-    return pwd.getpwuid(os.geteuid()).pw_dir
 
 
 if __name__ == "__main__":

@@ -1,38 +1,45 @@
-"""Run the executor on this machine: a child process from the unpacked archive, request in, events out.
+"""Run the executor on this machine: a child process out of a pack, request in, events out.
 
-The archive lies unpacked by digest in a folder of the user's own (importing from a zip costs most of the time budget); what is
-found there is checked against the archive before it is run. Events are bounded; a child that dies without a word is an error.
+The pack lies by digest in a folder of the user's own (importing from a zip costs most of the time budget) and is read by descriptor; the
+child is told the digest of what was read, and runs that or nothing. Events are bounded; a child that dies without a word is an error.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import io
 import os
-import py_compile
-import shutil
-import stat
 import subprocess
 import sys
-import tempfile
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from gitops.errors import BugError, HeldError, HostError, RemoteError, TrueupError, TrustError, UsageError
+from gitops.executor.ownfolder import DIGEST_LETTERS, NotOwnError, evict_own, open_own, read_own, seal_own, write_own
 from gitops.model.codec import decode_json, encode_canonical
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS
 from gitops.model.wire import Event, Request
+from gitops.transport.pack import make_pack, name_pack
 from gitops.transport.payload import build_payload
 
 ERRORS: dict[int, type[TrueupError]] = {1: UsageError, 3: HeldError, 4: HostError, 6: TrustError, 7: RemoteError}
 Tell = Callable[[Event], None]
-UNFINISHED = "new-"
-OLD_SECONDS = 3600
+MOST_KEPT = 40
+
+
+@dataclass(frozen=True)
+class KeptExecutor:
+    """The file of a kept executor, the digest of all its bytes, and how many: whoever starts it runs these bytes or none."""
+
+    path: Path
+    digest: str
+    size: int
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ class Executed:
 
 def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python: str = sys.executable) -> Executed:
     """Run a request here; raise the error that the executor reports, with its code and exit status."""
-    folder = unpack_payload(build_payload(), cache)
+    kept = keep_executor(build_payload(), cache, python)
     process = subprocess.Popen(  # the executor ends by its own bounds; a deadline here could cut a run in half
-        executor_command(folder, python),
+        executor_command(kept, python),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd="/",
@@ -80,95 +87,64 @@ def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python
     return Executed(status, tuple(events))
 
 
-def executor_command(folder: Path, python: str = sys.executable) -> list[str]:
-    """Give the command that runs the unpacked executor: isolated, and started by hand, since `runpy` alone costs 4 ms; ended by hand too,
-    since every event is flushed and taking the interpreter apart costs 5 ms.
+def executor_command(kept: KeptExecutor, python: str = sys.executable) -> list[str]:
+    """Give the command that runs the executor out of its pack: isolated, and started by hand, since `runpy` alone costs 4 ms; ended by
+    hand too, since every event is flushed and taking the interpreter apart costs 5 ms.
     """
     steps = (
         "import os, sys",
         "sys.version_info < (3, 9) and sys.exit('gitops: the executor needs Python 3.9 or newer')",
-        f"sys.path.insert(0, {str(folder)!r})",
+        f"descriptor = os.open({str(kept.path)!r}, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)",
+        f"with os.fdopen(descriptor, 'rb') as stream: data = stream.read({kept.size} + 1)",
+        "from hashlib import sha256",
+        f"sha256(data).hexdigest() == {kept.digest!r} or sys.exit('gitops: the kept executor was changed; start it again')",
+        f"{inline('gitops.transport.pack')}",
+        f"import_pack(data[{DIGEST_LETTERS}:])",
         "from gitops.executor.__main__ import main",
         "os._exit(main())",
     )
-    return [python, "-I", "-S", "-B", "-c", "; ".join(steps)]
+    return [python, "-I", "-S", "-B", "-c", "\n".join(steps)]
 
 
-def unpack_payload(archive: bytes, cache: Path) -> Path:
-    """Give the folder of the unpacked archive; made when it is missing or not what the archive says. Raise HostError when others can
-    write to the cache. Processes may do this at the same time, and may be killed at any point of it.
+@cache
+def inline(name: str) -> str:
+    """Give a module's text to put before a program's own; it may import only the standard library."""
+    package, _, stem = name.rpartition(".")
+    text = files(package).joinpath(f"{stem}.py").read_text("utf-8")
+    return text.replace("from __future__ import annotations\n", "", 1)
+
+
+def keep_executor(archive: bytes, cache: Path, python: str = sys.executable) -> KeptExecutor:
+    """Give the executor of an archive, compiled when it is not kept yet, or not whole, or not this user's alone.
+
+    Raise HostError when the folder is somebody else's. Processes may do this at the same time, and may be killed at any point of it.
     """
+    is_own = python == sys.executable
+    key = name_pack(hashlib.sha256(archive).hexdigest()) if is_own else f"{hashlib.sha256(archive).hexdigest()}-any"
+    folder = cache / "executor"
+    try:
+        with open_own(str(folder), make=True) as descriptor:
+            try:
+                pack = read_own(descriptor, key, DEFAULTS.cached_entry_bytes)
+            except OSError:
+                pack = make_pack(read_members(archive), compiled=is_own)
+                write_own(descriptor, key, pack)
+                evict_own(descriptor, MOST_KEPT, DEFAULTS.cached_bytes)
+    except (NotOwnError, NotADirectoryError) as error:
+        hint = "set XDG_CACHE_HOME to a folder of your own"
+        raise HostError(f"{folder} belongs to somebody else", code="E262", hint=hint) from error
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise HostError(f"{folder} is a link", code="E262", hint="remove it, or set XDG_CACHE_HOME to another folder") from error
+    whole = seal_own(key, pack) + pack
+    return KeptExecutor(folder / key, hashlib.sha256(whole).hexdigest(), len(whole))
+
+
+def read_members(archive: bytes) -> dict[str, bytes]:
+    """Give the files of an archive by name."""
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
-        members = {name: source.read(name) for name in source.namelist()}
-    parent = cache / "executor"
-    folder = parent / hashlib.sha256(archive).hexdigest()
-    _own_folder(parent)
-    if _is_whole(folder, members):
-        return folder
-    _sweep(parent)
-    fresh = Path(tempfile.mkdtemp(dir=parent, prefix=UNFINISHED))
-    try:
-        _unpack(members, fresh)
-        return _put(fresh, folder, members)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _own_folder(folder: Path) -> None:
-    """Make the folder, or refuse it when it is another user's; nobody else may write or read here."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    info = folder.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
-        raise HostError(f"{folder} belongs to somebody else", code="E262", hint="set XDG_CACHE_HOME to a folder of your own")
-    if info.st_mode & 0o077:
-        folder.chmod(0o700)
-
-
-def _unpack(members: dict[str, bytes], folder: Path) -> None:
-    """Write sources and compiled files, flushed: after a power cut a folder is whole or not there."""
-    for name, data in members.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        compiled = py_compile.compile(str(path), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-        for written in (path, Path(str(compiled))):
-            with written.open("rb") as stream:
-                os.fsync(stream.fileno())
-
-
-def _put(fresh: Path, folder: Path, members: dict[str, bytes]) -> Path:
-    """Rename into place; whoever comes second takes what the first has put there, and a damaged folder is moved aside."""
-    for _ in range(DEFAULTS.retries):
-        try:
-            fresh.rename(folder)
-        except OSError:
-            if _is_whole(folder, members):
-                return folder
-            aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=UNFINISHED))
-            with contextlib.suppress(OSError):
-                folder.rename(aside / "damaged")
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            return folder
-    raise HostError(f"cannot put the executor into {folder}", code="E263", hint="remove the folder")
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what processes that were killed left half unpacked, once it is old."""
-    for path in parent.glob(f"{UNFINISHED}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > OLD_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_whole(folder: Path, members: dict[str, bytes]) -> bool:
-    try:
-        info = folder.stat()
-        if info.st_uid != os.geteuid() or info.st_mode & 0o022:
-            return False
-        return all((folder / name).read_bytes() == data for name, data in members.items())
-    except OSError:
-        return False
+        return {name: source.read(name) for name in source.namelist()}
 
 
 def raise_error(events: list[Event], status: int) -> None:

@@ -8,18 +8,15 @@ host has answered with this run's nonce. All that is read is bounded: a host is 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
 import re
 import secrets
 import shlex
 import subprocess
 import threading
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -27,7 +24,8 @@ from gitops.errors import ConfigError, HostError, MalformedError, RemoteError, T
 from gitops.model.codec import decode_json, encode_canonical
 from gitops.model.limits import DEFAULTS, Limits
 from gitops.model.wire import Event, Request
-from gitops.transport.local import Executed, Tell, raise_error
+from gitops.transport.bootstrap import digest_members
+from gitops.transport.local import Executed, Tell, inline, raise_error, read_members
 from gitops.transport.payload import build_payload
 
 DESTINATION = re.compile(
@@ -36,6 +34,7 @@ DESTINATION = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
 BECOME: Mapping[str, tuple[str, ...]] = {"": (), "sudo": ("sudo", "-n", "-H", "--"), "doas": ("doas", "-n")}
+SHARED_IMPORT = re.compile(r"\nfrom gitops\.[a-z.]+ import (?:\([^)]*\)|[^\n(]+)")
 TOO_OLD = "is too old: 3.9 or newer is needed"
 PASSED_ON = (
     "PATH",
@@ -113,13 +112,8 @@ class Payload:
     @staticmethod
     def make() -> Payload:
         """Take the files out of the archive."""
-        with zipfile.ZipFile(io.BytesIO(build_payload())) as source:
-            members = {name: source.read(name) for name in source.namelist()}
-        digest = hashlib.sha256()
-        for name in sorted(members):
-            digest.update(b"%s\0%d\0" % (name.encode(), len(members[name])))
-            digest.update(members[name])
-        return Payload(members, digest.hexdigest())
+        members = read_members(build_payload())
+        return Payload(members, digest_members(members))
 
 
 def run_ssh(
@@ -203,9 +197,11 @@ def ssh_command(destination: Destination, ssh: Ssh, size: int) -> list[str]:
     return [*command, "--", destination.host, f"{' '.join(remote)} {shlex.quote(program)}"]
 
 
+@cache
 def bootstrap_source() -> bytes:
-    """Give the program that runs first on the host."""
-    return files("gitops.transport").joinpath("bootstrap.py").read_bytes()
+    """Give the program that runs first on the host: the texts that it shares with this side, then its own without their imports."""
+    shared = "\n".join(inline(name) for name in ("gitops.executor.ownfolder", "gitops.transport.pack"))
+    return (shared + SHARED_IMPORT.sub("\n", inline("gitops.transport.bootstrap"))).encode()
 
 
 def pass_environment(environment: Mapping[str, str]) -> dict[str, str]:

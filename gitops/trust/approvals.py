@@ -14,6 +14,7 @@ from datetime import datetime
 from gitops.errors import MalformedError, TrustError
 from gitops.model.approval import Approval, read_approval
 from gitops.model.candidate import Candidate
+from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest
 from gitops.model.resource import Resource
 from gitops.model.scope import REMOVED, HostScope, Intent, Item, Scope
@@ -33,8 +34,10 @@ def read_approvals(candidate: Candidate, manifest: Manifest) -> tuple[Approval, 
     if len(set(manifest.approvals)) != len(manifest.approvals):
         raise TrustError("the manifest names an approval twice", code="T107")
     found: list[Approval] = []
+    left = DEFAULTS.approvals_bytes
     for digest in manifest.approvals:
-        data = read_digest(candidate, f"approvals/{digest}.json", digest)
+        data = read_digest(candidate, f"approvals/{digest}.json", digest, min(left, DEFAULTS.approval_bytes))
+        left -= len(data)
         try:
             approval = read_approval(data)
         except MalformedError as error:

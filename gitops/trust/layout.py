@@ -10,7 +10,7 @@ import re
 
 from gitops.errors import TrustError
 from gitops.model.address import is_object_name
-from gitops.model.candidate import Candidate
+from gitops.model.candidate import Candidate, find_limit
 from gitops.model.codec import is_digest
 from gitops.model.graph import shard_of
 from gitops.model.limits import DEFAULTS
@@ -33,6 +33,8 @@ def check_layout(candidate: Candidate, manifest: Manifest) -> None:
         total += item.size
         if total > DEFAULTS.release_bytes:
             raise TrustError(f"the release is larger than {DEFAULTS.release_bytes} bytes", code="T106")
+        if item.size > find_limit(path):
+            raise TrustError(f"{path[:200]} is larger than {find_limit(path)} bytes", code="T106")
         if item.mode != PLAIN:
             raise TrustError(f"{path[:200]} has mode {item.mode}, only plain files are allowed", code="T106")
         if not _is_known_path(path, manifest) or path.lower() in folded:

@@ -5,6 +5,7 @@ Pure. A release carries the roots since the first in `trust/`, so that a host th
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from gitops.errors import MalformedError, TrustError
@@ -45,7 +46,7 @@ def follow_rotations(candidate: Candidate, root: TrustRoot, verifier: SignatureV
     while f"trust/{found[-1].version + 1}.json" in candidate.listing:
         version = found[-1].version + 1
         data = read_bounded(candidate, f"trust/{version}.json", DEFAULTS.manifest_bytes)
-        found.append(verify_rotation(found[-1], data, _read_signatures(candidate, version), verifier))
+        found.append(verify_rotation(found[-1], data, _read_signatures(candidate, found[-1], data), verifier))
     return tuple(found)
 
 
@@ -54,9 +55,14 @@ def advance_root(candidate: Candidate, root: TrustRoot, verifier: SignatureVerif
     return follow_rotations(candidate, root, verifier)[-1]
 
 
-def _read_signatures(candidate: Candidate, version: int) -> dict[str, bytes]:
-    start = f"trust/{version}.sigs/"
-    found = [path for path in candidate.listing if path.startswith(start) and path.endswith(SIGNATURE_END)]
+def _read_signatures(candidate: Candidate, old: TrustRoot, data: bytes) -> dict[str, bytes]:
+    """Read the signatures of the keys that may count, whatever else is there: none of it is believed yet."""
+    idents = set(old.keys)
+    with contextlib.suppress(MalformedError):  # said by who verifies
+        idents |= set(read_trust_root(data).keys)
+    paths = {ident: f"trust/{old.version + 1}.sigs/{ident}{SIGNATURE_END}" for ident in sorted(idents)}
     return {
-        path[len(start) : -len(SIGNATURE_END)]: read_bounded(candidate, path, DEFAULTS.signature_bytes) for path in sorted(found)
+        ident: read_bounded(candidate, path, DEFAULTS.signature_bytes)
+        for ident, path in paths.items()
+        if path in candidate.listing
     }

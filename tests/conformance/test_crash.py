@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gitops.model.codec import Json, encode_canonical
 from gitops.model.resource import Resource
-from gitops.transport.local import executor_command, unpack_payload
+from gitops.transport.local import executor_command, keep_executor
 from gitops.transport.payload import build_payload
 from tests.support.rooted import Rooted, file, quick_folder
 
@@ -54,7 +54,7 @@ def make_request(machine: Rooted, round_number: int) -> Json:
 
 def test_kill_9_of_the_real_executor_at_random_points_loses_nothing(tmp_path: Path) -> None:
     chance = random.Random(20261124)
-    command = executor_command(unpack_payload(build_payload(), tmp_path / "cache"))
+    command = executor_command(keep_executor(build_payload(), tmp_path / "cache"))
     machine = Rooted(tmp_path / "machine")
     start = time.monotonic()
     subprocess.run(command, input=encode_canonical(make_request(machine, 0)), check=True, stdout=subprocess.DEVNULL, timeout=120)

@@ -13,7 +13,7 @@ kind: Project
 metadata: {name: acme}
 spec:
   secrets:
-    token: {from: env, key: ACME_TOKEN}
+    token: {from: env, key: GITOPS_SECRET_ACME_TOKEN}
   environments:
     production:
       source: main
@@ -39,7 +39,7 @@ SECRET = "a-value-that-nobody-else-may-know"
 
 def run(folder: Path, **env: str) -> tuple[int, str, str]:
     options = ("--state", folder / "state", "--root", folder / "root")
-    done = call("agent", "run", "--once", *options, env={"ACME_TOKEN": SECRET, **env})
+    done = call("agent", "run", "--once", *options, env={"GITOPS_SECRET_ACME_TOKEN": SECRET, **env})
     return done.status, done.out, done.err
 
 

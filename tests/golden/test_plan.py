@@ -73,15 +73,32 @@ def test_the_comment_of_a_fleet(state: str, request: pytest.FixtureRequest) -> N
     check_golden(f"plan-comment-{state}.md", render_comment(HEAD, sections, now=NOW, state=state), request.config)
 
 
+CLASHES = [
+    Diagnostic("C615", "CONFLICT (content): Merge conflict in inventory/web.yaml", Place("inventory/web.yaml")),
+    Diagnostic("C615", "CONFLICT (directory rename split): Unclear where to rename `a` to @everyone", Place("gitops.yaml")),
+]
+
+
 @pytest.mark.parametrize("state", ["invalid", "conflict", "failed"])
 def test_the_comment_when_there_is_no_plan(state: str, request: pytest.FixtureRequest) -> None:
-    found = FOUND if state == "invalid" else []
+    found = {"invalid": FOUND, "conflict": CLASHES}.get(state, [])
     check_golden(f"plan-comment-{state}.md", render_comment(HEAD, [], now=NOW, state=state, diagnostics=found), request.config)
 
 
 def test_the_comment_when_nothing_changes(request: pytest.FixtureRequest) -> None:
     text = render_comment(HEAD, [Section(STAGING, Approvals(1))], now=NOW, diagnostics=FOUND[1:], note="Planned again by alice.")
     check_golden("plan-comment-nothing.md", text, request.config)
+
+
+def test_the_comment_when_nothing_is_released_from_the_target(request: pytest.FixtureRequest) -> None:
+    check_golden("plan-comment-idle.md", render_comment(HEAD, [], now=NOW), request.config)
+
+
+def test_an_environment_without_hosts_is_not_said_to_be_as_it_should() -> None:
+    made = replace(STAGING, hosts=0, unchanged=0)
+    for text in (render_fleet_plan(made, now=NOW), render_comment(HEAD, [Section(made)], now=NOW)):
+        assert "no host belongs to it" in text.lower()
+        assert "0 hosts, and nothing" not in text
 
 
 def test_the_numbers_of_text_and_comment_agree() -> None:

@@ -162,3 +162,16 @@ def test_a_folder_that_others_write_to_is_no_place_for_a_mount(shared: Managed) 
     assert "others than root may write to /var/tmp" in found["mount:/var/tmp/data"]
     assert "is a link" in found["mount:/srv/link"]
     assert "the machine needs it" in reasons(shared, "- mount: /proc\n  state: absent\n")["mount:/proc"]
+
+
+def test_where_there_is_no_mount_program_the_plan_says_so(machine: Managed) -> None:
+    programs = [path for path in ("/usr/bin/mount", "/usr/bin/umount") if (machine.host.path / path[1:]).exists()]
+    for path in programs:
+        machine.host.run(["mv", path, f"{path}.away"])
+    resources = "- mount: /srv/scratch\n  device: scratch\n  fstype: tmpfs\n  options: size=1m\n"
+    change = next(item for item in machine.plan(resources).changes if item.address == "mount:/srv/scratch")
+    assert (change.confidence, "there is no mount(8) on this machine" in change.reason) == ("conditional", True)
+    assert messages(machine, resources)["mount:/srv/scratch"][0] == "failed"
+    for path in programs:
+        machine.host.run(["mv", f"{path}.away", path])
+    machine.converge(resources)

@@ -9,11 +9,11 @@ import pytest
 
 from gitops.model.report import Report
 from tests.support.hosts import Rig
-from tests.support.managed import Managed
+from tests.support.managed import Managed, unpack_executor
 from tests.support.reallaws import try_laws
-from tests.support.repositories import TALKATIVE, Small, make_arch, make_fedora, make_suse, publish_archives
+from tests.support.repositories import TALKATIVE, Small, make_arch, make_fedora, make_suse, publish_archives, publish_preferred
 from tests.support.results import check_results
-from tests.support.roots import MANY, ZYPPER_SUITES
+from tests.support.roots import DNF5, MANY, ZYPPER_SUITES, get_root
 
 pytestmark = [pytest.mark.hosts, pytest.mark.xdist_group("hosts")]
 
@@ -26,7 +26,11 @@ PACKAGES = (
     Small("a-package-with-a-name-that-is-longer-than-a-column-of-any-table", "1.0"),
 )
 LONG = "a-package-with-a-name-that-is-longer-than-a-column-of-any-table"
-MANAGERS = ("dnf", *ZYPPER_SUITES, "pacman")
+MANAGERS = ("dnf", DNF5, *ZYPPER_SUITES, "pacman")
+DNFS = ("dnf", DNF5)
+POSTS = (Small("old-post", "1.0"), Small("new-post", "1.0", replaces="old-post"), Small("picked", "2.0"))
+LOCKS = {"dnf": "/etc/dnf/plugins/versionlock.list", DNF5: "/etc/dnf/versionlock.toml"}
+LOCKED = {"dnf": "\nstepped-0:{}.*\n", DNF5: 'key = "evr"\ncomparator = "="\nvalue = "{}"\n'}
 STEPPED = (Small("stepped", "1.0"), Small("stepped", "1.1"), Small("stepped", "0.9", epoch=1))
 
 
@@ -35,16 +39,22 @@ def other(
     request: pytest.FixtureRequest, rig: Rig, executors: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Managed]:
     release = ZYPPER_SUITES.get(request.param, "bookworm")
-    host = rig.boot(f"packages-{request.param}", request.param if request.param in ZYPPER_SUITES else MANY)
-    if request.param == "dnf":
+    host = rig.boot(f"packages-{request.param}", request.param if request.param in (*ZYPPER_SUITES, DNF5) else MANY)
+    executor = executors[release]
+    if request.param == DNF5:
+        executor = unpack_executor(tmp_path_factory.mktemp(DNF5), get_root(DNF5))
+        make_fedora(host, *PACKAGES, *STEPPED, *POSTS)
+        publish_preferred(host, Small("picked", "1.0"))
+    elif request.param == "dnf":
         # Debian packs versionlock with a plugin that keeps what was installed in a source of its own, unsigned, which dnf then refuses.
         host.run(["sed", "-i", "s/^enabled.*/enabled = false/", "/etc/dnf/plugins/local.conf"])
-        make_fedora(host, *PACKAGES, *STEPPED)
+        make_fedora(host, *PACKAGES, *STEPPED, *POSTS)
+        publish_preferred(host, Small("picked", "1.0"))
     elif request.param in ZYPPER_SUITES:
         make_suse(host, *PACKAGES, *STEPPED, Small("next-mailer", "1.0", replaces="mailer"))
     else:
         make_arch(host, *PACKAGES, Small("stepped", "1.0"), Small("kept-back", "1.0"))
-    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executors[release])
+    yield Managed.start(host, tmp_path_factory.mktemp("packages") / "project", executor)
     host.remove()
 
 
@@ -54,7 +64,7 @@ def manager_of(machine: Managed) -> str:
 
 def version_of(machine: Managed, name: str) -> str:
     """Give the version by the database itself, empty when it is not installed."""
-    if manager_of(machine) in ("dnf", "zypper"):
+    if manager_of(machine) in (*DNFS, "zypper"):
         done = machine.host.run(["rpm", "-q", "--queryformat", "%{EVR}", name], check=False)
     else:
         done = machine.host.run(["pacman", "-Q", name], check=False)
@@ -75,7 +85,7 @@ def test_many_come_and_go_in_one_run_each(other: Managed) -> None:
 
 def test_the_laws_hold_with_this_package_manager(other: Managed, request: pytest.FixtureRequest) -> None:
     found = try_laws(other, "- package: tool-a\n- package: mailer\n")
-    number = 13 if other.host.name.endswith("trixie") else 12
+    number = {"trixie": "13", DNF5: "sid"}.get(other.host.name.rpartition("-")[2], "12")
     check_results(f"Debian {number}, {manager_of(other)}", found, request.config)
 
 
@@ -126,6 +136,7 @@ def test_rollback_takes_new_packages_away(other: Managed) -> None:
 
 # Do as dnf and zypper (a file with the number of a living process) and pacman (a file that must not be there) do to each other.
 LOCKERS = {
+    DNF5: "import fcntl, os, time; os.makedirs('/run/dnf', exist_ok=True); f = open('/run/dnf/rpmtransaction.lock', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(2)",
     "dnf": "import os, sys, time; f = open('/var/lib/dnf/rpmdb_lock.pid', 'w'); f.write(str(os.getpid())); f.flush(); print('held', flush=True); time.sleep(2)",
     "zypper": "import os, time; f = open('/run/zypp.pid', 'w'); f.write(str(os.getpid())); f.flush(); print('held', flush=True); time.sleep(2)",
     "pacman": "import os, time; f = open('/var/lib/pacman/db.lck', 'x'); print('held', flush=True); time.sleep(2); os.unlink(f.name)",
@@ -149,7 +160,7 @@ def test_names_that_would_be_options_or_patterns_are_refused(other: Managed) -> 
     assert len(answer.plan.changes) == len(names)
 
 
-@pytest.mark.parametrize("other", ["dnf", *ZYPPER_SUITES], indirect=True)
+@pytest.mark.parametrize("other", [*DNFS, *ZYPPER_SUITES], indirect=True)
 def test_a_version_goes_up_and_down_and_over_an_epoch(other: Managed) -> None:
     for version in ("1.0-1", "1:0.9-1", "1.1-1"):
         other.converge(f"- package: stepped\n  version: '{version}'\n")
@@ -159,22 +170,57 @@ def test_a_version_goes_up_and_down_and_over_an_epoch(other: Managed) -> None:
     other.converge("- package: stepped\n  state: absent\n")
 
 
-@pytest.mark.parametrize("other", ["dnf"], indirect=True)
+@pytest.mark.parametrize("other", DNFS, indirect=True)
 def test_a_hold_keeps_the_version_until_it_is_released(other: Managed) -> None:
     other.converge("- package: stepped\n  version: 1.0-1\n  hold: true\n")
-    locks = ["cat", "/etc/dnf/plugins/versionlock.list"]
-    assert "\nstepped-0:1.0-1.*\n" in other.host.run(locks).out
+    locks, locked = ["cat", LOCKS[manager_of(other)]], LOCKED[manager_of(other)]
+    assert locked.format("1.0-1") in other.host.run(locks).out
     refused = other.plan("- package: stepped\n  state: latest\n").changes[0]
     assert (refused.action, "dnf versionlock delete stepped" in refused.reason) == ("refused", True)
+    other.host.run(["dnf", "-y", "-q", "upgrade"], check=False)
+    assert version_of(other, "stepped") == "1.0-1"
     other.converge("- package: stepped\n  version: 1.1-1\n  hold: true\n")
     assert version_of(other, "stepped") == "1.1-1"
-    assert "\nstepped-0:1.1-1.*\n" in other.host.run(locks).out
+    assert locked.format("1.1-1") in other.host.run(locks).out
     run = other.converge("- package: stepped\n  hold: false\n").run
-    assert "stepped-" not in other.host.run(locks).out
+    assert locked.format("1.1-1") not in other.host.run(locks).out
     assert other.rollback(run).report.result == "reverted"
-    assert "\nstepped-0:1.1-1.*\n" in other.host.run(locks).out
+    assert locked.format("1.1-1") in other.host.run(locks).out
     other.converge("- package: stepped\n  hold: false\n")
     other.converge("- package: stepped\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", DNFS, indirect=True)
+def test_the_candidate_is_of_the_source_that_goes_before(other: Managed) -> None:
+    change = other.plan("- package: picked\n").changes[0]
+    assert {item.name: item.after for item in change.fields} == {"version": "1.0-1"}
+    other.converge("- package: picked\n  state: latest\n")
+    assert version_of(other, "picked") == "1.0-1"
+    other.converge("- package: picked\n  version: 2.0-1\n")
+    assert other.plan("- package: picked\n  state: latest\n").changes == ()
+    other.converge("- package: picked\n  state: absent\n")
+
+
+@pytest.mark.parametrize("other", DNFS, indirect=True)
+def test_a_name_that_another_package_does_away_with_is_refused_and_may_be_named_with_its_version(other: Managed) -> None:
+    change = other.plan("- package: old-post\n").changes[0]
+    assert (change.action, "dnf would install new-post in its place" in change.reason) == ("refused", True)
+    other.converge("- package: old-post\n  version: 1.0-1\n")
+    change = other.plan("- package: new-post\n").changes[0]
+    assert (change.confidence, "would also remove old-post" in change.reason) == ("conditional", True)
+    assert results(other.apply("- package: new-post\n").report)["package:new-post"][0] == "failed"
+    other.converge("- package: old-post\n  state: absent\n")
+
+
+def test_what_came_along_and_is_declared_is_marked_so(other: Managed) -> None:
+    other.converge("- package: needs-a\n")
+    change = other.plan("- package: tool-a\n").changes[0]
+    assert [(item.name, item.before, item.after) for item in change.fields] == [("marked", "automatic", "manual")]
+    run = other.converge("- package: tool-a\n").run
+    assert other.rollback(run).report.result == "reverted"
+    assert len(other.plan("- package: tool-a\n").changes) == 1
+    other.converge("- package: tool-a\n")
+    other.converge("- package: needs-a\n  state: absent\n- package: tool-a\n  state: absent\n")
 
 
 @pytest.mark.parametrize("other", ["pacman"], indirect=True)

@@ -73,6 +73,74 @@ def test_a_package_on_hold_is_refused_until_it_is_released(shared: Managed) -> N
     shared.converge("- package: tool-e\n  state: absent\n")
 
 
+def test_a_package_on_hold_moves_alone_by_its_declaration_and_the_rest_of_the_plan_stays_exact(shared: Managed) -> None:
+    shared.converge("- package: hello-tool\n  version: 1.0-1\n  hold: true\n")
+    wanted = "- package: hello-tool\n  version: 1.1-1\n  hold: true\n- package: needs-a\n"
+    plan = shared.plan(wanted)
+    assert [item.confidence for item in plan.changes] == ["exact", "exact"]
+    assert [(item.name, item.after) for item in plan.changes[1].fields if item.name == "also_installs"] == [
+        ("also_installs", {"tool-a": "1.0"})
+    ]
+    shared.converge(wanted)
+    assert shared.host.run(["apt-mark", "showhold"]).out.split() == ["hello-tool"]
+    assert version_of(shared, "hello-tool") == "1.1-1 installed"
+    shared.converge("- package: hello-tool\n  hold: false\n")
+    shared.converge("".join(f"- package: {name}\n  state: absent\n" for name in ("hello-tool", "needs-a", "tool-a")))
+
+
+def test_a_dependency_on_hold_is_told_and_never_moved(shared: Managed) -> None:
+    shared.host.run(["apt-get", "install", "-y", "-q", "held-lib=1.0"])
+    shared.host.run(["apt-mark", "hold", "held-lib"])
+    change = shared.plan("- package: held-user\n").changes[0]
+    assert (change.confidence, "held-lib" in change.reason) == ("conditional", True)
+    assert shared.apply("- package: held-user\n").report.result == "failed"
+    assert version_of(shared, "held-lib") == "1.0 installed"
+    assert shared.host.run(["apt-mark", "showhold"]).out.split() == ["held-lib"]
+    shared.host.run(["apt-mark", "unhold", "held-lib"])
+    shared.converge("- package: held-lib\n  state: absent\n")
+
+
+def test_what_came_along_and_is_declared_is_not_taken_away_again(shared: Managed) -> None:
+    shared.host.run(["apt-get", "install", "-y", "-q", "needs-a"])
+    assert "tool-a" in shared.host.run(["apt-mark", "showauto"]).out.split()
+    report = shared.converge("- package: tool-a\n")
+    assert "tool-a" not in shared.host.run(["apt-mark", "showauto"]).out.split()
+    shared.host.run(["apt-get", "remove", "-y", "-q", "--auto-remove", "needs-a"])
+    assert version_of(shared, "tool-a") == "1.0 installed"
+    assert shared.rollback(report.run).report.result == "reverted"
+    assert "tool-a" in shared.host.run(["apt-mark", "showauto"]).out.split()
+    shared.converge("- package: tool-a\n  state: absent\n")
+
+
+def test_the_machines_own_architecture_may_be_named(shared: Managed) -> None:
+    plan = shared.plan("- package: lib-multi:amd64\n")
+    assert [(item.confidence, item.reason) for item in plan.changes] == [("exact", "")]
+    shared.converge("- package: lib-multi:amd64\n")
+    shared.converge("- package: lib-multi:amd64\n  state: absent\n")
+    assert "installed" not in version_of(shared, "lib-multi:amd64")
+
+
+def test_what_would_go_of_another_architecture_is_named_with_it(shared: Managed) -> None:
+    shared.host.run(["dpkg", "--add-architecture", "i386"])
+    shared.host.run(["apt-get", "update"])
+    shared.converge("- package: lock:i386\n")
+    change = shared.plan("- package: no-lock\n").changes[0]
+    assert "would also remove lock:i386:" in change.reason
+    shared.converge("- package: no-lock\n- package: lock:i386\n  state: absent\n")
+    shared.converge("- package: no-lock\n  state: absent\n")
+
+
+def test_what_a_transaction_finishes_beside_it_is_in_the_plan(shared: Managed) -> None:
+    shared.host.run(["sh", "-c", "cd /tmp && apt-get download hello-tool=1.0-1 && dpkg --unpack hello-tool_1.0-1_all.deb"])
+    change = shared.plan("- package: tool-f\n").changes[0]
+    assert [(item.name, item.after) for item in change.fields if item.name == "also_configures"] == [
+        ("also_configures", ["hello-tool"])
+    ]
+    shared.converge("- package: tool-f\n")
+    assert version_of(shared, "hello-tool") == "1.0-1 installed"
+    shared.converge("- package: tool-f\n  state: absent\n- package: hello-tool\n  state: absent\n")
+
+
 def test_nothing_beyond_the_plan_is_ever_removed(shared: Managed) -> None:
     shared.converge("- package: needs-a\n")
     wanted = "- package: tool-a\n  state: absent\n"

@@ -97,6 +97,38 @@ def test_what_the_tools_refuse_is_told_and_the_rest_goes_on(shared: Managed) -> 
     assert found["user:gil"] == ("changed", "")
 
 
+def test_a_group_that_is_somebodys_primary_group_is_conditional_and_stays(shared: Managed) -> None:
+    shared.converge("- group: crew\n- user: cora\n  group: crew\n")
+    wanted = "- group: crew\n  state: absent\n"
+    change = shared.plan(wanted).changes[0]
+    assert (change.confidence, "primary group of cora" in change.reason) == ("conditional", True)
+    result = shared.apply(wanted).report.changes[0]
+    assert (result.result, "primary group of cora" in result.message) == ("failed", True)
+    shared.converge(f"{wanted}- user: cora\n  state: absent\n  remove_home: true\n")
+
+
+@pytest.mark.parametrize(("kind", "number"), [("user", "uid"), ("group", "gid")])
+def test_a_number_that_is_taken_is_told_in_the_plan(shared: Managed, kind: str, number: str) -> None:
+    shared.converge(f"- {kind}: first\n  {number}: 5777\n")
+    wanted = f"- {kind}: second\n  {number}: 5777\n"
+    change = shared.plan(wanted).changes[0]
+    assert (change.confidence, f"taken by the {kind} `first`" in change.reason) == ("conditional", True)
+    assert shared.apply(wanted).report.result == "failed"
+    shared.converge(f"- {kind}: first\n  {number}: 5778\n")
+    shared.converge(f"{wanted}")
+    shared.converge("".join(f"- {kind}: {name}\n  state: absent\n" for name in ("first", "second")))
+
+
+def test_accounts_whose_names_begin_with_a_digit_are_left_alone_changed_and_made_absent(shared: Managed) -> None:
+    shared.host.run(["sh", "-c", "echo 9lives:x:5901:5901::/home/9lives:/bin/sh >>/etc/passwd; echo 9lives:x:5901: >>/etc/group"])
+    shared.host.run(["sh", "-c", "echo '9lives:!:19000:0:99999:7:::' >>/etc/shadow; echo '9lives:!::' >>/etc/gshadow"])
+    assert shared.plan("- user: 9lives\n").changes == ()
+    shared.converge("- user: 9lives\n  comment: a cat\n")
+    assert [item.action for item in shared.plan("- user: 8lives\n- group: 8lives\n").changes] == ["refused", "refused"]
+    shared.converge("- user: 9lives\n  state: absent\n")
+    assert "9lives" not in shown(shared, "cat", "/etc/passwd", "/etc/group")
+
+
 def test_names_and_texts_that_would_break_the_files_are_refused(shared: Managed) -> None:
     before = shown(shared, "cat", "/etc/passwd")
     answer = shared.apply(

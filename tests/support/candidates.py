@@ -50,7 +50,7 @@ FIRST = graphs({"web-1": [file("/etc/motd")]})
 SECOND = graphs({"web-1": [file("/etc/motd", "bye\n")]})
 RICH = graphs(
     {"web-1": [file("/etc/motd")], "web-2": [blob_file("/srv/large")]},
-    shared=[file("/etc/issue"), file("/etc/x", ["a"])],
+    shared=[file("/etc/issue"), file("/etc/x", "a")],
     blobs=[LARGE],
 )
 

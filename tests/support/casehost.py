@@ -2,7 +2,7 @@
 
 A case is a JSON file in `tests/providers/<kind>/`: `about` (the law), `resources` (attributes by name), `paths` (type by path),
 `owners` and `targets` (of paths), `texts` (files by path), `lists` (names by folder), `commands` (answers: `words` that the argument list must hold in this order, `status`,
-`output`, or `outputs` for one after the other), then what is expected: `states`, `differences` (null, or action, fields, confidence, a part
+`output`, or `outputs` for one after the other; `later` is the output once an answer with `changes` was given), then what is expected: `states`, `differences` (null, or action, fields, confidence, a part
 of the reason), and, when there is `outcomes` (result and a part of the message), also `ran` and `undo` (the argument lists, shortened to
 the words that matter, with whom it runs as). A command without an answer fails the case.
 """
@@ -45,6 +45,7 @@ class CaseHost:
         self.ran: list[list[str]] = []
         self.undo: list[list[str]] = []
         self._used: dict[int, int] = {}
+        self._has_changed = False
 
     @property
     def managed(self) -> frozenset[str]:
@@ -71,7 +72,10 @@ class CaseHost:
     def list_names(self, path: str) -> Sequence[str]:
         return self.case.get("lists", {}).get(path, ())
 
-    def list_below(self, path: str) -> Sequence[str]:
+    def list_below(self, path: str) -> tuple[Sequence[str], Sequence[str]]:
+        raise AssertionError("these kinds look into no folder")
+
+    def list_mounts(self, path: str) -> Sequence[str]:
         raise AssertionError("these kinds look into no folder")
 
     def run(
@@ -87,6 +91,9 @@ class CaseHost:
         for number, answer in enumerate(self.case.get("commands", ())):
             if holds_in_order(argv, answer["words"]):
                 outputs = answer.get("outputs", [answer.get("output", "")])
+                if self._has_changed and "later" in answer:
+                    outputs = [answer["later"]]
+                self._has_changed = self._has_changed or bool(answer.get("changes"))
                 used = self._used.get(number, 0)
                 self._used[number] = used + 1
                 statuses = answer.get("statuses", [answer.get("status", 0)])
@@ -101,6 +108,16 @@ class CaseHost:
 
     def note_undo(self, argv: Sequence[str], why_not: str = "", *, record: Sequence[str] = (), is_refresh: bool = False) -> None:
         self.undo.append([*shorten(argv), *([f"< {':'.join(record)}"] if record else [])] if argv else [why_not])
+
+    def mark_undo(self) -> int:
+        return len(self.undo)
+
+    def void_undo(self, since: int, until: int, *, paths: Sequence[str] | None = None) -> None:
+        if paths is None:
+            del self.undo[since:until]
+
+    def has_written_below(self, folders: Sequence[str]) -> bool:
+        return any(path.startswith(tuple(folders)) for path in self.case.get("written", ()))
 
     def digest(self, path: str) -> str:
         raise AssertionError("these kinds read no content")

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Generator
 from pathlib import Path
 
 END_SECONDS = 20.0
@@ -21,6 +22,26 @@ def find_cgroup2() -> Path:
         if after.startswith("cgroup2 "):
             return Path(before.split(" ")[4])
     raise AssertionError("there is no cgroup v2 on this machine, so systemd cannot be booted in a test host")
+
+
+@contextlib.contextmanager
+def limited_memory(size: int) -> Generator[list[str]]:
+    """Give what stands before a command to run it in a control group with so much memory (no swap), version 1 or 2."""
+    old = Path("/sys/fs/cgroup/memory")
+    top = old if (old / "memory.limit_in_bytes").exists() else find_cgroup2()
+    group = top / f"trueup-test-{os.getpid()}-{os.urandom(4).hex()}"
+    group.mkdir()
+    try:
+        names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes") if top == old else ("memory.max", "memory.swap.max")
+        for name, value in zip(names, (size, size if top == old else 0), strict=True):
+            if (group / name).exists():
+                (group / name).write_text(f"{value}")
+        yield ["sh", "-c", 'echo $$ >"$0" && exec "$@"', str(group / "cgroup.procs")]
+    finally:
+        for pid in list_processes(group):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _remove(group, time.monotonic() + END_SECONDS)
 
 
 def list_processes(group: Path) -> list[int]:

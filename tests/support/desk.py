@@ -51,6 +51,7 @@ class FakeReviews:
 
     asked: list[tuple[str, ...]] = field(default_factory=list)
     refusal: str = ""
+    refused: dict[str, str] = field(default_factory=dict)
 
     def approve(self, key: PullKey, user: User, change_digest: str) -> str:
         self._note("approve", key.name, user.name, change_digest)
@@ -60,8 +61,15 @@ class FakeReviews:
         self._note("merge", key.name, user.name, head)
         return TARGET
 
+    def take_back(self, key: PullKey, user: User) -> str:
+        self._note("take back", key.name, user.name)
+        return "taken-back"
+
     def refresh(self) -> None:
         self._note("refresh")
+
+    def list_refused(self) -> dict[str, str]:
+        return self.refused
 
     def _note(self, *asked: str) -> None:
         if self.refusal:

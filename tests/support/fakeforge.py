@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,11 +17,15 @@ REPOSITORY = "acme/infra"
 
 @dataclass
 class FakeForge:
-    """What the forge has. `break_at` calls from now on, one call raises; `lose` makes that call work first (its answer is lost)."""
+    """What the forge has. `break_at` calls from now on, one call raises; `lose` makes that call work first (its answer is lost).
+
+    `written` is called after everything that the service wrote, so that tests can look at each write in order.
+    """
 
     bare: Path | None = None
     pulls: dict[str, ForgePull] = field(default_factory=dict[str, ForgePull])
     posted: list[Posted] = field(default_factory=list[Posted])
+    owners: dict[str, PullKey] = field(default_factory=dict[str, PullKey])
     statuses: list[tuple[str, Status]] = field(default_factory=list[tuple[str, Status]])
     comments: list[ForgeComment] = field(default_factory=list[ForgeComment])
     reviews: list[ForgeReview] = field(default_factory=list[ForgeReview])
@@ -30,6 +35,7 @@ class FakeForge:
     calls: int = 0
     break_at: int = 0
     lose: bool = False
+    written: Callable[[], None] = lambda: None
 
     def forge(self) -> Forge:
         return Forge("fake", (REPOSITORY,), self, self, self)
@@ -47,6 +53,14 @@ class FakeForge:
         review = ForgeReview(f"review:{len(self.reviews) + 1}", author, "approved", commit, self.tick())
         self.reviews.append(review)
         return review
+
+    def status(self, commit: str, context: str) -> Status | None:
+        """Give what stands."""
+        return next((item for at, item in reversed(self.statuses) if (at, item.context) == (commit, context)), None)
+
+    def edit(self, comment: ForgeComment, body: str) -> None:
+        edited = replace(comment, body=body, is_edited=True, updated=self.tick())
+        self.comments[self.comments.index(comment)] = edited
 
     def _call(self) -> None:
         self.calls += 1
@@ -77,7 +91,8 @@ class FakeForge:
 
     def find_comment(self, key: PullKey, marker: str) -> Posted | None:
         self._call()
-        return next((item for item in self.posted if item.body.startswith(marker)), None)
+        mine = (item for item in self.posted if self.owners[item.ident] == key)
+        return next((item for item in mine if item.body.startswith(marker)), None)
 
     def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:
         self._call()
@@ -85,14 +100,17 @@ class FakeForge:
         written = Posted(ident or str(len(self.posted) + 1), self.tick(), body)
         if found is None:
             self.posted.append(replace(written, ident=str(len(self.posted) + 1)))
+            self.owners[self.posted[-1].ident] = key
         else:
             self.posted[self.posted.index(found)] = written
+        self.written()
         self._after()
         return self.posted[-1] if found is None else written
 
     def set_status(self, repository: str, commit: str, status: Status) -> None:
         self._call()
         self.statuses.append((commit, status))
+        self.written()
         self._after()
 
     def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:

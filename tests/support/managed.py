@@ -36,9 +36,18 @@ from tests.support.tools import run_there
 FOLDER, BLOBS, STATE = "/opt/trueup/executor", "/opt/trueup/blobs", "/var/lib/gitops"
 SECRETS = "  secrets:\n    ann_hash: {from: env, key: ANN_HASH}\n    token: {from: env, key: TOKEN}\n"
 EXECUTOR = ("python3", "-I", "-S", "-B", FOLDER)
-SYSTEMD_WRITES = ("/var/log/", "/var/tmp", "/var/lib/systemd/", "/tmp")  # goes on doing so
+SYSTEMD_WRITES = ("/var/log", "/var/tmp", "/var/lib/systemd/", "/tmp")  # goes on doing so
 # rpm's SQLite, dnf, zypper and PostgreSQL keep books of their readers, and dnf links packages of a local source.
-RPM_BOOKS = ("/root/.rpmdb/", "/var/lib/rpm/", "/var/lib/dnf/", "/var/cache/dnf", "/var/cache/zypp/", "/srv/rpms/")
+RPM_BOOKS = (
+    "/root/.rpmdb/",
+    "/var/lib/rpm/",
+    "/var/lib/dnf/",
+    "/var/cache/dnf",
+    "/var/cache/libdnf5/",
+    "/var/cache/zypp/",
+    "/srv/rpms/",
+    "/srv/preferred/",
+)
 UNWATCHED = (*SYSTEMD_WRITES, *RPM_BOOKS, "/var/lib/postgresql/")
 SUPERVISED = "/supervise"  # where runit keeps what it sees
 

@@ -74,12 +74,13 @@ class Repository:
         made.commit(files)
         return made
 
-    def git(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    def git(self, *arguments: str, env: Mapping[str, str] | None = None, data: bytes | None = None) -> str:
         """Run git here and give its standard output without the last newline."""
         done = subprocess.run(
             ["git", *arguments],
             cwd=self.path,
             env={**os.environ, **IDENTITY, **(env or {})},
+            input=data,
             capture_output=True,
             check=False,
             timeout=60,

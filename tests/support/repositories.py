@@ -32,6 +32,9 @@ def write(path: Path, text: str) -> None:
 def make_fedora(host: TestHost, *packages: Small) -> None:
     """Make it look as if it were Fedora: dnf, rpm and one source."""
     claim(host, "fedora")
+    if (host.path / "usr/bin/dnf5").exists():
+        host.run(["ln", "-s", "dnf5", "/usr/bin/dnf"])  # as Fedora has it, and Debian not
+        host.run(["rm", "-f", "/etc/dnf/libdnf5-plugins/local.conf"])
     build_rpms(host, *packages)
     write(host.path / "etc/yum.repos.d/tiny.repo", f"{RPM_SOURCE}metadata_expire=never\n")
     publish_rpms(host)
@@ -42,6 +45,16 @@ def publish_rpms(host: TestHost) -> None:
     host.run(["createrepo_c", "-q", RPMS])
     host.run(["dnf", "-q", "makecache", "--refresh"])
     begin_history(host)
+
+
+def publish_preferred(host: TestHost, *packages: Small) -> None:
+    """Make a second source that goes before the other, whatever its versions are."""
+    for package in packages:
+        build_rpm(host, package, "/srv/preferred")
+    host.run(["createrepo_c", "-q", "/srv/preferred"])
+    text = RPM_SOURCE.replace("tiny", "preferred").replace(RPMS, "/srv/preferred")
+    write(host.path / "etc/yum.repos.d/preferred.repo", f"{text}priority=10\nmetadata_expire=never\n")
+    host.run(["dnf", "-q", "makecache", "--refresh"])
 
 
 def begin_history(host: TestHost) -> None:

@@ -3,7 +3,7 @@
 `hello-tool`: a script, in three versions, one with an epoch. `hello-daemon`: a service that starts when it is installed, as Debian's do,
 and keeps in /run/hello-daemon.seen the config that it read when it started. `old-tool`, and `old-client` that depends on it.
 `broken-tool`: fails when it is configured; `slow-tool` takes for ever unless /run/slow-tool.hurry is there. `lib-multi` is there for
-two architectures. `new-mailer` and `other-mailer` both provide the virtual `mailer`, and conflict.
+two architectures. `held-user` needs a new `held-lib`. `no-lock` is in conflict with `lock`, which is for another architecture. `new-mailer` and `other-mailer` both provide the virtual `mailer`, and conflict.
 """
 
 from __future__ import annotations
@@ -59,6 +59,11 @@ PACKAGES = (
     *(TinyPackage("lib-multi", "1.0", control={"Architecture": name, "Multi-Arch": "same"}) for name in ("amd64", "i386")),
     *(TinyPackage(f"tool-{name}", "1.0") for name in ("a", "b", "c", "d", "e", "f")),
     TinyPackage("needs-a", "1.0", control={"Depends": "tool-a"}),
+    TinyPackage("held-lib", "1.0"),
+    TinyPackage("held-lib", "2.0"),
+    TinyPackage("held-user", "1.0", control={"Depends": "held-lib (>= 2.0)"}),
+    TinyPackage("lock", "1.0", control={"Architecture": "i386"}),
+    TinyPackage("no-lock", "1.0", control={"Conflicts": "lock:i386"}),
     TinyPackage("new-mailer", "1.0", control={"Provides": "mailer", "Conflicts": "mailer"}),
     TinyPackage("other-mailer", "1.0", control={"Provides": "mailer", "Conflicts": "mailer"}),
 )

@@ -1,6 +1,7 @@
 """The API of the `local` forge for programs: what the pages' buttons do, with HTTP Basic authorization of a user of the settings.
 
 `POST /api/v1/pulls/{name}/approve` `{"change_digest": "<64 hex>"}` → 200 `{"result": "approved"}` or 202 `{"result": "asked"}`;
+`POST /api/v1/pulls/{name}/unapprove` `{}` → 200 `{"result": "taken-back"}` or 202 `{"result": "asked"}`;
 `POST /api/v1/pulls/{name}/merge` `{"head": "<commit>"}` → 200 `{"commit": …}`; `POST /api/v1/pulls/refresh` `{}` → 202. What may not be
 done now is 409 with the reason. Errors are `{"error": {"code", "message", "hint"}}`. Cookies do not count here.
 """
@@ -32,8 +33,9 @@ def make_local_api(gate: Gate, reviews: Reviews | None) -> list[BaseRoute]:
     """Give the routes; without a `local` forge they answer 404."""
     return [
         Route("/api/v1/pulls/refresh", _bind(gate, reviews, _refresh), methods=["POST"]),
-        Route("/api/v1/pulls/{name}/approve", _bind(gate, reviews, _approve), methods=["POST"]),
-        Route("/api/v1/pulls/{name}/merge", _bind(gate, reviews, _merge), methods=["POST"]),
+        Route("/api/v1/pulls/{name:path}/approve", _bind(gate, reviews, _approve), methods=["POST"]),
+        Route("/api/v1/pulls/{name:path}/unapprove", _bind(gate, reviews, _take_back), methods=["POST"]),
+        Route("/api/v1/pulls/{name:path}/merge", _bind(gate, reviews, _merge), methods=["POST"]),
     ]
 
 
@@ -44,6 +46,12 @@ async def _approve(reviews: Reviews, user: User, request: Request) -> Response:
     if not is_digest(digest):
         raise Refused(422, "A422", "`change_digest` is all 64 hex digits", "short digests are for reading only")
     done = await run_in_threadpool(reviews.approve, _key_of(request), user, digest)
+    return JSONResponse({"result": done}, status_code=202 if done == ASKED else 200)
+
+
+async def _take_back(reviews: Reviews, user: User, request: Request) -> Response:
+    (await _read_body(request)).done()
+    done = await run_in_threadpool(reviews.take_back, _key_of(request), user)
     return JSONResponse({"result": done}, status_code=202 if done == ASKED else 200)
 
 

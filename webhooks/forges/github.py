@@ -23,6 +23,7 @@ from webhooks.settings import Settings
 
 PAGE = {"per_page": "100"}
 MOST_PAGES = 50
+NEUTRAL = ("commented", "comment", "pending", "request_review")
 MAY_WRITE = ("write", "maintain", "admin")
 DESCRIPTION, TITLE = 140, 300
 NOREPLY = re.compile(r"(?:[0-9]+\+)?([A-Za-z0-9-]+(?:\[bot\])?)@users\.noreply\.[a-z0-9.-]+")
@@ -263,13 +264,21 @@ def _comment_of(row: Mapping[str, Any]) -> ForgeComment:
     created = _time_of(row.get("created_at"))
     updated = _time_of(row.get("updated_at") or row.get("created_at"))
     return ForgeComment(
-        f"comment:{row.get('id')}", _login_of(row), str(row.get("body") or ""), created, _is_bot(row), updated != created
+        f"comment:{row.get('id')}", _login_of(row), str(row.get("body") or ""), created, _is_bot(row), updated != created, updated
     )
 
 
 def _review_of(row: Mapping[str, Any]) -> ForgeReview:
-    state, commit = str(row.get("state") or "").lower(), str(row.get("commit_id") or "")
+    state, commit = _state_of_review(row), str(row.get("commit_id") or "")
     return ForgeReview(f"review:{row.get('id')}", _login_of(row), state, commit, _time_of(row.get("submitted_at")), _is_bot(row))
+
+
+def _state_of_review(row: Mapping[str, Any]) -> str:
+    """Give one of REVIEW_STATES. Servers that resemble GitHub have names of their own: what is not known takes back, it never gives."""
+    state = str(row.get("state") or "").lower()
+    if row.get("dismissed") is True or state == "dismissed":
+        return "dismissed"
+    return "approved" if state == "approved" else "commented" if state in NEUTRAL else "changes_requested"
 
 
 def _posted_of(row: Mapping[str, Any]) -> Posted:

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from webhooks.records import PullKey
 
+REVIEW_STATES = ("approved", "dismissed", "changes_requested", "commented")
+
 
 @dataclass(frozen=True)
 class ForgePull:
@@ -36,7 +38,7 @@ class ForgePull:
 
 @dataclass(frozen=True)
 class ForgeComment:
-    """A comment; `reference` is `comment:<id>`. `is_edited`: its text is no longer what was written at `created`."""
+    """A comment; `reference` is `comment:<id>`. `is_edited`: its text is no longer what was written at `created`, but at `updated`."""
 
     reference: str
     author: str
@@ -44,11 +46,12 @@ class ForgeComment:
     created: datetime
     is_bot: bool = False
     is_edited: bool = False
+    updated: datetime | None = None
 
 
 @dataclass(frozen=True)
 class ForgeReview:
-    """A review; `reference` is `review:<id>`, `state` one of approved, dismissed, changes_requested, commented."""
+    """A review; `reference` is `review:<id>`, `state` one of REVIEW_STATES: what a forge calls otherwise is read as the word against."""
 
     reference: str
     author: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gitops.errors import MalformedError
+from gitops.model.codec import decode_foreign
 from gitops.model.limits import DEFAULTS
 from webhooks.api.body import RefusedError, answer_json, need_json_type, read_body
 from webhooks.hooks.hints import read_hints
@@ -70,6 +71,6 @@ def _open(secret: str, signature: str, body: bytes) -> object:
 
 def _decode(body: bytes) -> object:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
+        return decode_foreign(body)
+    except MalformedError:
         raise RefusedError(400, "A400", "the body is not JSON") from None

@@ -19,9 +19,21 @@ def add_approval(connection: Connection, record: ApprovalRecord) -> int:
     return connection.execute(insert(approvals).values(**_pack(record)).returning(approvals.c.ident)).scalar_one()
 
 
-def change_approval(connection: Connection, ident: int, *, state: str, reason: str = "", serial: int = 0) -> None:
-    """Write what became of an approval."""
-    connection.execute(update(approvals).where(approvals.c.ident == ident).values(state=state, reason=reason, serial=serial))
+def spend_approval(connection: Connection, ident: int, serial: int) -> None:
+    """Write which release spent an approval: that is so, whatever was decided meanwhile."""
+    connection.execute(update(approvals).where(approvals.c.ident == ident).values(state="spent", reason="", serial=serial))
+
+
+def lose_approval(connection: Connection, ident: int, reason: str) -> None:
+    """Write that an approval which counted no longer does; what was spent meanwhile stays spent."""
+    where = (approvals.c.ident == ident) & (approvals.c.state == "counted")
+    connection.execute(update(approvals).where(where).values(state="lost", reason=reason))
+
+
+def lose_approvals_of(connection: Connection, pull: PullKey, reason: str) -> None:
+    """Write that no approval of a pull request counts any more."""
+    where = (approvals.c.repository == pull.repository) & (approvals.c.pull == pull.name) & (approvals.c.state == "counted")
+    connection.execute(update(approvals).where(where).values(state="lost", reason=reason))
 
 
 def list_approvals_of(connection: Connection, pull: PullKey) -> tuple[ApprovalRecord, ...]:

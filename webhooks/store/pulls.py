@@ -43,6 +43,12 @@ def list_unsettled(connection: Connection, repository: str) -> tuple[PullRecord,
     return tuple(_unpack(row) for row in connection.execute(query))
 
 
+def list_pulls_at(connection: Connection, repository: str, head: str) -> tuple[PullRecord, ...]:
+    """List the open pull requests that have a commit as their head."""
+    where = (pulls.c.repository == repository) & (pulls.c.head == head) & (pulls.c.state == "open")
+    return tuple(_unpack(row) for row in connection.execute(select(pulls).where(where).order_by(pulls.c.name)))
+
+
 def count_pulls(connection: Connection, *, state: str = "", repository: str = "") -> int:
     """Count them."""
     return connection.execute(_narrow(select(func.count()).select_from(pulls), state, repository)).scalar_one()

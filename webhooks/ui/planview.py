@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gitops.model.plan import Change, ChangeGroup, FleetPlan
 from gitops.model.scope import REMOVED
-from gitops.render.escape import escape_line
+from gitops.render.escape import escape_diff_line, escape_line
 from gitops.render.words import (
     RISK_ORDER,
     count_actions,
@@ -21,6 +21,7 @@ from gitops.render.words import (
     describe_age,
     describe_field,
     describe_observed,
+    describe_still,
     name_hosts,
     sign_of,
     why_of,
@@ -95,6 +96,8 @@ class PlanView:
     changed_hosts: int
     unchanged: int
     groups: tuple[GroupCard, ...]
+    silent: tuple[GroupCard, ...]
+    more_silent: int
     observed: str
     ages: tuple[tuple[str, str], ...]
     change_digest: str
@@ -112,12 +115,14 @@ def view_plan(plan: FleetPlan, now: datetime, page: Page | None = None) -> PlanV
         environment=plan.subject.environment,
         has_changes=plan.has_changes,
         headline=_headline(plan),
-        risk=worst_risk(plan.groups),
+        risk=worst_risk((*plan.groups, *plan.silent)),
         actions=count_actions(plan.groups),
         hosts=plan.hosts,
         changed_hosts=summary["changed_hosts"],
         unchanged=plan.unchanged,
         groups=tuple(_view_group(group) for group in groups),
+        silent=tuple(_view_silent(group) for group in plan.silent[:MOST_CHANGES]),
+        more_silent=max(0, len(plan.silent) - MOST_CHANGES),
         observed=describe_observed(plan, now),
         ages=_oldest(plan, now),
         change_digest=plan.change_digest,
@@ -130,7 +135,7 @@ def view_plan(plan: FleetPlan, now: datetime, page: Page | None = None) -> PlanV
 def _headline(plan: FleetPlan) -> str:
     summary = plan.summary()
     if not plan.has_changes:
-        return f"Nothing changes on {count_words(plan.hosts, 'host')}."
+        return f"{describe_still(plan.hosts).capitalize()}."
     changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
     return f"{changes} on {count_words(summary['changed_hosts'], 'host')}"
 
@@ -146,6 +151,15 @@ def _view_group(group: ChangeGroup) -> GroupCard:
     )
 
 
+def _view_silent(group: ChangeGroup) -> GroupCard:
+    """Give what is wanted otherwise with nothing to do today: no verb, and no reason but that."""
+    card = _view_group(group)
+    lines = (
+        replace(line, sign="=", tone="", action="none", why="wanted otherwise, nothing to do today") for line in card.changes
+    )
+    return replace(card, changes=tuple(lines))
+
+
 def _view_change(change: Change) -> ChangeLine:
     kind, _, name = change.address.partition(":")
     counts = Counter(_kind_of(line) for line in change.diff)
@@ -156,11 +170,11 @@ def _view_change(change: Change) -> ChangeLine:
         name=escape_line(name),
         action=change.action,
         why=escape_line(why_of(change)),
-        fields=tuple(escape_line(describe_field(item)) for item in change.fields if item.name != "content"),
+        fields=tuple(escape_line(describe_field(item)) for item in change.fields if item.name != "content" or not change.diff),
         risk=change.risk,
         confidence=change.confidence,
         classification=change.classification,
-        diff=tuple(DiffLine(_kind_of(line), escape_line(line)) for line in change.diff[:MOST_LINES]),
+        diff=tuple(DiffLine(_kind_of(line), escape_diff_line(line)) for line in change.diff[:MOST_LINES]),
         more_lines=max(0, len(change.diff) - MOST_LINES),
         added=counts["added"],
         taken=counts["taken"],

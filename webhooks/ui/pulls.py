@@ -25,7 +25,6 @@ from webhooks.ui.pullview import (
     PlanPart,
     PullHead,
     Standing,
-    address_pull,
     head_pull,
     stand,
     view_activity,
@@ -49,6 +48,7 @@ EMPTY = {
 MESSAGES: Mapping[str, tuple[str, str]] = {
     "approved": ("Your approval counts.", "good"),
     "asked": ("Your approval is being checked; load the page again in a moment.", "calm"),
+    "taken-back": ("Your approval is taken back.", "good"),
     "merged": ("Merged. The release is being made.", "good"),
 }
 PLANNING_SECONDS = 2
@@ -63,6 +63,7 @@ def show_pulls(desk: PullDesk, request: Request) -> Response:
         page = read_page(request.query_params, count_pulls(connection, state=state), keep=("state",), size=SHOWN)
         pulls = list_pulls(connection, state=state, limit=page.size, offset=page.start)
         rows = [_view_row(pull, _standings(connection, pull), desk) for pull in pulls]
+    refused: Mapping[str, str] = {} if desk.reviews is None else desk.reviews.list_refused()
     values = {
         "title": "Pull requests",
         "section": "Pulls",
@@ -71,6 +72,7 @@ def show_pulls(desk: PullDesk, request: Request) -> Response:
         "page": page,
         "empty": EMPTY[state],
         "push": desk.clone,
+        "refused": refused,
     }
     return show(desk.gate, visitor, "pulls.html", values)
 
@@ -85,32 +87,46 @@ async def approve_pull(desk: PullDesk, request: Request) -> Response:
     """Answer `POST …/approve`: a remark of this user that approves exactly the change digest of the form."""
     visitor = admit(desk.gate, request)
     form = await read_form(desk.gate, request, visitor)
-    key, digest = _key_of(request), form.get("change_digest", "")
+    key, digest = _key_of(desk, request), form.get("change_digest", "")
     if desk.reviews is None or visitor.user is None or not is_digest(digest):
         raise Refused(403, "A403", "this needs a user, a pull request here and a whole change digest")
     try:
         done = await run_in_threadpool(desk.reviews.approve, key, visitor.user, digest)
     except HeldError as held:
         return await run_in_threadpool(_render_pull, desk, request, visitor, _sentence(held), "bad")
-    return send_to(f"{address_pull(key.repository, key.name)}?done={done}")
+    return send_to(f"{key.path}?done={done}")
+
+
+async def take_back_pull(desk: PullDesk, request: Request) -> Response:
+    """Answer `POST …/unapprove`: take back every yes of this user."""
+    visitor = admit(desk.gate, request)
+    await read_form(desk.gate, request, visitor)
+    key = _key_of(desk, request)
+    if desk.reviews is None or visitor.user is None:
+        raise Refused(403, "A403", "this needs a user and a pull request here")
+    try:
+        done = await run_in_threadpool(desk.reviews.take_back, key, visitor.user)
+    except HeldError as held:
+        return await run_in_threadpool(_render_pull, desk, request, visitor, _sentence(held), "bad")
+    return send_to(f"{key.path}?done={done}")
 
 
 async def merge_pull(desk: PullDesk, request: Request) -> Response:
     """Answer `POST …/merge`: merge what the user saw and enough people approved."""
     visitor = admit(desk.gate, request)
     form = await read_form(desk.gate, request, visitor)
-    key = _key_of(request)
+    key = _key_of(desk, request)
     if desk.reviews is None or visitor.user is None:
         raise Refused(403, "A403", "this needs a user and a pull request here")
     try:
         await run_in_threadpool(desk.reviews.merge, key, visitor.user, form.get("head", ""))
     except HeldError as held:
         return await run_in_threadpool(_render_pull, desk, request, visitor, _sentence(held), "bad")
-    return send_to(f"{address_pull(key.repository, key.name)}?done=merged")
+    return send_to(f"{key.path}?done=merged")
 
 
 def _render_pull(desk: PullDesk, request: Request, visitor: Visitor, message: str, tone: str) -> Response:
-    key, now = _key_of(request), desk.now()
+    key, now = _key_of(desk, request), desk.now()
     with desk.store.read() as connection:
         pull = find_pull(connection, key)
         if pull is None:
@@ -132,7 +148,7 @@ def _render_pull(desk: PullDesk, request: Request, visitor: Visitor, message: st
         "pull": head,
         "message": message,
         "message_tone": tone,
-        "notes": view_notes(pull, releases),
+        "notes": view_notes(pull, releases, standings),
         "diagnostics": pull.diagnostics,
         "diagnostics_heading": _count_mistakes(pull),
         "parts": parts,
@@ -175,8 +191,12 @@ def _view_row(pull: PullRecord, standings: list[Standing], desk: PullDesk) -> Ma
     }
 
 
-def _key_of(request: Request) -> PullKey:
-    return PullKey(str(request.path_params["repository"]), str(request.path_params["name"]))
+def _key_of(desk: PullDesk, request: Request) -> PullKey:
+    """Read the path: what follows `local/` is a branch's name with its slashes, elsewhere the last part is the number."""
+    repository, name = str(request.path_params["repository"]), str(request.path_params["name"])
+    if desk.reviews is not None and repository.startswith(f"{LOCAL}/"):
+        return PullKey(LOCAL, f"{repository.removeprefix(f'{LOCAL}/')}/{name}")
+    return PullKey(repository, name)
 
 
 def _count_mistakes(pull: PullRecord) -> str:

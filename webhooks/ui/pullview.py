@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from urllib.parse import quote
 
-from gitops.render.words import count_words, describe_age
+from gitops.render.words import count_words, describe_age, describe_idle
 from webhooks.auth.users import User
 from webhooks.records import ApprovalRecord, PlanRecord, PullRecord, ReleaseRecord, RemarkRecord, StatusRecord
 from webhooks.ui.brief import Brief, brief_plan
@@ -32,12 +31,13 @@ PLANNING_WORDS = {
 
 @dataclass(frozen=True)
 class Standing:
-    """Where the approvals of one environment's current plan stand."""
+    """Where the approvals of one environment's current plan stand; `counted` are those that can still be taken back."""
 
     plan: PlanRecord
     brief: Brief
     given: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
 
     @property
     def is_enough(self) -> bool:
@@ -79,6 +79,7 @@ class PlanPart:
     approval_tone: str
     may_approve: bool
     why_not: str
+    may_take_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def stand(plan: PlanRecord, approvals: Sequence[ApprovalRecord], *, is_merged: b
     given = dict.fromkeys(item.login for item in mine if item.state in good)
     bad = [item for item in mine if item.state in ("lost", "refused") and item.login not in given]
     lost = dict.fromkeys(f"{item.login}: {item.reason}" for item in bad)
-    return Standing(plan, brief_plan(plan), tuple(given), tuple(lost))
+    counted = tuple(dict.fromkeys(item.login for item in mine if item.state == "counted"))
+    return Standing(plan, brief_plan(plan), tuple(given), tuple(lost), counted)
 
 
 def head_pull(pull: PullRecord, standings: Sequence[Standing], now: datetime) -> PullHead:
@@ -146,17 +148,12 @@ def head_pull(pull: PullRecord, standings: Sequence[Standing], now: datetime) ->
         head=pull.head,
         repository="" if is_local else pull.key.repository,
         url=pull.url if is_web_address(pull.url) and not is_local else "",
-        href=address_pull(pull.key.repository, pull.key.name),
+        href=pull.key.path,
         state=state,
         tone=tone,
         is_open=pull.state == "open",
         updated="" if pull.updated is None else f"{describe_age(pull.updated, now)} ago",
     )
-
-
-def address_pull(repository: str, name: str) -> str:
-    """Give the address of a pull request's page."""
-    return f"/pulls/{quote(repository, safe='/')}/{quote(name, safe='')}"
 
 
 def view_part(pull: PullRecord, standing: Standing, user: User | None, now: datetime, page: Page | None) -> PlanPart:
@@ -177,6 +174,7 @@ def view_part(pull: PullRecord, standing: Standing, user: User | None, now: date
         approval_tone="good" if standing.is_enough else "warn",
         may_approve=not why_not,
         why_not=why_not,
+        may_take_back=_may_take_back(pull, standing, user),
     )
 
 
@@ -194,9 +192,12 @@ def view_merge(pull: PullRecord, standings: Sequence[Standing], user: User | Non
     return Merge(may=True)
 
 
-def view_notes(pull: PullRecord, releases: Sequence[ReleaseRecord]) -> tuple[Note, ...]:
+def view_notes(pull: PullRecord, releases: Sequence[ReleaseRecord], standings: Sequence[Standing]) -> tuple[Note, ...]:
     """Give the boxes above the plan; `releases` is what became of the merge."""
     notes: list[Note] = []
+    if pull.planning == "planned" and not standings and pull.state == "open":
+        text = describe_idle(pull.branch)
+        notes.append(Note("", "calm", text[0].upper() + text[1:]))
     if pull.note:
         is_held = any(item.state in ("held", "failed") for item in releases)
         tone = "good" if pull.state == "merged" and pull.is_settled else "warn" if is_held else "calm"
@@ -247,11 +248,18 @@ def _state_of(pull: PullRecord, standings: Sequence[Standing]) -> tuple[str, str
         return PLANNING_WORDS[pull.planning]
     if pull.planned_head != pull.head:
         return PLANNING_WORDS["waiting"]
+    if not standings:
+        return "releases nothing", ""
     if not any(item.brief.has_changes for item in standings):
         return "changes nothing", ""
     if all(item.is_enough for item in standings):
         return "ready to merge", "good"
     return "waiting for approval", "warn"
+
+
+def _may_take_back(pull: PullRecord, standing: Standing, user: User | None) -> bool:
+    is_over = pull.state == "closed" or pull.is_settled
+    return user is not None and user.name in standing.counted and pull.key.repository == LOCAL and not is_over
 
 
 def _why_not_approve(pull: PullRecord, standing: Standing, user: User | None) -> str:

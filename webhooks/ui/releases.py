@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gitops.render.words import describe_age
-from webhooks.records import ReleaseRecord
+from webhooks.records import PullKey, ReleaseRecord
 from webhooks.ui.desk import ReleaseDesk
 from webhooks.ui.paging import read_page
-from webhooks.ui.pullview import LOCAL, address_pull
+from webhooks.ui.pullview import LOCAL
 from webhooks.ui.queries import (
     count_released,
     list_environments,
@@ -64,7 +64,7 @@ def _view_row(
         **vars(item),
         "repository": "" if is_local else item.repository,
         "pull": (f"pr/{item.pull}" if is_local else f"#{item.pull}") if item.pull else "",
-        "pull_href": address_pull(item.repository, item.pull),
+        "pull_href": PullKey(item.repository, item.pull).path,
         "approvers": approvers,
         "is_latest": item.serial == latest.get(item.environment),
         "key": desk.key_of(item),

@@ -16,7 +16,7 @@ from webhooks.ui.desk import Desk, HostDesk, PullDesk, ReleaseDesk
 from webhooks.ui.hosts import show_host, show_hosts
 from webhooks.ui.login import do_login, do_logout, show_login
 from webhooks.ui.pages import HEADERS, give_asset
-from webhooks.ui.pulls import approve_pull, merge_pull, show_pull, show_pulls
+from webhooks.ui.pulls import approve_pull, merge_pull, show_pull, show_pulls, take_back_pull
 from webhooks.ui.releases import show_releases
 from webhooks.ui.runs import show_run, show_runs
 from webhooks.ui.visitor import LoginNeededError, greet, send_to, show_message
@@ -46,6 +46,7 @@ def make_pages(pages: Pages) -> list[BaseRoute]:
         Route("/logout", _do(gate, partial(do_logout, gate)), methods=["POST"]),
         Route("/pulls", _read(gate, partial(show_pulls, desk)), methods=["GET"]),
         Route(pull + "/approve", _do(gate, partial(approve_pull, desk)), methods=["POST"]),
+        Route(pull + "/unapprove", _do(gate, partial(take_back_pull, desk)), methods=["POST"]),
         Route(pull + "/merge", _do(gate, partial(merge_pull, desk)), methods=["POST"]),
         Route(pull, _read(gate, partial(show_pull, desk)), methods=["GET"]),
         Route("/hosts", _read(gate, partial(show_hosts, pages.hosts)), methods=["GET"]),

@@ -1,7 +1,7 @@
 """Hear what was said on a pull request and decide what counts: new approvals, lost ones, questions.
 
-Every comment and review is read from the forge again; each is decided once and remembered by its reference. Gives the note that the
-comment bears: answers stand in the one comment, never in a second.
+Every comment and review is read from the forge again. A yes is remembered by its reference, and asked again at every look whether it
+still stands. Gives the note that the comment bears: answers stand in the one comment, never in a second.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from webhooks.approvals import Case, Said, judge_comment, judge_review, why_lost
-from webhooks.commands import HELP, Command, parse_command
-from webhooks.forges.port import Forge, ForgeComment, ForgeReview
+from webhooks.approvals import Case, judge_comment, judge_review, why_lost
+from webhooks.commands import BELOW, HELP, Command, parse_command
+from webhooks.forges.port import Forge, ForgeComment
 from webhooks.forges.watched import Forges
+from webhooks.heard import Heard, find_withdrawals, list_approving_comments, list_approving_reviews
 from webhooks.jobs.works import touch_pull
 from webhooks.records import ApprovalRecord, PullRecord
-from webhooks.store.approvals import add_approval, change_approval, list_approvals_of
+from webhooks.store.approvals import add_approval, list_approvals_of, lose_approval
 from webhooks.store.asked import take_request, was_asked
 from webhooks.store.plans import list_plans_of
 from webhooks.store.store import Store
-from webhooks.store.work import Work, add_job
+from webhooks.store.work import add_job
 
 
 @dataclass(frozen=True)
@@ -32,90 +33,73 @@ class JudgePorts:
     now: Callable[[], datetime]
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What stands on the pull request now."""
-
-    comments: tuple[ForgeComment, ...]
-    reviews: tuple[ForgeReview, ...]
-
-
 def judge_pull(ports: JudgePorts, pull: PullRecord) -> str:
-    """Decide on everything new, look again at what counted; give the note."""
+    """Decide on everything new, look again at what counted, answer what was asked; give the note."""
+    return _answer_requests(ports, pull, judge_approvals(ports, pull))
+
+
+def judge_approvals(ports: JudgePorts, pull: PullRecord) -> Heard:
+    """Decide on every yes that stands on the pull request now, and on those that counted; give what was heard."""
     forge = ports.forges.of(pull.key.repository)
     heard = Heard(forge.talk.list_comments(pull.key), forge.talk.list_reviews(pull.key))
     with ports.store.read() as connection:
-        case = Case(pull, list_plans_of(connection, pull.key), forge.people, ports.now())
-        known = list_approvals_of(connection, pull.key)
+        plans, known = list_plans_of(connection, pull.key), list_approvals_of(connection, pull.key)
+    case = Case(pull, plans, forge.people, ports.now(), find_withdrawals(heard, known))
     fresh = _judge_new(heard, known, case)
-    lost = [(record, reason) for record, reason in _find_lost(heard, known, case) if reason]
+    lost = [(record, why_lost(record, case)) for record in known if record.state == "counted"]
     with ports.store.write() as connection:
+        # Another job may have judged or spent meanwhile: what is decided stays, what is spent is never lost.
+        decided = {record.reference for record in list_approvals_of(connection, pull.key)}
         for record in fresh:
-            add_approval(connection, record)
+            if record.reference not in decided:
+                add_approval(connection, record)
         for record, reason in lost:
-            change_approval(connection, record.ident, state="lost", reason=reason)
-    return _answer_requests(ports, pull, forge, heard)
+            if reason:
+                lose_approval(connection, record.ident, reason)
+    return heard
 
 
 def _judge_new(heard: Heard, known: Sequence[ApprovalRecord], case: Case) -> list[ApprovalRecord]:
     decided = {record.reference for record in known}
-    found: list[ApprovalRecord] = []
-    for comment in heard.comments:
-        command = parse_command(comment.body)
-        if command is not None and command.kind == "approve" and comment.reference not in decided:
-            found.append(judge_comment(_said_in_comment(comment, command), case))
-    for review in heard.reviews:
-        if review.state == "approved" and review.reference not in decided:
-            said = Said(review.reference, review.author, review.submitted, commit=review.commit, is_bot=review.is_bot)
+    found = [judge_comment(said, case) for said in list_approving_comments(heard) if said.reference not in decided]
+    for said in list_approving_reviews(heard):
+        if said.reference not in decided:
             found.extend(judge_review(said, case))
     return found
 
 
-def _said_in_comment(comment: ForgeComment, command: Command) -> Said:
-    return Said(
-        comment.reference,
-        comment.author,
-        comment.created,
-        digest=command.digest,
-        is_bot=comment.is_bot,
-        is_edited=comment.is_edited,
-        problem=command.problem,
-    )
-
-
-def _find_lost(heard: Heard, known: Sequence[ApprovalRecord], case: Case) -> list[tuple[ApprovalRecord, str]]:
-    comments = {comment.reference for comment in heard.comments}
-    reviews = {review.reference: review.state for review in heard.reviews}
-    found: list[tuple[ApprovalRecord, str]] = []
-    for record in known:
-        if record.state != "counted":
-            continue
-        if record.reference.startswith("review:"):
-            is_there = reviews.get(record.reference) == "approved"
-            found.append((record, why_lost(record, case) if is_there else "the review was dismissed"))
-        else:
-            found.append((record, why_lost(record, case) if record.reference in comments else "the comment was removed"))
-    return found
-
-
-def _answer_requests(ports: JudgePorts, pull: PullRecord, forge: Forge, heard: Heard) -> str:
-    """Do `/gitops plan` and `/gitops help`, each comment once; give the note."""
-    note = pull.note
+def _answer_requests(ports: JudgePorts, pull: PullRecord, heard: Heard) -> str:
+    """Do `/gitops plan` and `/gitops help`, and answer what was no command where it stands; each comment once. Give the note."""
+    note, forge = pull.note, ports.forges.of(pull.key.repository)
     for comment in heard.comments:
         command = parse_command(comment.body)
-        if command is None or command.kind == "approve" or comment.is_edited or comment.is_bot:
+        if command is None or comment.is_edited or comment.is_bot or not _is_request(command):
             continue
         with ports.store.read() as connection:
             is_known = was_asked(connection, pull.key, comment.reference)
         if is_known:
             continue
-        again: Work | None = None
-        if command.kind == "help":
-            note = f"{comment.author}: {command.problem}. {HELP}" if command.problem else HELP
-        elif comment.author == pull.author or forge.people.may_write(pull.key.repository, comment.author):
-            again = touch_pull(pull.key, reason="plan")
+        again = command.kind == "plan" and not command.problem and _may_ask(pull, forge, comment)
+        note = _answer(command, comment) or note
         with ports.store.write() as connection:
             take_request(connection, pull.key, comment.reference)
-            if again is not None:
-                add_job(connection, again, ports.now())
+            if again:
+                add_job(connection, touch_pull(pull.key, reason="plan"), ports.now())
     return note
+
+
+def _is_request(command: Command) -> bool:
+    """Leave out what is answered where approvals stand."""
+    return command.has_more or command.kind in ("plan", "help")
+
+
+def _may_ask(pull: PullRecord, forge: Forge, comment: ForgeComment) -> bool:
+    return comment.author == pull.author or forge.people.may_write(pull.key.repository, comment.author)
+
+
+def _answer(command: Command, comment: ForgeComment) -> str:
+    if command.has_more:
+        return f"{comment.author}: {BELOW}."
+    if command.problem:
+        return f"{comment.author}: {command.problem}." + (f" {HELP}" if command.kind == "help" else "")
+    return HELP if command.kind == "help" else ""

@@ -75,7 +75,7 @@ def plan_again(ports: PlanPorts, pull: PullRecord, need: Need) -> PullRecord:
     inputs = PullInputs(need.mirror, pull.key.name, head, "" if is_merged else need.target, pull.branch)
     with ports.metrics.planning.time():
         planned = _plan(ports, inputs)
-    planning = "planned" if planned.is_valid else "conflict" if planned.conflicts else "invalid"
+    planning = "planned" if planned.is_planned else "conflict" if planned.is_conflict else "invalid"
     ports.metrics.plans.labels(planning).inc()
     LOG.info("%s at %s on %s: %s", pull.key, head[:12], need.target[:12], planning)
     _keep_plans(ports, pull, planned, inputs)

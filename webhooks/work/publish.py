@@ -2,6 +2,8 @@
 
 Idempotent: the comment is found again by its author and marker when its name was lost in a crash, and only written when its text
 changes; a status is only set when it differs from the last one. The plans' time of publication is the forge's clock of that very comment.
+Whoever merges by the statuses must never be ahead of what is known: what is published was judged first, a status that says less is set
+before the comment, one that says more after it, and of several pull requests of one commit the worst one speaks.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import quote
 
 from gitops.render.comment import MARKER, Approvals, CommentSubject, Section, render_comment
 from gitops.render.words import count_words
@@ -19,11 +20,13 @@ from webhooks.metrics import Metrics
 from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, StatusRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans, publish_plan
-from webhooks.store.pulls import save_pull
+from webhooks.store.pulls import list_pulls_at, save_pull
 from webhooks.store.remarks import list_statuses, save_status
 from webhooks.store.store import Store
 
 PLAN, APPROVAL = "gitops/plan", "gitops/approval"
+SUCCESS = "success"
+ORDER = ("error", "failure", "pending", SUCCESS)
 WORDS = {"waiting": "planning", "planned": "planned", "invalid": "invalid", "conflict": "conflict", "failed": "failed"}
 
 
@@ -39,7 +42,16 @@ class PublishPorts:
 
     def page_of(self, key: PullKey) -> str:
         """Give the address of a pull request's page; empty when the service has no public address."""
-        return f"{self.public_url}/pulls/{quote(key.repository)}/{quote(key.name, safe='')}" if self.public_url else ""
+        return self.public_url + key.path if self.public_url else ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A pull request, its current plans, and what was said to them."""
+
+    pull: PullRecord
+    plans: Sequence[PlanRecord]
+    approvals: Sequence[ApprovalRecord]
 
 
 def publish(ports: PublishPorts, pull: PullRecord) -> PullRecord:
@@ -47,9 +59,12 @@ def publish(ports: PublishPorts, pull: PullRecord) -> PullRecord:
     with ports.store.read() as connection:
         plans = list_current_plans(connection, pull.key)
         approvals = list_approvals_of(connection, pull.key)
+    if pull.state != "open":
+        return _publish_comment(ports, pull, plans, approvals)
+    statuses = _find_statuses(ports, pull, Standing(pull, plans, approvals))
+    _set_statuses(ports, pull, [status for status in statuses if status.state != SUCCESS])
     published = _publish_comment(ports, pull, plans, approvals)
-    if pull.state == "open":
-        _publish_statuses(ports, published, plans, approvals)
+    _set_statuses(ports, pull, [status for status in statuses if status.state == SUCCESS])
     return published
 
 
@@ -97,8 +112,7 @@ def _note_of(pull: PullRecord, approvals: Sequence[ApprovalRecord]) -> str:
 def _publish_comment(
     ports: PublishPorts, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
 ) -> PullRecord:
-    has_something = plans or pull.note or pull.comment_ident or pull.planning in ("invalid", "conflict", "failed")
-    if not has_something:
+    if pull.planning == "waiting" and not pull.comment_ident:
         with ports.store.write() as connection:
             save_pull(connection, pull)
         return pull
@@ -133,28 +147,47 @@ def _is_same(stands: str, wanted: str) -> bool:
     return stands.replace("\r\n", "\n").rstrip() == wanted.rstrip()
 
 
-def _publish_statuses(
-    ports: PublishPorts, pull: PullRecord, plans: Sequence[PlanRecord], approvals: Sequence[ApprovalRecord]
-) -> None:
-    wanted = [_plan_status(pull, plans)]
-    if pull.planning == "planned":
-        wanted.append(_approval_status([(plan, stand(plan, approvals)) for plan in plans]))
-    elif plans or pull.comment_ident:
-        wanted.append(Status(APPROVAL, "pending", "waits for a plan"))
-    url = ports.page_of(pull.key) or pull.url
+def _find_statuses(ports: PublishPorts, pull: PullRecord, standing: Standing) -> Sequence[Status]:
+    """Say where a commit stands: forges know one status for it, so of all open pull requests that have it as head the worst one speaks."""
     with ports.store.read() as connection:
-        known = {item.context: item for item in list_statuses(connection, pull.key.repository, pull.head)}
+        others = [item for item in list_pulls_at(connection, pull.key.repository, pull.head) if item.key != pull.key]
+        found = [
+            Standing(item, list_current_plans(connection, item.key), list_approvals_of(connection, item.key)) for item in others
+        ]
+    mine: Sequence[Status] = _list_statuses_of(standing)
+    for other in found:
+        mine = [_worse(one, two, str(other.pull.key)) for one, two in zip(mine, _list_statuses_of(other), strict=True)]
+    return mine
+
+
+def _worse(mine: Status, theirs: Status, name: str) -> Status:
+    if ORDER.index(theirs.state) >= ORDER.index(mine.state):
+        return mine
+    return replace(theirs, description=f"{name} has this commit, too: {theirs.description}")
+
+
+def _list_statuses_of(standing: Standing) -> tuple[Status, Status]:
+    pull, plans = standing.pull, standing.plans
+    if pull.planning != "planned" or pull.planned_head != pull.head:
+        return _plan_status(pull, plans), Status(APPROVAL, "pending", "waits for a plan")
+    return _plan_status(pull, plans), _approval_status([(plan, stand(plan, standing.approvals)) for plan in plans])
+
+
+def _set_statuses(ports: PublishPorts, pull: PullRecord, wanted: Sequence[Status]) -> None:
+    repository, url = pull.key.repository, ports.page_of(pull.key) or pull.url
+    with ports.store.read() as connection:
+        known = {item.context: item for item in list_statuses(connection, repository, pull.head)}
     for status in wanted:
-        record = StatusRecord(pull.key.repository, pull.head, status.context, status.state, status.description, url)
+        record = StatusRecord(repository, pull.head, status.context, status.state, status.description, url)
         if known.get(status.context) != record:
-            ports.forges.of(pull.key.repository).talk.set_status(pull.key.repository, pull.head, replace(status, url=url))
+            ports.forges.of(repository).talk.set_status(repository, pull.head, replace(status, url=url))
             with ports.store.write() as connection:
                 save_status(connection, record)
 
 
 def _plan_status(pull: PullRecord, plans: Sequence[PlanRecord]) -> Status:
     errors = sum(1 for item in pull.diagnostics if item.severity == "error")
-    if pull.planning == "waiting":
+    if pull.planning == "waiting" or pull.planned_head != pull.head:
         return Status(PLAN, "pending", "planning")
     if pull.planning == "invalid":
         return Status(PLAN, "failure", f"{count_words(errors, 'error')} in the config")
@@ -167,6 +200,8 @@ def _plan_status(pull: PullRecord, plans: Sequence[PlanRecord]) -> Status:
     found = [plan.plan.summary() for plan in plans]
     changes, hosts = sum(item["changes"] for item in found), sum(item["changed_hosts"] for item in found)
     words = f"{count_words(changes, 'change')} on {count_words(hosts, 'host')}" if changes else "no change today"
+    if not any(item["hosts"] for item in found):
+        words = "no host"
     return Status(PLAN, "success", f"{words} in {', '.join(plan.environment for plan in plans)}")
 
 

@@ -6,20 +6,23 @@ restart in the middle and two deliveries at once all end in the same state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from webhooks.approvals import CLOSED
 from webhooks.forges.port import ForgePull
 from webhooks.forges.watched import Forges
 from webhooks.jobs.works import Jobs, read_pushers, release_branch, touch_pull
 from webhooks.records import JobRecord, PullKey, PullRecord
+from webhooks.store.approvals import lose_approvals_of
 from webhooks.store.plans import list_current_plans, retire_plan
-from webhooks.store.pulls import find_pull, save_pull
+from webhooks.store.pulls import find_pull, list_pulls_at, save_pull
 from webhooks.store.store import Store
 from webhooks.work.judge import JudgePorts, judge_pull
 from webhooks.work.plan import PlanPorts, needs_plan, plan_again
 from webhooks.work.publish import PublishPorts, publish
+from webhooks.work.reading import merge_records
 from webhooks.work.settle import settle
 
 
@@ -49,13 +52,14 @@ def sync_pull(ports: PullPorts, job: JobRecord) -> None:
     found = ports.forges.of(key.repository).pulls.read_pull(key)
     with ports.store.read() as connection:
         known = find_pull(connection, key)
+    _touch_neighbours(ports, known, found)
     if found is None:
         if known is not None and not known.is_settled:
             _close(ports, known)
         return
     if known is None and found.state != "open":
         return
-    pull = _merge_records(ports, found, known, read_pushers(job))
+    pull = merge_records(found, known, read_pushers(job), ports.now())
     if pull.state == "closed":
         _close(ports, pull)
         return
@@ -87,8 +91,8 @@ def _bring_forward(ports: PullPorts, pull: PullRecord, job: JobRecord) -> None:
         if need.is_news and pull.state == "open":
             pull = publish(ports.stages.publish, replace(pull, planning="waiting", note=""))
         pull = plan_again(ports.stages.plan, pull, need)
-    # The plan is published before anything said about it is judged: what was written earlier cannot count.
-    pull = publish(ports.stages.publish, pull)
+    # What is published is judged first: a plan that grew never stands beside what was said to the smaller one. What was said before a
+    # plan could be read cannot count for it, and what is said from now on wakes this job again.
     note = judge_pull(ports.stages.judge, pull)
     if pull.state == "merged":
         pull = settle(ports.store, pull, need.mirror)
@@ -99,44 +103,29 @@ def _bring_forward(ports: PullPorts, pull: PullRecord, job: JobRecord) -> None:
     publish(ports.stages.publish, pull)
 
 
+def _touch_neighbours(ports: PullPorts, known: PullRecord | None, found: ForgePull | None) -> None:
+    """Have the pull requests looked at that share a commit which is no longer this one's head: the status of it is theirs alone now."""
+    if known is None or known.state != "open" or (found is not None and (found.state, found.head) == ("open", known.head)):
+        return
+    with ports.store.read() as connection:
+        others = [item.key for item in list_pulls_at(connection, known.key.repository, known.head) if item.key != known.key]
+    for key in others:
+        ports.jobs.add(touch_pull(key))
+
+
 def _has_ended(ports: PullPorts, pull: PullRecord) -> bool:
     found = ports.forges.of(pull.key.repository).pulls.read_pull(pull.key) if pull.state == "open" else None
     return found is not None and found.state != "open"
 
 
-def _merge_records(ports: PullPorts, found: ForgePull, known: PullRecord | None, pushers: Sequence[str]) -> PullRecord:
-    base = known or PullRecord(found.key, found.title, found.author, found.head, found.branch)
-    is_reopened = base.is_settled and found.state == "open"
-    is_moved = base.branch != found.branch
-    return replace(
-        base,
-        title=found.title,
-        author=found.author,
-        head=found.head,
-        branch=found.branch,
-        state=found.state,
-        merged=found.merged,
-        contributors=tuple(dict.fromkeys((*base.contributors, *found.contributors, *pushers))),
-        url=found.url,
-        version=found.version,
-        is_settled=base.is_settled and not is_reopened,
-        planning="waiting" if is_reopened or is_moved else base.planning,
-        updated=ports.now() if _has_changed(found, known) else base.updated,
-    )
-
-
-def _has_changed(found: ForgePull, known: PullRecord | None) -> bool:
-    if known is None:
-        return True
-    return (found.title, found.head, found.branch, found.state) != (known.title, known.head, known.branch, known.state)
-
-
 def _close(ports: PullPorts, pull: PullRecord) -> None:
+    """Closed means lost: no approval of it is ever spent, and opened again it has to be approved anew."""
     if pull.is_settled:
         return
     with ports.store.write() as connection:
         save_pull(connection, replace(pull, state="closed"))
         plans = list_current_plans(connection, pull.key)
+        lose_approvals_of(connection, pull.key, CLOSED)
     publish(ports.stages.publish, replace(pull, state="closed", is_settled=True, note=""))
     with ports.store.write() as connection:
         for plan in plans:

@@ -7,6 +7,7 @@ are looked at once more before they are spent, by the rules of the config that w
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,14 +25,15 @@ from webhooks.jobs.works import Jobs, touch_pull
 from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors, find_branch
 from webhooks.records import JobRecord, PullRecord, ReleaseRecord
-from webhooks.store.approvals import change_approval, list_unspent
+from webhooks.store.approvals import list_unspent, spend_approval
 from webhooks.store.plans import list_current_plans
 from webhooks.store.pulls import list_unsettled
 from webhooks.store.releases import find_release, list_releases, save_release
 from webhooks.store.store import Store
-from webhooks.work.judge import JudgePorts, judge_pull
+from webhooks.work.judge import JudgePorts
 from webhooks.work.settle import FINAL
 from webhooks.work.signer import Signer
+from webhooks.work.spend import Target, find_spendable
 
 LOG = logging.getLogger("trueup.release")
 
@@ -120,10 +122,9 @@ def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment) 
         return _record(ports, merged, environment, "nothing", "it has no hosts yet")
     if ports.signer.key is None:
         return _record(ports, merged, environment, "waiting", "")
-    pulls = _look_again(ports, merged)
+    target = Target(merged.repository, environment.name, merged.branch, merged.tip, merged.mirror)
+    spendable = find_spendable(ports.judging, target)
     rules = _find_rules(ports, merged, environment, deployed)
-    with ports.store.read() as connection:
-        unspent = list_unspent(connection, merged.repository, environment.name)
     order = ReleaseOrder(
         repository=merged.mirror,
         project=merged.compiled.project,
@@ -135,21 +136,14 @@ def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment) 
         now=ports.signer.now(),
         url=merged.remote.url,
         access=merged.remote.environment,
-        approvals=[item.approval for item in unspent if item.approval is not None],
-        plan=_find_plan(ports, merged, environment, pulls),
+        approvals=spendable.approvals,
+        plan=_find_plan(ports, merged, environment, spendable.pulls),
     )
-    done = ports.signer.make(order)
+    try:
+        done = ports.signer.make(order)
+    except HeldError as error:
+        raise spendable.explain(error) from error
     return _note_done(ports, merged, environment, done)
-
-
-def _look_again(ports: ReleasePorts, merged: Merged) -> list[PullRecord]:
-    """Judge once more what is about to be spent; give the merged pull requests that wait for this release."""
-    with ports.store.read() as connection:
-        found = [item for item in list_unsettled(connection, merged.repository) if item.branch == merged.branch]
-    pulls = [item for item in found if item.state == "merged"]
-    for pull in pulls:
-        judge_pull(ports.judging, pull)
-    return pulls
 
 
 def _find_rules(
@@ -192,7 +186,7 @@ def _unreadable(name: str, source: str, why: str) -> HeldError:
     return HeldError(message, code="H053", hint="bring that commit back, or release by hand")
 
 
-def _find_plan(ports: ReleasePorts, merged: Merged, environment: Environment, pulls: list[PullRecord]) -> FleetPlan | None:
+def _find_plan(ports: ReleasePorts, merged: Merged, environment: Environment, pulls: Sequence[PullRecord]) -> FleetPlan | None:
     """Give the plan of the pull request whose merge the tip is."""
     for pull in pulls:
         if pull.merged == merged.tip:
@@ -217,7 +211,7 @@ def _note_released(
     with ports.store.write() as connection:
         for item in list_unspent(connection, merged.repository, environment.name):
             if item.approval is not None and item.approval.digest in spent:
-                change_approval(connection, item.ident, state="spent", serial=manifest.serial)
+                spend_approval(connection, item.ident, manifest.serial)
     record = _record(ports, merged, environment, "released", "")
     commit, digest = names
     return replace(record, serial=manifest.serial, commit=commit, digest=digest)

@@ -11,25 +11,45 @@ from pathlib import Path
 
 from gitops.source.repository import is_ancestor
 from webhooks.records import PullRecord, ReleaseRecord
+from webhooks.store.approvals import lose_approvals_of
 from webhooks.store.plans import list_current_plans
 from webhooks.store.releases import list_releases, save_release
 from webhooks.store.store import Store
 
 FINAL = ("released", "nothing")
+OVER = "what it said yes to went through without it"
 LOOKED_AT = 50
 
 
 def settle(store: Store, pull: PullRecord, mirror: Path) -> PullRecord:
-    """Give the record with a note of what became of it; it is settled when every environment is released or had nothing to release."""
+    """Give the record with a note of what became of it; it is settled when every environment is released or had nothing to release.
+
+    That there is no environment to ask about says so only when it was planned. Approvals that nothing spent are over then.
+    """
     outcomes = find_outcomes(store, pull, mirror)
+    is_settled = all(outcome is not None and outcome.state in FINAL for _, outcome in outcomes)
+    is_settled = is_settled and (bool(outcomes) or pull.planning == "planned")
     with store.write() as connection:
         for _, outcome in outcomes:
             # The release may have been made before the merge was known to be this pull request's.
             if outcome is not None and outcome.source == pull.merged and not outcome.pull:
                 save_release(connection, replace(outcome, pull=pull.key.name))
+        if is_settled:
+            lose_approvals_of(connection, pull.key, OVER)
     note = " ".join(_say(environment, outcome) for environment, outcome in outcomes)
-    is_settled = all(outcome is not None and outcome.state in FINAL for _, outcome in outcomes)
+    if not outcomes and not is_settled:
+        note = "Merged, but what was merged could not be planned: nothing is released of it until a later merge mends that."
     return replace(pull, note=note, is_settled=is_settled)
+
+
+def is_over(store: Store, pull: PullRecord, environment: str, mirror: Path) -> bool:
+    """Say whether something that contains the merge is released in an environment, or had nothing to release."""
+    if pull.is_settled:
+        return True
+    with store.read() as connection:
+        known = list_releases(connection, environment=environment, limit=LOOKED_AT)
+    outcome = _find_outcome(pull, known, mirror)
+    return outcome is not None and outcome.state in FINAL
 
 
 def is_held(store: Store, pull: PullRecord, mirror: Path) -> bool:
@@ -39,11 +59,17 @@ def is_held(store: Store, pull: PullRecord, mirror: Path) -> bool:
 
 
 def find_outcomes(store: Store, pull: PullRecord, mirror: Path) -> list[tuple[str, ReleaseRecord | None]]:
-    """Give what became of the merge in each environment that was planned; None: nothing yet."""
+    """Give what became of the merge in each environment that was planned; None: nothing yet.
+
+    What was never planned has the environments whose releases contain it.
+    """
     with store.read() as connection:
         names = [plan.environment for plan in list_current_plans(connection, pull.key)]
+        if not names and pull.planning != "planned":
+            names = sorted({item.environment for item in list_releases(connection, limit=LOOKED_AT)})
         known = {name: list_releases(connection, environment=name, limit=LOOKED_AT) for name in names}
-    return [(name, _find_outcome(pull, known[name], mirror)) for name in names]
+    found = [(name, _find_outcome(pull, known[name], mirror)) for name in names]
+    return found if pull.planning == "planned" else [(name, outcome) for name, outcome in found if outcome is not None]
 
 
 def _find_outcome(pull: PullRecord, known: Sequence[ReleaseRecord], mirror: Path) -> ReleaseRecord | None:

@@ -7,13 +7,29 @@ Every change notes its undo first; failures are HostError with the last words of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Dict, Mapping, Sequence
+from typing import ClassVar, Dict, Mapping, Optional, Sequence
 
 from gitops.model.codec import Json
 from gitops.model.observation import State
 from gitops.providers.accounts.groupspec import GroupSpec
 from gitops.providers.accounts.userspec import UserSpec
 from gitops.providers.host import Host
+
+SHOWN = 5
+GOING = "group:going"  # the token of all groups that go: users who go, whatever their primary group is, go before them
+
+
+def say_primary(users: Sequence[str]) -> str:
+    """Say whose primary group a group is, so that it cannot go."""
+    others = f" and {len(users) - SHOWN} more" if len(users) > SHOWN else ""
+    return (
+        f"it is the primary group of {', '.join(users[:SHOWN])}{others}: give them another `group`, or declare them absent, too"
+    )
+
+
+def say_taken(kind: str, number: Optional[int], taker: str) -> str:
+    """Say who has the number that is declared."""
+    return f"the number {number} is taken by the {kind} `{taker}`: this fails unless that one gives it up first"
 
 
 class UserDatabase(ABC):

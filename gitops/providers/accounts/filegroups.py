@@ -7,13 +7,13 @@ from typing import Dict, List, Mapping, Sequence
 from gitops.errors import HostError
 from gitops.model.codec import Json
 from gitops.model.observation import State
-from gitops.providers.accounts.database import GroupDatabase
+from gitops.providers.accounts.database import GroupDatabase, say_primary
+from gitops.providers.accounts.fileusers import PASSWD, PASSWD_FIELDS, fail, read_accounts
 from gitops.providers.accounts.groupspec import GroupSpec
 from gitops.providers.host import Host
 
 FILE = "/etc/group"
 FIELDS = 4
-OUTPUT_SHOWN = 400
 
 
 class FileGroups(GroupDatabase):
@@ -24,6 +24,8 @@ class FileGroups(GroupDatabase):
     def read(self, specs: Sequence[GroupSpec], host: Host) -> Mapping[str, Dict[str, Json]]:
         """Read the file once."""
         found = read_groups(host.read_text(FILE))
+        primary = read_primary(host) if any(spec.state == "absent" for spec in specs) else {}
+        numbers = {parts[2]: name for name, parts in reversed(list(found.items()))}
         states: Dict[str, Dict[str, Json]] = {}
         for spec in specs:
             state: Dict[str, Json] = {"exists": spec.name in found}
@@ -31,6 +33,12 @@ class FileGroups(GroupDatabase):
                 state["gid"] = int(found[spec.name][2])
                 if spec.members is not None:
                     state["members"] = _split_members(found[spec.name])
+                users = primary.get(found[spec.name][2], []) if spec.state == "absent" else []
+                if users:
+                    state["primary_of"] = list[Json](users)
+            taker = numbers.get(str(spec.gid), spec.name)
+            if taker != spec.name and spec.state == "present":
+                state["taken_by"] = taker
             states[spec.name] = state
         return states
 
@@ -60,6 +68,9 @@ class FileGroups(GroupDatabase):
         parts = read_groups(host.read_text(FILE)).get(spec.name)
         if parts is None:  # userdel took it along with the user of its name
             return
+        users = read_primary(host).get(parts[2], [])
+        if users:
+            raise HostError(say_primary(users), code="E141")
         if parts[3]:  # undone after the group is back: the newest entry is undone first
             host.note_undo(["gpasswd", "-M", parts[3], spec.name])
         _call(["groupdel", "--", spec.name], ["groupadd", "-g", str(state.get("gid")), "--", spec.name], host)
@@ -72,6 +83,14 @@ def read_groups(text: str) -> Dict[str, List[str]]:
         parts = line.split(":")
         if len(parts) == FIELDS and parts[2].isdigit():
             found.setdefault(parts[0], parts)
+    return found
+
+
+def read_primary(host: Host) -> Dict[str, List[str]]:
+    """Give by number of a group the users whose primary group it is."""
+    found: Dict[str, List[str]] = {}
+    for name, parts in read_accounts(host.read_text(PASSWD), PASSWD_FIELDS).items():
+        found.setdefault(parts[3], []).append(name)
     return found
 
 
@@ -97,4 +116,4 @@ def _call(argv: Sequence[str], inverse: Sequence[str], host: Host) -> None:
         host.note_undo(inverse)
     done = host.run(argv)
     if done.status != 0:
-        raise HostError(f"{argv[0]} ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E141")
+        raise fail(argv, done, "E141")

@@ -17,6 +17,7 @@ FLAGS = (("uid", "-u"), ("group", "-g"), ("home", "-d"), ("shell", "-s"), ("comm
 PASSWD, GROUP = "/etc/passwd", "/etc/group"
 PASSWD_FIELDS, GROUP_FIELDS = 7, 4
 OUTPUT_SHOWN = 400
+BAD_NAME = (3, 19)  # shadow before 4.17, and since (Debian 13)
 
 
 class FileUsers(UserDatabase):
@@ -29,6 +30,11 @@ class FileUsers(UserDatabase):
         names, members = _read_groups(host.read_text(GROUP))
         found = read_accounts(host.read_text(PASSWD), PASSWD_FIELDS)
         states = {spec.name: _make_state(spec.name, found.get(spec.name, []), names, members) for spec in specs}
+        numbers = {parts[2]: name for name, parts in reversed(list(found.items()))}
+        for spec in specs:
+            taker = numbers.get(str(spec.uid), spec.name)
+            if taker != spec.name and spec.state == "present":
+                states[spec.name]["taken_by"] = taker
         asked = [spec for spec in specs if spec.asks_shadow and spec.name in found]
         shadow = read_shadow(host) if asked else {}
         for spec in asked:
@@ -133,7 +139,15 @@ def _call(argv: Sequence[str], host: Host) -> None:
 
 def _succeed(argv: Sequence[str], done: Finished) -> None:
     if done.status != 0:
-        raise HostError(f"{argv[0]} ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E140")
+        raise fail(argv, done, "E140")
+
+
+def fail(argv: Sequence[str], done: Finished, code: str) -> HostError:
+    """Give the failure of one of shadow's tools; a name that they do not take ends with another status in each of its ages."""
+    words = done.output.strip()[-OUTPUT_SHOWN:]
+    if done.status in BAD_NAME and "nvalid" in words:
+        return HostError(f"{argv[0]} of this machine does not take the name `{argv[-1]}`; choose another: {words}", code=code)
+    return HostError(f"{argv[0]} ended with {done.status}: {words}", code=code)
 
 
 def _read_groups(text: str) -> Tuple[Dict[str, str], Dict[str, List[str]]]:

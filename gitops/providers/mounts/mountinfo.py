@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from gitops.errors import HostError
 from gitops.providers.host import Host
 from gitops.providers.mounts.fstab import FstabEntry, unescape
 
@@ -48,8 +49,11 @@ class Mount:
 
 
 def read_mounts(host: Host) -> Sequence[Mount]:
-    """Give all that is mounted, the newest last; nothing where the kernel does not tell."""
-    return [row for row in map(read_row, host.read_text(TABLE).splitlines()) if row is not None]
+    """Give all that is mounted, the newest last; raise HostError where the kernel does not tell: a machine has at least its root."""
+    found = [row for row in map(read_row, host.read_text(TABLE).splitlines()) if row is not None]
+    if not found:
+        raise HostError(f"the kernel does not tell what is mounted ({TABLE} is missing or empty)", code="E316")
+    return found
 
 
 def read_row(line: str) -> Optional[Mount]:

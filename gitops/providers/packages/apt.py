@@ -7,8 +7,8 @@ administrator changed are kept. What apt says while reading is kept out of its c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import dataclass, field, replace
+from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gitops.errors import HostError
 from gitops.model.codec import Json
@@ -51,6 +51,11 @@ VERSION = re.compile(r"[0-9][A-Za-z0-9.+~:-]*\Z")
 CANDIDATE = "  Candidate: "
 LISTED_VERSION = re.compile(r" (?:\*\*\*|   ) (\S+) -?\d+\Z")
 REMOVAL = re.compile(r"(?:Remv|Purg) (\S+)")
+CONFIGURED = re.compile(r"Conf (\S+)")
+HELD_TOO = "The following held packages will be changed:"
+# To look past holds is for reading alone: in a real run this option takes the hold away for good.
+PAST_HOLDS = ("--allow-change-held-packages",)
+MARKS = "/var/lib/apt/extended_states"
 LOCK = re.compile(r"Could not get lock (\S+)\. It is held by process (\d+)")
 DPKG = "/var/lib/dpkg/"  # apt waits for these locks by itself, for others it does not
 INSTALL = re.compile(r"Inst (\S+) (?:\[\S*\] )?\((\S+)")
@@ -93,12 +98,21 @@ class Apt(Packager):
         database = read_database(listed.output)
         if not database.architecture:  # not even dpkg itself: to take that for "nothing is installed" would be a lie
             raise HostError(show_end(listed, "dpkg-query"), code="E134")
-        return {name: database.find(name) for name in names}
+        found = {name: database.find(name) for name in names}
+        if not any(item.version for item in found.values()):
+            return found
+        automatic = read_marks(host.read_text(MARKS))
+        own = database.architecture
+        return {
+            name: replace(item, is_automatic=bool(item.version) and _split_name(name, own) in automatic)
+            for name, item in found.items()
+        }
 
     def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:
         """Ask apt once what it could install."""
         options = IN_MEMORY if is_reading else ()
-        return read_offers(host.run(["apt-cache", *options, "policy", "--", *names]).output)
+        offers = read_offers(host.run(["apt-cache", *options, "policy", "--", *names]).output)
+        return {name: offers[here] for name, here in self.name_here(names, host).items() if here in offers}
 
     def is_stale(self, host: Host) -> bool:
         """Say whether a source was added since the lists were fetched, or the lists were cleared."""
@@ -114,13 +128,18 @@ class Apt(Packager):
 
     def foresee(self, targets: Sequence[Target], host: Host, *, is_reading: bool) -> Foreseen:
         """Let apt say what it would do."""
-        options = IN_MEMORY if is_reading else ()
+        options = (*IN_MEMORY, *PAST_HOLDS) if is_reading else ()
         argv = [*APT, *options, "-s", "install", "--allow-downgrades", "--", *map(_argument, targets)]
         done = host.run(argv, environment=QUIET)
         lines = done.output.splitlines()
-        installs = {bare(match.group(1)): match.group(2) for match in map(INSTALL.match, lines) if match}
-        removes = frozenset(bare(match.group(1)) for match in map(REMOVAL.match, lines) if match)
-        return Foreseen(installs, removes, show_end(done, "apt-get -s") if done.status else "")
+        installs = {match.group(1): match.group(2) for match in map(INSTALL.match, lines) if match}
+        removes = frozenset(match.group(1) for match in map(REMOVAL.match, lines) if match)
+        finishes = frozenset(match.group(1) for match in map(CONFIGURED.match, lines) if match) - set(installs)
+        problem = show_end(done, "apt-get -s") if done.status else ""
+        others = sorted(read_held(lines) - set(self.name_here([target.name for target in targets], host).values()))
+        if others and not problem:
+            problem = f"it would also change {', '.join(others)}, which is on hold on this machine, so it will refuse"
+        return Foreseen(installs, removes, problem, finishes)
 
     def transact(self, targets: Sequence[Target], host: Host) -> str:
         """Install and remove in one transaction; one that was cut off before is finished first."""
@@ -146,6 +165,19 @@ class Apt(Packager):
         host.note_undo(["apt-mark", verbs[1], "--", *names])
         done = host.run(["apt-mark", verbs[0], "--", *names])
         return "" if done.status == 0 else show_end(done, f"apt-mark {verbs[0]}")
+
+    def set_manual(self, names: Sequence[str], host: Host) -> str:
+        """Mark packages in apt's own list."""
+        host.note_undo(["apt-mark", "auto", "--", *names])
+        done = host.run(["apt-mark", "manual", "--", *names])
+        return "" if done.status == 0 else show_end(done, "apt-mark manual")
+
+    def name_here(self, names: Sequence[str], host: Host) -> Mapping[str, str]:
+        """Apt names the machine's own architecture by nothing."""
+        if not any(":" in name for name in names):
+            return {name: name for name in names}
+        own = host.run(["dpkg", "--print-architecture"]).output.strip()
+        return {name: bare(name) if name.partition(":")[2] in (own, "all") else name for name in names}
 
     def say_release(self, name: str) -> str:
         """Name apt-mark."""
@@ -187,12 +219,38 @@ def read_offers(output: str) -> Dict[str, Offer]:
     return found
 
 
+def read_held(lines: Sequence[str]) -> Set[str]:
+    """Read from a simulation what of it is on hold."""
+    found: Set[str] = set()
+    is_inside = False
+    for line in lines:
+        if is_inside and line.startswith("  "):
+            found.update(line.split())
+        is_inside = line == HELD_TOO or (is_inside and line.startswith("  "))
+    return found
+
+
+def read_marks(text: str) -> Set[Tuple[str, str]]:
+    """Read apt's list of marks: name and architecture of what came along."""
+    found: Set[Tuple[str, str]] = set()
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if fields.get("Auto-Installed") == "1":
+            found.add((fields.get("Package", ""), fields.get("Architecture", "")))
+    return found
+
+
 def find_holder(output: str, host: Host) -> Optional[Holder]:
     """Read who holds a lock from what apt says of it; None when it says nothing of a lock."""
     match = LOCK.search(output)
     if match is None:
         return None
     return Holder(match.group(1), name_process(match.group(2), host), match.group(1).startswith(DPKG))
+
+
+def _split_name(name: str, own: str) -> Tuple[str, str]:
+    base, _, architecture = name.partition(":")
+    return base, own if architecture in ("", "all") else architecture
 
 
 def _install(arguments: Sequence[str], host: Host) -> Finished:

@@ -18,19 +18,25 @@ SOURCES = "repository:any"  # the token of all sources of packages: every packag
 
 @dataclass(frozen=True)
 class Installed:
-    """What the database knows of a package; `broken` is the state it was left in by a transaction that was cut off."""
+    """What the database knows of a package; `broken` is the state it was left in by a transaction that was cut off, `is_automatic`
+    says that it came only because something needed it, and so goes when nothing does.
+    """
 
     version: str = ""
     broken: str = ""
     is_held: bool = False
+    is_automatic: bool = False
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What the sources offer of a package: the candidate (empty: none) and every version that could be installed."""
+    """What the sources offer of a package: the candidate that the manager itself would take (empty: none), every version that could be
+    installed, and the package that it would take `instead`, which does away with this one.
+    """
 
     candidate: str = ""
     versions: Tuple[str, ...] = ()
+    instead: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Foreseen:
-    """What a simulated transaction would install and remove, targets included, by bare name; `problem` is why it cannot say."""
+    """What a simulated transaction would install and remove, targets included, by their names here; what it would finish beside them
+    (cut off before); `problem` is why it cannot say.
+    """
 
     installs: Mapping[str, str] = field(default_factory=dict[str, str])
     removes: FrozenSet[str] = frozenset()
     problem: str = ""
+    finishes: FrozenSet[str] = frozenset()
 
 
 class Packager(ABC):
@@ -92,6 +101,18 @@ class Packager(ABC):
     @abstractmethod
     def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:
         """Put packages on hold or release them, the undo noted first; give why that failed, or nothing."""
+
+    def set_manual(self, names: Sequence[str], host: Host) -> str:  # noqa: ARG002  apk and brew mark what is asked for by themselves
+        """Mark packages as wanted for their own sake, the undo noted first; give why that failed, or nothing."""
+        return ""
+
+    def explain_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> Mapping[str, str]:  # noqa: ARG002  most can
+        """Give by name why it could not be put on hold (or released) here, as far as that can be known before."""
+        return {}
+
+    def name_here(self, names: Sequence[str], host: Host) -> Mapping[str, str]:  # noqa: ARG002  most have one name of each
+        """Give by name as declared the name that the manager's answers have."""
+        return {name: name for name in names}
 
     def say_release(self, name: str) -> str:
         """Give the command that would release a hold."""

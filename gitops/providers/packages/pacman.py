@@ -49,8 +49,11 @@ class Pacman(Packager):
             raise HostError(f"pacman has no database at {DATABASE}", code="E135")
         found = _read_lines(host.run(["pacman", "-Q", "--", *names]).output) if names else {}
         ignored = read_ignored(host.read_text(CONFIG)) if names else ()
+        there = [name for name in names if name in found]
+        needed = host.run(["pacman", "-Qdq", "--", *there]).output.split("\n") if there else ()
         return {
-            name: Installed(found.get(name, ""), is_held=any(fnmatchcase(name, pattern) for pattern in ignored)) for name in names
+            name: Installed(found.get(name, ""), "", any(fnmatchcase(name, pattern) for pattern in ignored), name in needed)
+            for name in names
         }
 
     def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:  # noqa: ARG002  it never writes
@@ -111,19 +114,34 @@ class Pacman(Packager):
 
     def set_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> str:
         """Edit pacman.conf, its before-image journalled first."""
+        unable = self.explain_hold(names, host, is_held=is_held)
+        if unable:
+            return next(iter(unable.values()))
         before = host.read_text(CONFIG)
         after = (add_ignored if is_held else drop_ignored)(before, names)
-        left = (
-            [] if is_held else [pattern for pattern in read_ignored(after) if any(fnmatchcase(name, pattern) for name in names)]
-        )
-        if left:
-            return f"`{left[0]}` of IgnorePkg in {CONFIG} holds it; only people lift a pattern"
-        if is_held and not set(names) <= set(read_ignored(after)):
-            return f"{CONFIG} has no section [{OPTIONS}]"
         if after == before:
             return ""
         failures = host.prepare([CONFIG]) or host.write_files([FileWrite(CONFIG, after, Metadata())])
         return next(iter(failures.values()), "")
+
+    def explain_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> Mapping[str, str]:
+        """A pattern is not ours to lift, and a line needs its section."""
+        before = host.read_text(CONFIG)
+        after = read_ignored((add_ignored if is_held else drop_ignored)(before, names))
+        if is_held:
+            return {name: f"{CONFIG} has no section [{OPTIONS}]" for name in names if name not in after}
+        left = {name: next((pattern for pattern in after if fnmatchcase(name, pattern)), "") for name in names}
+        return {
+            name: f"`{pattern}` of IgnorePkg in {CONFIG} holds it; only people lift a pattern"
+            for name, pattern in left.items()
+            if pattern
+        }
+
+    def set_manual(self, names: Sequence[str], host: Host) -> str:
+        """Mark packages in pacman's database."""
+        host.note_undo(["pacman", "-D", "--asdeps", "--", *names])
+        done = run_when_free(["pacman", "-D", "--asexplicit", "--", *names], host, find_holder)
+        return "" if done.status == 0 else show_end(done, "pacman -D")
 
     def say_release(self, name: str) -> str:
         """Name the setting."""

@@ -16,7 +16,7 @@ from html import unescape
 from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gitops.errors import HostError
-from gitops.providers.host import Finished, Host
+from gitops.providers.host import FileWrite, Finished, Host, Metadata
 from gitops.providers.packages.locks import TRANSACTION_SECONDS, Holder, name_process, run_when_free
 from gitops.providers.packages.packager import OUTPUT_SHOWN, Foreseen, Installed, Offer, Packager, Target, show_end
 from gitops.providers.packages.rpm import find_rpm_mistake, read_rpms
@@ -29,6 +29,7 @@ REMOVE = ("remove", "--dry-run", "--no-clean-deps")
 SEARCH = ("search", "--details", "--match-exact", "--type", "package")
 LOCK_TYPE = ("--type", "package")
 REPOSITORIES, LISTS, LOCKS = "/etc/zypp/repos.d", "/var/cache/zypp/raw", "/etc/zypp/locks"
+AUTOMATIC = "/var/lib/zypp/AutoInstalled"
 SECTION = re.compile(r"\[([^\]]+)\]\Z")
 SWITCHED_OFF = re.compile(r"enabled\s*=\s*(0|no|false|off)\Z", re.IGNORECASE)
 HELD = re.compile(r"System management is locked by the application with pid (\d+)")
@@ -60,7 +61,11 @@ class Zypper(Packager):
     def read_installed(self, names: Sequence[str], host: Host) -> Mapping[str, Installed]:
         """Ask rpm once."""
         found, locks = read_rpms(names, host), read_locks(host)
-        return {name: Installed(found.get(name, ""), is_held=bool(_find_locks(name, locks))) for name in names}
+        automatic = set(_read_automatic(host).splitlines()) if found else set[str]()
+        return {
+            name: Installed(found.get(name, ""), "", bool(_find_locks(name, locks)), name in found and name in automatic)
+            for name in names
+        }
 
     def ask_offers(self, names: Sequence[str], host: Host, *, is_reading: bool) -> Mapping[str, Offer]:
         """Ask for all versions, and for the one that zypper would take (by priority of sources, vendor, version)."""
@@ -119,9 +124,9 @@ class Zypper(Packager):
         """Add or remove locks; one by a pattern holds others, too, so it is not ours to remove, and enough as it is."""
         locks = read_locks(host)
         patterns = {name: sorted(set(_find_locks(name, locks)) - {name}) for name in names}
-        others = sorted({pattern for found in patterns.values() for pattern in found})
-        if others and not is_held:
-            return f"{LOCKS} holds it by the pattern {', '.join(others)}: remove that, or leave `hold` out"
+        unable = self.explain_hold(names, host, is_held=is_held)
+        if unable:
+            return next(iter(unable.values()))
         free = [name for name in names if not patterns[name]]
         if not free:
             return ""
@@ -129,6 +134,24 @@ class Zypper(Packager):
         host.note_undo([*ZYPPER, verbs[1], *LOCK_TYPE, "--", *free])
         done = run_when_free([*ZYPPER, verbs[0], *LOCK_TYPE, "--", *free], host, find_holder)
         return "" if done.status == 0 else show_end(done, f"zypper {verbs[0]}")
+
+    def explain_hold(self, names: Sequence[str], host: Host, *, is_held: bool) -> Mapping[str, str]:
+        """A lock by a pattern is not ours to remove."""
+        locks = read_locks(host)
+        others = {name: ", ".join(sorted(set(_find_locks(name, locks)) - {name})) for name in names}
+        if is_held:
+            return {}
+        return {
+            name: f"{LOCKS} holds it by the pattern {patterns}: remove that, or leave `hold` out"
+            for name, patterns in others.items()
+            if patterns
+        }
+
+    def set_manual(self, names: Sequence[str], host: Host) -> str:
+        """Take packages out of zypper's list of those that came along, for which it has no command; its before-image is kept."""
+        after = "".join(f"{line}\n" for line in _read_automatic(host).splitlines() if line not in names)
+        failures = host.prepare([AUTOMATIC]) or host.write_files([FileWrite(AUTOMATIC, after, Metadata())])
+        return next(iter(failures.values()), "")
 
     def say_release(self, name: str) -> str:
         """Name zypper's command."""
@@ -218,6 +241,10 @@ def _argument(target: Target) -> str:
     if target.is_absent:
         return f"!{target.name}"
     return f"{target.name}={target.version}" if target.version else target.name
+
+
+def _read_automatic(host: Host) -> str:
+    return host.read_text(AUTOMATIC) if host.inspect(AUTOMATIC).type == "file" else ""
 
 
 def _find_locks(name: str, locks: Set[str]) -> List[str]:

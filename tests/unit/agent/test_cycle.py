@@ -21,6 +21,7 @@ from gitops.model.graph import shard_of
 from gitops.model.manifest import Previous
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.secrets.rules import Rules
 from gitops.signatures.bundle import sign_manifest, sign_message
 from gitops.signatures.keys import SigningKey, generate_key
 from tests.support.agents import Rig
@@ -414,8 +415,8 @@ def test_a_pause_stops_healing_too_until_it_is_over(rig: Rig) -> None:
 
 def test_a_secret_is_resolved_here_and_stands_in_no_report_nor_state(tmp_path: Path) -> None:
     value = "s3cret-value-nobody-else-knows"
-    rig = Rig.make(tmp_path / "rig", settings=Settings(environment={"DB_PASSWORD": value}))
-    ref = {"secret": "db", "from": "env", "key": "DB_PASSWORD"}
+    rig = Rig.make(tmp_path / "rig", settings=Settings(environment={"GITOPS_SECRET_DB_PASSWORD": value}))
+    ref = {"secret": "db", "from": "env", "key": "GITOPS_SECRET_DB_PASSWORD"}
     rig.release(Resource("file", "/etc/db", {"content": {"parts": ["password=", ref, "\n"]}}))
     cycle = rig.cycle()
     assert (cycle.status, rig.read("/etc/db")) == (0, f"password={value}\n")
@@ -426,13 +427,13 @@ def test_a_secret_is_resolved_here_and_stands_in_no_report_nor_state(tmp_path: P
 
 
 def test_a_source_that_the_machine_does_not_allow_gives_nothing(tmp_path: Path) -> None:
-    settings = Settings(environment={"DB_PASSWORD": "x"}, secret_sources=frozenset(("file",)))
+    settings = Settings(environment={"GITOPS_SECRET_DB_PASSWORD": "x"}, secret_rules=Rules(variables=()))
     rig = Rig.make(tmp_path / "rig", settings=settings)
-    ref = {"secret": "db", "from": "env", "key": "DB_PASSWORD"}
+    ref = {"secret": "db", "from": "env", "key": "GITOPS_SECRET_DB_PASSWORD"}
     rig.release(Resource("file", "/etc/db", {"content": {"parts": [ref]}}))
     cycle = rig.cycle()
     assert (cycle.status, cycle.report.result) == (1, "failed")
-    assert "db (env:DB_PASSWORD)" in cycle.report.reason
+    assert "db (env:GITOPS_SECRET_DB_PASSWORD)" in cycle.report.reason
     assert not rig.path("/etc/db").exists()
 
 

@@ -18,12 +18,13 @@ import pytest
 
 from agent.download import Download, download, read_request
 from agent.fetch import Remote, fetch_chain, fetch_tip, show_url
-from agent.quarantine import MOST_PACKS, list_entries, open_store, read_commit
+from agent.quarantine import MOST_PACKS, open_store, read_commit
 from agent.settings import SSH_COMMAND
 from gitops.errors import MalformedError, RemoteError, TrustError
 from gitops.model.codec import digest_bytes, encode_canonical
 from gitops.model.limits import Limits
 from gitops.model.resource import Resource
+from gitops.source.objects import Objects
 from gitops.source.release import list_history, open_release
 from tests.support.githttp import GitServer, serve_git
 from tests.support.project import Repository
@@ -60,8 +61,8 @@ def remote_of(tmp_path: Path, url: str, *, ssh: str = SSH_COMMAND, seconds: int 
 def contents(tmp_path: Path, tip: str) -> dict[str, bool]:
     """Say of every file of the release whether its content was brought."""
     with open_store(tmp_path / "quarantine") as repo:
-        entries = list_entries(repo, repo[tip.encode()].tree)  # type: ignore[union-attr]
-        return {path: ident in repo.object_store for path, (_, ident) in entries.items()}
+        entries = Objects(repo).list_tree(read_commit(repo, tip).tree)
+        return {path: entry.ident in repo.object_store for path, entry in entries.items()}
 
 
 def test_over_file_the_whole_release_is_brought(tmp_path: Path, publisher: Publisher) -> None:
@@ -272,9 +273,9 @@ def test_a_file_too_large_is_refused_before_the_agent_holds_it(tmp_path: Path, p
     publisher.work.git("commit", "-q", "-m", "large")
     publisher.push()
     for _ in range(2):  # what lies in quarantine already is not taken for checked
-        with pytest.raises(TrustError, match="large is larger than") as caught:
+        with pytest.raises(TrustError, match="an object of 105906176 bytes") as caught:
             fetch_tip(remote_of(tmp_path, publisher.url), "")
-        assert caught.value.code == "T106"
+        assert caught.value.code == "T113"
 
 
 @pytest.mark.slow
@@ -297,10 +298,22 @@ def mktree(work: Repository, rows: str) -> str:
     return done.stdout.decode().strip()
 
 
+def test_a_child_that_was_killed_for_its_memory_is_a_refusal(
+    tmp_path: Path, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(killed))
+    with pytest.raises(TrustError, match="was killed, as when memory runs out") as caught:
+        fetch_tip(remote_of(tmp_path, publisher.url), "")
+    assert caught.value.code == "T113"
+
+
 def test_the_walk_of_a_tree_is_bounded(tmp_path: Path, publisher: Publisher) -> None:
     tip = fetch_tip(remote_of(tmp_path, publisher.url), "")
     with open_store(tmp_path / "quarantine") as repo, pytest.raises(TrustError, match="more than 3 files"):
-        list_entries(repo, repo[tip.encode()].tree, Limits(release_files=3))  # type: ignore[union-attr]
+        Objects(repo, Limits(release_files=3)).list_tree(read_commit(repo, tip).tree)
 
 
 def test_a_branch_that_points_to_no_commit_is_refused(tmp_path: Path, publisher: Publisher) -> None:
@@ -323,9 +336,9 @@ def test_a_tree_that_is_a_file_is_refused(tmp_path: Path, publisher: Publisher) 
     with open_store(tmp_path / "quarantine") as repo:
         fetch_tip(remote_of(tmp_path, publisher.url), "")
         tip = publisher.work.git("rev-parse", "HEAD")
-        blob = list_entries(repo, read_commit(repo, tip).tree)["manifest.json"][1]
-        with pytest.raises(TrustError, match="is not one"):
-            list_entries(repo, blob)
+        blob = Objects(repo).list_tree(read_commit(repo, tip).tree)["manifest.json"].ident
+        with pytest.raises(TrustError, match="is not a folder"):
+            Objects(repo).list_tree(blob)
         with pytest.raises(TrustError, match="not to a commit"):
             read_commit(repo, blob.decode())
         with pytest.raises(TrustError, match="cannot be read"):

@@ -148,10 +148,12 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 def test_settings_come_from_the_machine(tmp_path: Path) -> None:
     assert read_settings(tmp_path, {}) == Settings()
-    table = b'{"schema": "gitops/agent-settings/v1", "interval": 60, "secrets": ["file"], "ssh_command": "ssh -v", "jitter": 0}'
+    table = (
+        b'{"schema": "gitops/agent-settings/v1", "interval": 60, "secrets": {"env": []}, "ssh_command": "ssh -v", "jitter": 0}'
+    )
     write_files(tmp_path, {"agent/settings.json": table})
     found = read_settings(tmp_path, {"A": "b"})
-    assert (found.interval, found.jitter, found.secret_sources, found.ssh_command) == (60, 0, frozenset({"file"}), "ssh -v")
+    assert (found.interval, found.jitter, found.secret_rules.variables, found.ssh_command) == (60, 0, (), "ssh -v")
     assert found.environment == {"A": "b"}
     over = read_settings(tmp_path, {"GITOPS_AGENT_INTERVAL": "15m", "GITOPS_SSH_COMMAND": "ssh -4"})
     assert (over.interval, over.ssh_command) == (900, "ssh -4")
@@ -165,6 +167,8 @@ def test_settings_come_from_the_machine(tmp_path: Path) -> None:
         b'{"schema": "gitops/agent-settings/v1", "intervall": 60}',
         b'{"schema": "gitops/agent-settings/v1", "interval": 1}',
         b'{"schema": "gitops/agent-settings/v1", "secrets": ["vault"]}',
+        b'{"schema": "gitops/agent-settings/v1", "secrets": {"env": ["A B"]}}',
+        b'{"schema": "gitops/agent-settings/v1", "secrets": {"files": ["etc/x"]}}',
         b'{"schema": "gitops/agent-settings/v1", "spool_reports": 0}',
         b'{"schema": "gitops/agent-settings/v1", "jitter": -1}',
     ],

@@ -21,7 +21,7 @@ spec:
   connection: CONNECTION
   resources: RESOURCES
 """
-SECRET_PROJECT = PROJECT.replace("spec:\n", "spec:\n  secrets:\n    password: {from: env, key: DB_PASSWORD}\n", 1)
+SECRET_PROJECT = PROJECT.replace("spec:\n", "spec:\n  secrets:\n    password: {from: env, key: GITOPS_SECRET_DB_PASSWORD}\n", 1)
 
 
 class Here:
@@ -93,8 +93,8 @@ def test_a_missing_secret_stops_before_anything_and_is_named_only_by_reference(h
     here.declare(resources, project=SECRET_PROJECT)
     missing = here.apply("--yes")
     assert (missing.status, list(here.root.iterdir())) == (1, [])
-    assert "password (env:DB_PASSWORD)" in missing.err
-    done = here.apply("--yes", env={"DB_PASSWORD": "hunter2-secret"})
+    assert "password (env:GITOPS_SECRET_DB_PASSWORD)" in missing.err
+    done = here.apply("--yes", env={"GITOPS_SECRET_DB_PASSWORD": "hunter2-secret"})
     assert (done.status, (here.root / "etc/key").read_text()) == (0, "pw=hunter2-secret")
     assert "hunter2" not in done.out + done.err
     kept = [path.read_bytes() for path in here.state.rglob("*") if path.is_file()]

@@ -134,11 +134,11 @@ def test_hosts_of_two_environments_are_not_pushed_to_at_once(pushed: Pushed) -> 
 
 
 def test_a_missing_secret_stops_before_any_host_is_asked_and_a_value_reaches_only_the_file(pushed: Pushed) -> None:
-    secret = PROJECT.replace("spec:\n", "spec:\n  secrets:\n    password: {from: env, key: DB_PASSWORD}\n", 1)
+    secret = PROJECT.replace("spec:\n", "spec:\n  secrets:\n    password: {from: env, key: GITOPS_SECRET_DB_PASSWORD}\n", 1)
     pushed.declare('    - {file: "${vars.base}/key", content: "pw=${secret.password}"}\n', project=secret)
     missing = pushed.apply("--host", "web-*")
-    assert (missing.status, "password (env:DB_PASSWORD)" in missing.err) == (1, True)
-    done = pushed.apply("--host", "web-*", env={"DB_PASSWORD": "hunter2-pushed"})
+    assert (missing.status, "password (env:GITOPS_SECRET_DB_PASSWORD)" in missing.err) == (1, True)
+    done = pushed.apply("--host", "web-*", env={"GITOPS_SECRET_DB_PASSWORD": "hunter2-pushed"})
     assert (done.status, (pushed.base("web-1") / "key").read_text()) == (0, "pw=hunter2-pushed")
     assert "hunter2" not in done.out + done.err
     kept = [path.read_bytes() for path in pushed.fleet.folder.rglob("*") if path.is_file()]

@@ -24,7 +24,7 @@ kind: Project
 metadata: {{name: acme}}
 spec:
   secrets:
-    password: {{from: env, key: APP_PASSWORD}}
+    password: {{from: env, key: GITOPS_SECRET_APP_PASSWORD}}
     token: {{from: file, key: {folder}/token}}
   environments:
     production:
@@ -63,7 +63,8 @@ def project(tmp_path: Path) -> Repository:
 
 @pytest.fixture
 def run(project: Repository, monkeypatch: pytest.MonkeyPatch) -> object:
-    monkeypatch.setenv("APP_PASSWORD", ENV_VALUE)
+    monkeypatch.setenv("GITOPS_SECRET_APP_PASSWORD", ENV_VALUE)
+    monkeypatch.setenv("GITOPS_SECRETS_FILES", str(project.path.parent))
 
     def call_in(*arguments: object) -> Called:
         called = call("-C", project.path, *arguments)
@@ -145,8 +146,11 @@ def test_a_command_that_echoes_its_secrets_is_redacted(project: Repository, run:
     assert_only_in(own_home, set())
 
 
-def test_a_missing_value_is_named_and_stops_before_anything_changes(project: Repository, tmp_path: Path) -> None:
-    assert "APP_PASSWORD" not in os.environ
+def test_a_missing_value_is_named_and_stops_before_anything_changes(
+    project: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITOPS_SECRETS_FILES", str(tmp_path))
+    assert "GITOPS_SECRET_APP_PASSWORD" not in os.environ
     called = call("-C", project.path, "apply", "--local", "--host", "web-1", "--root", tmp_path / "root", "--yes")
     assert called.status == 1
     assert "password" in called.err

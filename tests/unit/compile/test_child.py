@@ -93,7 +93,27 @@ def test_a_conflict_names_its_files(repository: Repository) -> None:
     target = repository.commit({"inventory/web.yaml": HOST.replace("hello", "two")})
     found = compile_commit(repository.path / ".git", head, target=target)
     assert found.conflicts == ("inventory/web.yaml",)
+    assert found.is_conflict
     assert not found.is_valid
+    (said,) = found.diagnostics
+    assert (said.code, said.place.file) == ("C615", "inventory/web.yaml")
+    assert "Merge conflict in inventory/web.yaml" in said.message
+
+
+def test_a_conflict_that_names_no_file_is_no_empty_project(repository: Repository) -> None:
+    repository.commit({f"groups/{number}.txt": f"{number}\n" * 20 for number in range(4)})
+    repository.git("checkout", "-q", "-b", "topic")
+    for number, folder in enumerate(("one", "one", "two", "two")):
+        (repository.path / folder).mkdir(exist_ok=True)
+        repository.git("mv", f"groups/{number}.txt", folder)
+    head = repository.commit({})
+    repository.git("checkout", "-q", "main")
+    target = repository.commit({"groups/new.txt": "new\n"})
+    found = compile_commit(repository.path / ".git", head, target=target)
+    assert found.conflicts == ()
+    assert found.is_conflict
+    assert not found.is_valid
+    assert "directory rename split" in found.diagnostics[0].message
 
 
 def test_a_project_in_a_folder_of_the_repository(tmp_path: Path) -> None:
@@ -200,6 +220,7 @@ def test_how_a_child_ends_becomes_a_diagnostic(tmp_path: Path, status: int, outp
     [
         {"schema": "gitops/other/v1"},
         {"surprise": 1},
+        {"project": ""},
         {"blobs": ["%%%"]},
         {"hosts": [{"name": "x", "environment": "", "labels": {"a": 1}, "address": "", "connection": ""}]},
         {"graphs": [{"environment": "", "hosts": [], "blocks": [], "blobs": ["0" * 64]}]},
@@ -234,14 +255,15 @@ def test_how_a_child_ends_becomes_a_diagnostic(tmp_path: Path, status: int, outp
 def test_an_answer_that_the_child_would_not_write_is_refused(change: dict[str, object]) -> None:
     table = {
         "schema": "gitops/answer/v1",
-        "project": "",
+        "project": "acme",
         "environments": [],
         "graphs": [],
         "blobs": [],
         "hosts": [],
         "diagnostics": [],
+        "is_conflict": False,
         "conflicts": [],
     }
-    assert decode_answer(encode_canonical(table)) == CompiledCommit()  # type: ignore[arg-type]
+    assert decode_answer(encode_canonical(table)) == CompiledCommit("acme")  # type: ignore[arg-type]
     with pytest.raises(MalformedError):
         decode_answer(encode_canonical({**table, **change}))  # type: ignore[arg-type]

@@ -124,16 +124,80 @@ def test_another_user_gets_its_groups_and_home() -> None:
     assert output == f"{account.pw_uid} {account.pw_gid} {account.pw_dir} {groups}\n"
 
 
-def test_guards_decide_and_a_guard_that_cannot_start_has_not_succeeded(tmp_path: Path) -> None:
+def test_guards_decide(tmp_path: Path) -> None:
     machine, made = Rooted(tmp_path), tmp_path / "made"
     touch = ("touch", str(made))
     assert machine.apply(command("a", *touch, unless=["true"]), root="").result == "converged"
     assert machine.apply(command("a", *touch, onlyif=["false"]), root="").result == "converged"
-    assert machine.apply(command("a", *touch, onlyif=["/no/such/program"]), root="").result == "converged"
     assert not made.exists()
-    assert machine.apply(command("a", *touch, unless=["/no/such/program"], creates=str(made)), root="").result == "changed"
+    assert machine.apply(command("a", *touch, unless=["false"], creates=str(made)), root="").result == "changed"
     assert made.exists()
     assert machine.apply(command("a", *touch, creates=str(made)), root="").result == "converged"
+
+
+@pytest.mark.parametrize("guard", ["unless", "onlyif", "probe"])
+@pytest.mark.parametrize("program", ["missing", "endless"])
+def test_a_guard_that_cannot_be_asked_is_neither_yes_nor_no(tmp_path: Path, guard: str, program: str) -> None:
+    machine, made = Rooted(tmp_path), tmp_path / "made"
+    argv = ["/no/such/program"] if program == "missing" else ["sleep", "60"]
+    resource = command("a", "touch", str(made), timeout=1, **{guard: argv})
+    change = machine.plan(resource, root="", guards=True).changes[0]
+    assert (change.action, f"cannot be asked (`{guard}`" in change.reason) == ("refused", True)
+    report = machine.apply(resource, root="")
+    assert ([item.result for item in report.changes], machine.status) == (["refused"], 4)
+    assert not made.exists()
+
+
+def test_a_guard_that_says_no_decides_beside_one_that_cannot_be_asked(tmp_path: Path) -> None:
+    machine = Rooted(tmp_path)
+    for guards in ({"unless": ["true"], "onlyif": ["/no/such"]}, {"unless": ["/no/such"], "onlyif": ["false"]}):
+        assert machine.plan(command("a", "false", **guards), root="", guards=True).changes == ()
+
+
+@pytest.mark.parametrize(("says", "result"), [("exit 0", "changed"), ("exit 1", "changed"), ("", "failed")])
+def test_a_guard_that_comes_with_the_run_is_asked_right_before(tmp_path: Path, says: str, result: str) -> None:
+    machine, made, guard = Rooted(tmp_path / "m"), tmp_path / "made", tmp_path / "guard"
+    script = f"#!/bin/sh\n{says}\n" if says else "#!/no/such/interpreter\n"
+    brought = file(str(guard), script, mode="0755")
+    resource = command("a", "touch", str(made), unless=[str(guard)])
+    plan = {item.address.partition(":")[0]: item for item in machine.plan(brought, resource, root="", guards=True).changes}
+    assert (plan["command"].action, plan["command"].confidence) == ("run", "conditional")
+    assert "cannot be asked" in plan["command"].reason
+    report = machine.apply(brought, resource, root="")
+    assert report.changes[-1].result == result
+    assert made.exists() is (says == "exit 1")
+
+
+def test_what_was_notified_runs_whatever_its_guard_cannot_say(tmp_path: Path) -> None:
+    machine, made = Rooted(tmp_path / "m"), tmp_path / "made"
+    resource = command("a", "touch", str(made), unless=["/no/such"])
+    assert machine.apply(file(str(tmp_path / "x"), "x", notify=["command:a"]), resource, root="").result == "changed"
+    assert made.exists()
+
+
+def test_what_a_refused_notifier_keeps_from_running_is_not_in_the_plan(tmp_path: Path) -> None:
+    """Neither by itself, nor for another notifier, nor because a run before owes it."""
+    machine, works = Rooted(tmp_path / "m"), tmp_path / "works"
+    place, other = tmp_path / "conf", tmp_path / "other"
+    notifiers = (file(str(place), "new", notify=["command:a"]), file(str(other), "new", notify=["command:a"]))
+    refreshed = command("a", "test", "-e", str(works), refresh_only=True)
+    place.mkdir()
+    for wanted in (refreshed, command("a", "test", "-e", str(works), unless=["false"])):
+        plan = machine.plan(*notifiers, wanted, root="", guards=True)
+        last = plan.changes[-1]
+        assert (last.address, last.action, last.causes) == ("command:a", "refused", (f"file:{place}",))
+        assert last.reason == f"is notified by file:{place}, which is refused"
+    place.rmdir()
+    assert machine.apply(*notifiers, refreshed, root="").result == "failed"  # owed from here on
+    place.unlink()
+    place.mkdir()
+    for _ in range(2):
+        assert {item.action for item in machine.plan(*notifiers, refreshed, root="").changes} == {"refused"}
+        assert [item.result for item in machine.apply(*notifiers, refreshed, root="").changes] == ["refused"]
+    place.rmdir()
+    works.touch()
+    assert machine.apply(*notifiers, refreshed, root="").result == "changed"
+    assert machine.apply(*notifiers, refreshed, root="").result == "converged"
 
 
 def test_a_failing_command_tells_its_output_and_fails_the_run(tmp_path: Path) -> None:
@@ -225,3 +289,23 @@ def test_a_hash_written_into_the_project_is_refused() -> None:
     problems = check_attributes(UserSpec, {"password_hash": "$6$salt$hash"})
     assert [(item.code, item.key) for item in problems] == [("C105", "password_hash")]
     assert "$6$" not in problems[0].message
+
+
+@pytest.mark.parametrize("name", ["argv", "probe", "timeout"])
+def test_what_a_command_prints_that_got_secrets_is_reported_only_when_asked_for(tmp_path: Path, name: str) -> None:
+    machine = Rooted(tmp_path)
+    env = {"S": {"parts": [{"secret": "s", "from": "env", "key": "S"}]}}
+    tell = ["sh", "-c", 'echo "x-$S" | rev; echo \'{"in_sync": false, "reason": "told by it"}\' >&2; exit 3']
+    given = {
+        "argv": {"argv": tell},
+        "probe": {"argv": ["true"], "probe": ["sh", "-c", 'echo \'{"in_sync": false, "reason": "told by it"}\'']},
+        "timeout": {"argv": ["sh", "-c", "echo told by it; sleep 60"], "timeout": 1},
+    }[name]
+    secrets = {"env:S": SECRET}
+    silent = machine.apply(Resource("command", "a", {**given, "env": env}), root="", secrets=secrets).changes[0].message
+    assert "told" not in silent
+    assert SECRET[::-1] not in silent
+    assert ("output: true" in silent) == (name == "argv")
+    if name != "timeout":
+        asked = Resource("command", "a", {**given, "env": env, "output": True})
+        assert "told by it" in machine.apply(asked, root="", secrets=secrets).changes[0].message

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from gitops.executor.dataclasses import FrozenInstanceError, dataclass, field, fields, replace
-from gitops.transport.local import executor_command, unpack_payload
+from gitops.transport.local import executor_command, inline, keep_executor
+from gitops.transport.pack import make_pack
 from gitops.transport.payload import build_payload
 
 DESCRIBE = """\
 import sys, json, importlib, {first}
-sys.path.insert(0, {folder!r})
+{start}
 import dataclasses
 
 def attempt(do):
@@ -32,7 +33,7 @@ def describe(noun):
     one, same, other = noun(*range(len(names))), noun(**dict(zip(names, range(len(names))))), noun(*range(1, len(names) + 1))
     changed = dataclasses.replace(one, **{{names[0]: 1}})
     return {{
-        "file": dataclasses.__file__ if {show} else "",
+        "file": dataclasses.__spec__.origin if {show} else "",
         "fields": [(item.name, sorted(item.metadata)) for item in dataclasses.fields(one)],
         "on the class": [(name, repr(vars(noun)[name])) for name in names if name in vars(noun)],
         "undeclared": attempt(noun), "least": attempt(lambda: noun("x")), "too many": attempt(lambda: noun(*names, 1)),
@@ -58,9 +59,12 @@ def describe_nouns(tmp_path: Path, *, first: str, is_shown: bool = False) -> dic
     """Describe every noun of the archive; `first` is imported before the archive is looked into."""
     archive = build_payload()
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        members = {name: source.read(name) for name in source.namelist()}
         names = [name for name in source.namelist() if name.startswith("gitops/") and not name.endswith("__.py")]
     modules = [name.removesuffix(".py").replace("/", ".") for name in names]
-    program = DESCRIBE.format(first=first, folder=str(unpack_payload(archive, tmp_path)), modules=modules, show=is_shown)
+    (tmp_path / "pack").write_bytes(make_pack(members))
+    start = f"{inline('gitops.transport.pack')}\nimport_pack(open({str(tmp_path / 'pack')!r}, 'rb').read())"
+    program = DESCRIBE.format(first=first, start=start, modules=modules, show=is_shown)
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
@@ -77,11 +81,11 @@ def test_every_noun_is_the_same_by_the_quick_and_by_the_standard_module(tmp_path
 
 def test_the_archive_uses_its_own(tmp_path: Path) -> None:
     nouns = describe_nouns(tmp_path, first="os", is_shown=True)
-    assert {item["file"].startswith(str(tmp_path)) for item in nouns.values()} == {True}
+    assert {item["file"] for item in nouns.values()} == {"pack/dataclasses"}
 
 
 def test_a_run_imports_nothing_that_is_slow_to_start(tmp_path: Path) -> None:
-    command = executor_command(unpack_payload(build_payload(), tmp_path))
+    command = executor_command(keep_executor(build_payload(), tmp_path))
     done = subprocess.run(
         [*command[:-2], "-X", "importtime", *command[-2:]],
         input=json.dumps({"schema": "gitops/request/v1", "operation": "runs", "host": "h", "resources": []}),

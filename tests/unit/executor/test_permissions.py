@@ -143,7 +143,7 @@ def test_a_read_only_file_system_fails_with_its_reason(small_disk: Rooted) -> No
     small_disk.write("/etc/x", "old")
     subprocess.run(["mount", "-o", "remount,ro", small_disk.root], check=True)
     report = small_disk.apply(file("/etc/x", "new"), file("/etc/y", "y"), directory("/d"))
-    assert {item.message for item in report.changes} == {"Read-only file system"}
+    assert {item.message for item in report.changes} == {"the file system here is mounted read-only; mount it writable first"}
     assert small_disk.read("/etc/x") == "old"
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import shlex
+from html import escape
+from urllib.parse import quote, quote_plus
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,3 +57,54 @@ def test_an_endless_output_is_held_within_its_bound() -> None:
         tail.add(b"x" * 999)
     assert tail.is_cut
     assert len(tail.text) <= 2000
+
+
+VALUES = ('hunter2 "quoted" value', "a/b+c=d&e f", "l'été à la mer", "back\\slash<&>'", "first line\nsecond \tline", "p" * 90)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_value_goes_as_other_programs_spell_it(value: str) -> None:
+    redactor = Redactor({"s": value})
+    spelt = [
+        json.dumps(value),
+        json.dumps(value, ensure_ascii=False),
+        json.dumps(value).replace("/", "\\/"),
+        repr(value),
+        ascii(value),
+    ]
+    spelt += [repr(value.encode()), quote(value), quote(value, safe=""), quote_plus(value), quote(value, safe="").lower()]
+    spelt += [shlex.quote(value), escape(value), escape(value, quote=False), value.encode().hex(), repr({"k": [value, "'"]})]
+    for text in spelt:
+        shown = redactor.redact(f"<{text}>")
+        assert MARK in shown, text
+        assert len(shown.replace(MARK, "")) <= 20, (text, shown)
+
+
+@given(
+    value=st.text(min_size=8, max_size=60),
+    before=st.binary(max_size=5),
+    after=st.binary(max_size=5),
+    wrap=st.sampled_from((0, 8, 60)),
+)
+def test_base64_goes_wherever_the_value_stands_in_what_was_coded(value: str, before: bytes, after: bytes, wrap: int) -> None:
+    if not value.strip():
+        return
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        text = encode(before + value.encode() + after).decode()
+        text = "\n".join(text[at : at + wrap] for at in range(0, len(text), wrap)) if wrap else text
+        shown = Redactor({"s": value}).redact(text)
+        assert MARK in shown
+        assert len(shown.replace(MARK, "").replace("\n", "")) <= 2 * (4 * 5 // 3 + 4)
+
+
+def test_short_values_have_no_codes_that_would_take_out_half_of_an_output() -> None:
+    assert Redactor({"s": "abc"}).redact("YWJj 616263 abc") == f"YWJj 616263 {MARK}"
+
+
+def test_a_code_at_the_bound_of_an_output_is_not_shown_in_part() -> None:
+    value = "a secret of more than eight"
+    code = base64.b64encode(value.encode()).decode()
+    redactor = Redactor({"s": value})
+    for shift in range(len(code)):
+        shown = redactor.redact_tail("y" * 200 + code + "x" * 30, 30 + shift, is_cut=True)
+        assert not any(code[at : at + 5] in shown for at in range(len(code) - 6)), shift

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -16,13 +18,16 @@ from gitops.executor import fetch as room
 from gitops.executor.gitfetch import fetch_commit
 from gitops.executor.host import RealHost
 from gitops.model.codec import Json
+from gitops.model.plan import HostPlan
 from gitops.model.resource import Resource
 from gitops.providers.host import Finished
+from gitops.providers.unpacked import MAX_LISTED
 from tests.support.files import Files, serve_files
 from tests.support.project import Repository
 from tests.support.rooted import Rooted, file
 
 MANIFEST = ".trueup-archive.json"
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root sets flags, and is who links are followed for")
 
 
 @pytest.fixture
@@ -195,6 +200,79 @@ def test_a_link_put_into_its_way_is_not_followed(machine: Rooted) -> None:
     report = machine.apply(archive(machine, pack(etc__conf="evil\n")))
     assert report.result == "failed"
     assert machine.read("/etc/conf") == "victim\n"
+
+
+def fields(plan: HostPlan) -> dict[str, tuple[Json, Json]]:
+    return {item.name: (item.before, item.after) for item in plan.changes[0].fields}
+
+
+def test_what_an_update_or_a_removal_takes_away_is_named(machine: Rooted) -> None:
+    first, second = pack(bin__run="1", conf="c", etc__old="o"), pack(bin__run="2", new="n")
+    machine.apply(archive(machine, first))
+    names, after = fields(machine.plan(archive(machine, second)))["files"]
+    assert (names, "the rest is removed" in str(after)) == (["bin/run", "conf", "etc/old"], True)
+    assert fields(machine.plan(archive(machine, first, state="absent")))["files"] == (["bin/run", "conf", "etc/old"], None)
+    machine.apply(archive(machine, second))
+    assert machine.names("/opt/app") == [MANIFEST, "bin", "new"]
+
+
+def test_of_many_files_that_may_go_some_are_named_and_the_rest_counted(machine: Rooted) -> None:
+    machine.apply(archive(machine, pack(**{f"f{number:02}": "x" for number in range(30)})))
+    names, _ = fields(machine.plan(archive(machine, pack(new="n"))))["files"]
+    assert isinstance(names, list)
+    assert (len(names), names[-1]) == (MAX_LISTED + 1, "and 10 more")
+
+
+@pytest.mark.parametrize("what", ["link", "file", "folder"])
+def test_what_is_in_the_place_of_a_folder_or_file_is_refused_in_the_plan(machine: Rooted, what: str) -> None:
+    first = pack(etc__one="1", conf="c")
+    machine.apply(archive(machine, first))
+    folder, conf = machine.root / "opt/app/etc", machine.root / "opt/app/conf"
+    (folder / "one").unlink()
+    folder.rmdir()
+    if what == "link":
+        folder.symlink_to("../../precious")
+    elif what == "file":
+        folder.write_text("x")
+    else:
+        folder.mkdir()
+        conf.unlink()
+        conf.mkdir()
+    for wanted in (archive(machine, first), archive(machine, pack(new="n"))):
+        change = machine.plan(wanted).changes[0]
+        words = {"link": "etc is a link now", "file": "etc is a file now", "folder": "conf is a directory now"}[what]
+        assert (change.action, change.reason.startswith(words)) == ("refused", True)
+
+
+@only_root
+def test_nothing_behind_a_link_in_a_folders_place_is_taken_away(machine: Rooted) -> None:
+    """A link of root is followed in parents, so what lies behind it could look like what was unpacked."""
+    first = pack(etc__one="1")
+    machine.apply(archive(machine, first))
+    precious = machine.write("/precious/one", "mine")
+    (machine.root / "opt/app/etc/one").unlink()
+    (machine.root / "opt/app/etc").rmdir()
+    (machine.root / "opt/app/etc").symlink_to("../../precious")
+    gone = archive(machine, first, state="absent")
+    assert "stays, with what lies behind it" in machine.plan(gone).changes[0].reason
+    machine.apply(gone)
+    assert precious.read_text() == "mine"
+    assert machine.names("/opt/app") == ["etc"]
+
+
+@only_root
+def test_what_holds_something_unpacked_is_named(machine: Rooted) -> None:
+    machine.apply(archive(machine, pack(bin__run="1", conf="c")))
+    stuck = machine.root / "opt/app/conf"
+    subprocess.run(["chattr", "+i", stuck], check=True)
+    try:
+        change = machine.plan(archive(machine, pack(bin__run="2"))).changes[0]
+        assert (change.action, change.reason.startswith("conf: it is immutable")) == ("refused", True)
+        assert machine.plan(archive(machine, pack(bin__run="1", conf="c"))).changes == ()
+    finally:
+        subprocess.run(["chattr", "-i", stuck], check=True)
+    (machine.root / "other").hardlink_to(stuck)
+    assert "keeps the old content of conf" in machine.plan(archive(machine, pack(conf="new"))).changes[0].reason
 
 
 def test_an_archive_that_must_not_be_unpacked_leaves_everything(machine: Rooted) -> None:

@@ -41,10 +41,11 @@ def test_a_kernel_that_keeps_its_name_is_a_failure(tmp_path: Path) -> None:
     assert (outcome.result, "the kernel calls itself old" in outcome.message) == ("failed", True)
 
 
-def test_a_kernel_that_does_not_tell_is_left_alone(tmp_path: Path) -> None:
+def test_a_kernel_that_cannot_be_asked_is_no_success(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     (tmp_path / "root" / KERNEL[1:]).mkdir(parents=True)
-    assert (machine.apply(NAME).result, machine.ran) == ("changed", [])
+    outcome = machine.apply(NAME)
+    assert (outcome.result, "the kernel calls itself (cannot be read)" in outcome.message) == ("failed", True)
 
 
 def locales(folder: Path, *, known: str = "C\nen_US.utf8\n", text: str = LIST) -> Machine:

@@ -139,11 +139,77 @@ def test_a_value_that_the_kernel_did_not_take_is_a_failure(tmp_path: Path, act: 
     assert (outcome.result, "did not take 10" in outcome.message) == ("failed", True)
 
 
-def test_a_parameter_that_this_kernel_does_not_have_is_only_a_file(tmp_path: Path) -> None:
+def test_a_parameter_that_this_kernel_does_not_have_is_conditional_and_never_a_change(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    (tmp_path / "root" / LIVE[1:]).mkdir(parents=True)  # not a file: it cannot be read
-    assert fields(machine.diff(SWAPPINESS)) == [("content", None), ("mode", None)]
-    assert (machine.apply(SWAPPINESS).result, machine.ran) == ("changed", [])
+    for _ in range(2):  # the second time the file is there
+        difference = machine.diff(SWAPPINESS)
+        assert (difference.confidence, "no such parameter" in difference.reason) == ("conditional", True)
+        outcome = machine.apply(SWAPPINESS)
+        assert (outcome.result, outcome.message.split(":")[0]) == ("failed", "this kernel has no parameter vm.swappiness")
+    assert (fields(machine.diff(SWAPPINESS)), machine.ran, machine.undo()) == ([("live", None)], [], [])
+
+
+def test_a_folder_of_parameters_is_refused(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    (tmp_path / "root" / LIVE[1:]).mkdir(parents=True)
+    assert machine.diff(SWAPPINESS).action == "refused"
+
+
+def test_an_empty_live_value_is_a_value(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {SET: (LIVE, "10\n")})
+    machine.put(LIVE, "\n")
+    assert ("live", "") in fields(machine.diff(SWAPPINESS))
+    assert machine.apply(SWAPPINESS).result == "changed"
+    assert machine.undo() == [["sysctl", "-q", "-w", "vm.swappiness="]]
+
+
+def test_an_empty_name_of_the_machine_is_a_name_to_change(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {"hostname -- web": ("/proc/sys/kernel/hostname", "web\n")})
+    machine.put("/proc/sys/kernel/hostname", "\n")
+    name = make("hostname", "web")
+    assert ("live", "") in fields(machine.diff(name))
+    assert machine.apply(name).result == "changed"
+    assert machine.diff(name) is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "kernel"),
+    [
+        ("9148,8080", "8080,9148"),
+        ("8080,8081, 8082".replace(" ", ""), "8080-8082"),
+        ("0x1", "1"),
+        ("010", "8"),
+        ("-0x1", "-1"),
+        ("4\t4  1 7", "4\t4\t1\t7"),
+        ("0-3,2", "0-3"),
+    ],
+)
+def test_what_the_kernel_writes_in_another_way_is_the_same(tmp_path: Path, declared: str, kernel: str) -> None:
+    wanted = make("sysctl", "vm.swappiness", value=declared)
+    machine = Machine(tmp_path, {f"sysctl -q -w vm.swappiness={' '.join(declared.split())}": (LIVE, f"{kernel}\n")})
+    machine.put(LIVE, "60\n")
+    assert machine.apply(wanted).result == "changed"
+    assert machine.diff(wanted) is None
+
+
+@pytest.mark.parametrize(
+    ("declared", "kernel"), [("08", "8"), ("80,a", "80"), ("3-1", "1-3"), ("|/bin/core 0x1 %p", "|/bin/core 0x2 %p")]
+)
+def test_what_means_something_else_is_not_the_same(tmp_path: Path, declared: str, kernel: str) -> None:
+    machine = Machine(tmp_path)
+    machine.put(LIVE, f"{kernel}\n")
+    assert ("live", kernel) in fields(machine.diff(make("sysctl", "vm.swappiness", value=declared)))
+
+
+def test_an_interface_with_a_dot_is_named_with_slashes(tmp_path: Path) -> None:
+    name, path = "net/ipv4/conf/eth0.100/forwarding", "/proc/sys/net/ipv4/conf/eth0.100/forwarding"
+    wanted = make("sysctl", name, value="1")
+    machine = Machine(tmp_path, {f"sysctl -q -w {name}=1": (path, "1\n")})
+    machine.put(path, "0\n")
+    assert machine.apply(wanted).result == "changed"
+    file = tmp_path / "root/etc/sysctl.d/90-trueup-net.ipv4.conf.eth0.100.forwarding.conf"
+    assert file.read_text().endswith(f"{name} = 1\n")
+    assert machine.diff(wanted) is None
 
 
 def test_a_file_that_failed_sets_nothing_live(tmp_path: Path) -> None:
@@ -173,6 +239,7 @@ PROBE = "modprobe -- br-netfilter"
 
 def test_a_module_is_loaded_and_then_shown_by_the_kernel(tmp_path: Path) -> None:
     machine = Machine(tmp_path, {PROBE: ("/sys/module/br_netfilter/", "")})
+    machine.put("/sys/module/kernel/x", "")
     assert fields(machine.diff(MODULE))[-1] == ("live", "no")
     assert machine.apply(MODULE).result == "changed"
     assert (machine.ran, machine.undo()) == ([PROBE.split()], [["modprobe", "-r", "--", "br-netfilter"]])

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import RemoteError, TrustError
+from gitops.model.candidate import Listed
 from gitops.model.limits import Limits
 from gitops.signatures.keys import TYPES, generate_key, write_key
 from gitops.signatures.sshsig import sign_ssh, verify_ssh
 from gitops.source.publish import Place, commit_files, fetch_tip, push_commit
-from gitops.source.release import list_history, open_release, open_signed, read_commit_signature
+from gitops.source.release import list_history, open_release, read_commit_signature
 from tests.support.project import Repository
 
 NOW = datetime(2026, 11, 24, 15, 0, 0, tzinfo=UTC)
@@ -199,7 +200,7 @@ def test_trees_that_no_git_writes_are_refused(repository: Repository) -> None:
     ):
         made = mktree(repository, literal)
         with pytest.raises(TrustError) as caught:
-            open_release(repository.path, made)
+            len(open_release(repository.path, made).listing)
         assert caught.value.code == "T106"
 
 
@@ -216,13 +217,13 @@ def test_a_tree_of_trees_without_end_is_bounded(repository: Repository) -> None:
         tree = repository.git("rev-parse", mktree(repository, literal) + "^{tree}")
     made = repository.git("commit-tree", tree, "-m", "bomb")
     with pytest.raises(TrustError):
-        open_release(repository.path, made, Limits(release_files=5000))
+        len(open_release(repository.path, made, Limits(release_files=5000)).listing)
 
 
 def test_a_deep_tree_is_bounded(repository: Repository) -> None:
     made = commit_files(repository.path, {"/".join("abcdefghijklmnopqrst"): b""}, parents=(), message="x", now=NOW)
     with pytest.raises(TrustError):
-        open_release(repository.path, made)
+        len(open_release(repository.path, made).listing)
 
 
 def test_a_large_file_is_not_read(repository: Repository) -> None:
@@ -242,10 +243,59 @@ def test_what_is_not_there_is_a_remote_error(repository: Repository, tmp_path: P
         open_release(repository.path, commit(repository)).read("nothing")
 
 
-def test_only_what_is_signed_is_kept_of_a_link(repository: Repository) -> None:
-    opened = open_signed(repository.path, commit(repository))
-    assert sorted(opened.listing) == ["approvals/a", "manifest.json"]
-    assert opened.read("approvals/a") == b"y"
+def test_a_path_is_found_without_listing_the_rest(repository: Repository) -> None:
+    bad = repository.git("rev-parse", mktree(repository, row(b"100644", b"..", blob(repository, "one"))) + "^{tree}")
+    literal = row(b"40000", b"blobs", bad) + row(b"100644", b"manifest.json", blob(repository, "{}"))
+    opened = open_release(repository.path, mktree(repository, literal))
+    assert (opened.read("manifest.json"), opened.listing["manifest.json"]) == (b"{}", Listed("100644", 2))
+    assert ["approvals/x" in opened.listing, "blobs" in opened.listing, "manifest.json/x" in opened.listing] == [False] * 3
+    with pytest.raises(TrustError, match="no Git writes"):
+        len(opened.listing)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    ("path", "limits"),
+    [
+        ("manifest.json", Limits(manifest_bytes=3)),
+        ("approvals/a.json", Limits(approval_bytes=3)),
+        ("signatures/a.sigstore.json", Limits(signature_bytes=3)),
+        ("trust/2.sigs/a.sigstore.json", Limits(signature_bytes=3)),
+        ("trust/2.json", Limits(manifest_bytes=3)),
+        ("hosts/aa/index.json", Limits(manifest_bytes=3)),
+        ("hosts/aa/a.json", Limits(blob_bytes=3)),
+    ],
+)
+def test_a_file_is_not_read_when_it_is_larger_than_its_name_may_hold(
+    repository: Repository, path: str, limits: Limits, packed: bool
+) -> None:
+    made = commit_files(repository.path, {path: b"1234"}, parents=(), message="x", now=NOW)
+    repository.git("update-ref", "refs/heads/kept", made)
+    if packed:
+        repository.git("repack", "-q", "-a", "-d")
+    opened = open_release(repository.path, made, limits)
+    assert opened.listing[path].size == 4
+    with pytest.raises(TrustError, match="larger than 3 bytes"):
+        opened.read(path)
+
+
+def test_sizes_of_differences_are_those_of_what_they_make(repository: Repository) -> None:
+    texts = ["".join(f"line {number} of {count}\n" for number in range(4000)) + "x" * count for count in range(6)]
+    made = commit_files(
+        repository.path, {f"{count}": text.encode() for count, text in enumerate(texts)}, parents=(), message="x", now=NOW
+    )
+    repository.git("update-ref", "refs/heads/kept", made)
+    repository.git("repack", "-q", "-a", "-d", "-f", "--depth=50", "--window=50")
+    opened = open_release(repository.path, made)
+    assert [opened.listing[f"{count}"].size for count in range(6)] == list(map(len, texts))
+    assert [opened.read(f"{count}").decode() for count in range(6)] == texts
+
+
+def test_a_large_commit_is_not_read(repository: Repository) -> None:
+    tree = repository.git("rev-parse", "HEAD^{tree}")
+    large = repository.git("commit-tree", tree, data=b"words\n" * 200_000)
+    with pytest.raises(TrustError, match="larger than 1048576 bytes"):
+        open_release(repository.path, large)
 
 
 def test_candidates_leave_no_files_open(repository: Repository) -> None:

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from gitops.render.escape import BREAK, code_span, escape_html, escape_line, escape_terminal, fence, link, plain_markdown
+from gitops.render.escape import (
+    BREAK,
+    code_span,
+    escape_diff_line,
+    escape_html,
+    escape_line,
+    escape_terminal,
+    fence,
+    link,
+    plain_markdown,
+)
 
 PIECES = [
     "@alice", "@team/sre", "#123", "acme/site#7", "GH-12", "!7", "a@example.org", "https://example.org/x", "http://192.0.2.1", "www.example.org",
@@ -151,3 +161,22 @@ def test_only_plain_web_addresses_are_linked(url: str) -> None:
 
 def test_our_own_link_is_one() -> None:
     assert link("The plan", "https://plans.example.org/p/7?x=1") == "[The plan](https://plans.example.org/p/7?x=1)"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("+a\u00a0b", "+a\\xa0b"),
+        ("+e\u0301t\u00e9", "+e\\u0301t\u00e9"),
+        ("-end  ", "-end\\x20\\x20"),
+        ("-end\t", "-end\\x09"),
+        (" kept ", " kept "),
+        ("+x\r", "+x\\x0d"),
+        ("+\u3164\u2800\ufe0f\u2009", "+\\u3164\\u2800\\ufe0f\\u2009"),
+        ("+\u212b", "+\\u212b"),
+        ("+caf\u00e9 \u00fc \u4e2d\u6587", "+caf\u00e9 \u00fc \u4e2d\u6587"),
+    ],
+)
+def test_differences_that_nobody_sees_are_shown_in_diffs(line: str, shown: str) -> None:
+    assert escape_diff_line(line) == shown
+    assert shown in fence(line, "diff")

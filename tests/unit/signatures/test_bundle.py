@@ -78,6 +78,14 @@ def test_one_kind_of_bundle_is_not_the_other() -> None:
         lambda table: table["dsseEnvelope"]["signatures"][0].update(sig="!"),
         lambda table: table["dsseEnvelope"]["signatures"][0].update(sig=""),
         lambda table: table["dsseEnvelope"].update(payload="e30="),
+        lambda table: table.update(messageSignature={}),
+        lambda table: table.update(message_signature={}),
+        lambda table: table.update(dsse_envelope=table["dsseEnvelope"]),
+        lambda table: table["dsseEnvelope"].update(payload_type="text/plain"),
+        lambda table: table["dsseEnvelope"]["signatures"][0].update(certificate=""),
+        lambda table: table["verificationMaterial"].update(certificate={}),
+        lambda table: table["verificationMaterial"].update(public_key={}),
+        lambda table: table["verificationMaterial"]["publicKey"].update(other=""),
     ],
 )
 def test_a_spoiled_bundle_is_false_and_never_an_exception(spoil: Spoil) -> None:
@@ -117,10 +125,40 @@ def test_rubbish_is_false_and_never_an_exception(data: bytes) -> None:
         lambda table: table["messageSignature"]["messageDigest"].update(algorithm="SHA2_512"),
         lambda table: table["messageSignature"]["messageDigest"].update(digest="AAAA"),
         lambda table: table["messageSignature"].update(signature="AAAA"),
+        lambda table: table["messageSignature"].update(message_digest={}),
+        lambda table: table.update(dsseEnvelope={}),
     ],
 )
 def test_a_spoiled_message_bundle_is_false(spoil: Spoil) -> None:
     assert not VERIFIER.verify_detached(spoiled(spoil, sign_message(KEY, MANIFEST)), MANIFEST, KEY.public)
+
+
+@pytest.mark.parametrize("name", ["mediaType", "dsseEnvelope", "payloadType", "payload", "sig", "hint"])
+def test_a_key_that_stands_twice_is_refused_wherever_it_stands(name: str) -> None:
+    text = sign_manifest(KEY, MANIFEST).decode()
+    start = text.index(f'"{name}":')
+    twice = text[:start] + f'"{name}":"",' + text[start:]
+    assert json.loads(twice) == json.loads(text)
+    assert not VERIFIER.verify_bundle(twice.encode(), MANIFEST, KEY.public)
+
+
+def test_a_key_that_stands_twice_in_the_signed_statement_is_refused() -> None:
+    table = json.loads(sign_manifest(KEY, MANIFEST))
+    payload = base64.b64decode(table["dsseEnvelope"]["payload"]).replace(b'"subject"', b'"subject":[],"subject"')
+    table["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
+    table["dsseEnvelope"]["signatures"][0]["sig"] = base64.b64encode(
+        KEY.sign(encode_pae("application/vnd.in-toto+json", payload))
+    ).decode()
+    assert not VERIFIER.verify_bundle(json.dumps(table).encode(), MANIFEST, KEY.public)
+
+
+def test_what_cosign_adds_of_its_log_is_let_pass() -> None:
+    """A managed key's bundle may hold an entry of a transparency log, a time stamp and an empty key id beside."""
+    added = {"tlogEntries": [{"logIndex": 1.5}], "timestampVerificationData": {}}
+    assert VERIFIER.verify_bundle(spoiled(lambda table: table["verificationMaterial"].update(added)), MANIFEST, KEY.public)
+    assert VERIFIER.verify_bundle(
+        spoiled(lambda table: table["dsseEnvelope"]["signatures"][0].update(keyid="")), MANIFEST, KEY.public
+    )
 
 
 # ── others' tools ──

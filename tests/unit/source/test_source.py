@@ -22,7 +22,6 @@ from gitops.source.repository import (
     list_commits,
     list_refs,
     locate,
-    merge,
     read_project,
     resolve,
     update_mirror,
@@ -223,46 +222,6 @@ def test_a_project_is_found_in_its_repository(repository: Repository, tmp_path: 
     with pytest.raises(ConfigError) as caught:
         locate(tmp_path / "plain")
     assert caught.value.code == "U020"
-
-
-def branch_off(repository: Repository, files: dict[str, str | bytes]) -> tuple[str, str]:
-    """Give (target, head): two branches that both changed something."""
-    repository.git("checkout", "-q", "-b", "topic")
-    head = repository.commit(files)
-    repository.git("checkout", "-q", "main")
-    return repository.commit({"dir/b.txt": "main\n"}), head
-
-
-def test_a_merge_is_what_git_makes_and_writes_nothing(repository: Repository) -> None:
-    target, head = branch_off(repository, {"topic.txt": "t\n"})
-    before = repository.git("count-objects", "-v")
-    merged = merge(repository.path, target, head)
-    assert repository.git("count-objects", "-v") == before
-    assert merged.snapshot is not None
-    assert contents(merged.snapshot) == {"a.txt": b"a\n", "dir/b.txt": b"main\n", "topic.txt": b"t\n"}
-    repository.git("merge", "-q", "topic")
-    assert contents(merged.snapshot) == contents(snapshot_folder(repository.path))
-
-
-def test_conflicts_are_named(repository: Repository) -> None:
-    target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
-    merged = merge(repository.path, target, head)
-    assert merged.snapshot is None
-    assert merged.conflicts == ("dir/b.txt",)
-
-
-def test_attributes_and_drivers_of_a_tree_play_no_part(repository: Repository, tmp_path: Path) -> None:
-    proof = tmp_path / "proof"
-    repository.commit({".gitattributes": "* merge=evil filter=evil\n"})
-    target, head = branch_off(repository, {"dir/b.txt": "topic\n"})
-    repository.git("config", "merge.evil.driver", f"touch {proof}")
-    repository.git("config", "filter.evil.smudge", f"touch {proof}")
-    repository.git("config", "core.fsmonitor", f"touch {proof}")
-    proof.unlink(missing_ok=True)
-    assert merge(repository.path, target, head).conflicts == ("dir/b.txt",)
-    snapshot_commit(repository.path, head)
-    resolve(repository.path, "HEAD")
-    assert not proof.exists()
 
 
 def test_history_names_who_made_it(repository: Repository) -> None:

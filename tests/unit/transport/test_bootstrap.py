@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gitops.transport import bootstrap
-from gitops.transport.ssh import Destination, Payload, Ssh, run_ssh
+from gitops.transport.pack import name_pack
+from gitops.transport.ssh import Destination, Payload, Ssh, bootstrap_source, run_ssh
 from tests.support.rooted import Rooted, file
 
 ROOT = Path(__file__).parents[3]
@@ -21,7 +22,7 @@ PROGRAM = "import sys; sys.path.insert(0, '.'); sys.stdin.buffer.read(int(sys.ar
 
 
 def test_a_request_is_answered_as_over_ssh(tmp_path: Path) -> None:
-    size = len(Path(bootstrap.__file__).read_bytes())
+    size = len(bootstrap_source())
     program = tmp_path / "ssh"
     setup = f"#!/bin/sh\ncd {ROOT} && export XDG_CACHE_HOME={tmp_path}/cache GITOPS_STATE_DIR={tmp_path}/s\n"
     setup += "".join(f"export {name}='{value}'\n" for name, value in os.environ.items() if name.startswith("COVERAGE_"))
@@ -60,26 +61,31 @@ def test_a_folder_of_somebody_else_or_a_link_is_refused(tmp_path: Path) -> None:
     assert Path(bootstrap.own_folder(str(tmp_path), "real")).stat().st_mode & 0o777 == 0o700
 
 
-def test_what_arrives_damaged_is_not_kept_and_a_wrong_folder_is_moved_aside(tmp_path: Path) -> None:
-    members = tuple(PAYLOAD.members.items())
-    folder = tmp_path / PAYLOAD.tree
+def test_what_arrives_damaged_is_neither_run_nor_kept(tmp_path: Path) -> None:
+    members = dict(PAYLOAD.members)
+    parent = bootstrap.own_folder(str(tmp_path), "executor")
     with pytest.raises(SystemExit, match="damaged"):
-        bootstrap.install(members[:3], str(tmp_path), str(folder), PAYLOAD.tree)
-    assert list(tmp_path.iterdir()) == []
-    (folder / "wrong").mkdir(parents=True)
-    (folder / "wrong/file").write_text("x")
-    (folder / "link").symlink_to("/")
-    bootstrap.install(members, str(tmp_path), str(folder), PAYLOAD.tree)
-    assert (list(tmp_path.iterdir()), bootstrap.digest_tree(str(folder))) == ([folder], PAYLOAD.tree)
-    (folder / "dangling").symlink_to("nowhere")
-    assert bootstrap.digest_tree(str(folder)) == ""
+        bootstrap.keep_pack(parent, dict(list(members.items())[:3]), PAYLOAD.tree)
+    assert (bootstrap.find_pack(parent, PAYLOAD.tree), list(Path(parent).iterdir())) == (b"", [])
+    pack = bootstrap.keep_pack(parent, members, PAYLOAD.tree)
+    assert (bootstrap.find_pack(parent, PAYLOAD.tree) == pack, list(Path(parent).iterdir())) == (
+        True,
+        [Path(parent, name_pack(PAYLOAD.tree))],
+    )
+
+
+def test_what_cannot_be_kept_runs_all_the_same(tmp_path: Path) -> None:
+    parent = tmp_path / "executor"
+    parent.mkdir(mode=0o755)
+    assert bootstrap.keep_pack(str(parent), dict(PAYLOAD.members), PAYLOAD.tree)
+    assert bootstrap.find_pack(str(parent), PAYLOAD.tree) == b"", "the folder is not this user's alone"
 
 
 def test_leftovers_are_swept_when_they_are_old_and_nobody_uses_them(tmp_path: Path) -> None:
     for name in ("new-old", "new-used", "new-fresh", "kept"):
         (tmp_path / name / "d").mkdir(parents=True)
         (tmp_path / name / "link").symlink_to(tmp_path / "kept")
-        os.utime(tmp_path / name, None if name == "new-fresh" else (0, 0))
+        os.utime(tmp_path / name, (0, 0) if name in ("new-old", "new-used") else None)
     descriptor = os.open(tmp_path / "new-used", os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     bootstrap.sweep(str(tmp_path))
@@ -87,17 +93,15 @@ def test_leftovers_are_swept_when_they_are_old_and_nobody_uses_them(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "new-fresh", "new-used"]
 
 
-def test_executors_that_nobody_used_for_long_go_and_use_is_noted(tmp_path: Path) -> None:
-    days = {"a" * 64: 40, "b" * 64: 40, "c" * 64: 20}
-    for name, age in days.items():
+def test_executors_that_nobody_used_for_long_go(tmp_path: Path) -> None:
+    for name, age in {"a" * 64: 40, "c" * 64: 20}.items():
         (tmp_path / name / "gitops").mkdir(parents=True)
-        (tmp_path / name / "gitops/x.py").write_text("x\n")
         then = time.time() - age * bootstrap.DAY_SECONDS
         os.utime(tmp_path / name, (then, then))
-    bootstrap.note_use(str(tmp_path / ("b" * 64)))
-    bootstrap.note_use(str(tmp_path / "not-there"))
+    (tmp_path / "old-file").write_text("x")
+    os.utime(tmp_path / "old-file", (0, 0))
     bootstrap.sweep(str(tmp_path))
-    assert sorted(path.name[0] for path in tmp_path.iterdir()) == ["b", "c"]
+    assert [path.name[0] for path in tmp_path.iterdir()] == ["c"]
 
 
 def test_a_short_stream_ends_it() -> None:

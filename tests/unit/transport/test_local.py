@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,53 +12,60 @@ from pathlib import Path
 import pytest
 
 from gitops.errors import BugError, ConfigError, HeldError, HostError, UsageError
+from gitops.executor.ownfolder import seal_own
 from gitops.executor.state import Lock, StateFolder
 from gitops.model.codec import encode_canonical
 from gitops.model.wire import Event
-from gitops.transport.local import Executed, executor_command, run_local, unpack_payload
+from gitops.transport.local import Executed, executor_command, keep_executor, run_local
+from gitops.transport.pack import make_pack
 from gitops.transport.payload import build_payload
 from tests.support.rooted import Rooted, directory, file, secret
 
-ROOT = Path(__file__).parents[3]
+EVIL = make_pack({"gitops/__init__.py": b"raise SystemExit(99)"})
 
 
-def test_it_is_unpacked_once_and_used_again(tmp_path: Path) -> None:
-    archive = build_payload()
-    folder = unpack_payload(archive, tmp_path)
-    stamp = (folder / "gitops/errors.py").stat().st_mtime_ns
-    assert unpack_payload(archive, tmp_path) == folder
-    assert (folder / "gitops/errors.py").stat().st_mtime_ns == stamp
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    assert folder.parent.stat().st_mode & 0o077 == 0
+def test_it_is_compiled_once_and_used_again(tmp_path: Path) -> None:
+    kept = keep_executor(build_payload(), tmp_path)
+    stamp = kept.path.stat().st_mtime_ns
+    assert keep_executor(build_payload(), tmp_path) == kept
+    assert (kept.path.stat().st_mtime_ns, list(kept.path.parent.iterdir())) == (stamp, [kept.path])
+    assert (kept.path.parent.stat().st_mode | kept.path.stat().st_mode) & 0o077 == 0
 
 
-@pytest.mark.parametrize("damage", ["changed", "missing", "writable"])
-def test_what_is_not_what_the_archive_says_is_made_again(tmp_path: Path, damage: str) -> None:
-    archive = build_payload()
-    folder = unpack_payload(archive, tmp_path)
-    victim = folder / "gitops/errors.py"
+@pytest.mark.parametrize("damage", ["changed", "missing", "writable", "of another name"])
+def test_what_is_not_what_was_kept_is_made_again(tmp_path: Path, damage: str) -> None:
+    kept = keep_executor(build_payload(), tmp_path)
+    whole = kept.path.read_bytes()
     if damage == "changed":
-        victim.write_text("raise SystemExit(99)")
+        kept.path.write_bytes(whole[:64] + EVIL)
     elif damage == "missing":
-        victim.unlink()
+        kept.path.unlink()
+    elif damage == "writable":
+        kept.path.write_bytes(seal_own(kept.path.name, EVIL) + EVIL)
+        kept.path.chmod(0o622)
     else:
-        folder.chmod(0o777)
-    again = unpack_payload(archive, tmp_path)
-    assert "class TrueupError" in (again / "gitops/errors.py").read_text()
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
-    assert again.stat().st_mode & 0o022 == 0
+        kept.path.write_bytes(seal_own("another", EVIL) + EVIL)
+    again = keep_executor(build_payload(), tmp_path)
+    assert (again, again.path.read_bytes(), again.path.stat().st_mode & 0o077) == (kept, whole, 0)
 
 
-def test_a_cache_of_somebody_else_is_refused_and_a_loose_one_closed(tmp_path: Path) -> None:
+def test_what_is_put_in_its_place_after_it_was_read_is_not_run(tmp_path: Path) -> None:
+    kept = keep_executor(build_payload(), tmp_path)
+    kept.path.write_bytes(seal_own(kept.path.name, EVIL) + EVIL)
+    done = subprocess.run(executor_command(kept), input=b"", capture_output=True, check=False, timeout=60)
+    assert (done.returncode, b"the kept executor was changed" in done.stderr) == (1, True)
+
+
+def test_a_link_in_the_place_of_the_cache_is_refused_and_a_loose_one_closed(tmp_path: Path) -> None:
     (tmp_path / "executor").mkdir(mode=0o777)
     (tmp_path / "executor").chmod(0o777)
-    folder = unpack_payload(build_payload(), tmp_path)
-    assert folder.parent.stat().st_mode & 0o777 == 0o700
+    folder = keep_executor(build_payload(), tmp_path).path.parent
+    assert folder.stat().st_mode & 0o777 == 0o700
     other = tmp_path / "other"
     other.mkdir()
-    (other / "executor").symlink_to(folder.parent)
+    (other / "executor").symlink_to(folder)
     with pytest.raises(HostError, match="somebody else"):
-        unpack_payload(build_payload(), other)
+        keep_executor(build_payload(), other)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
@@ -68,34 +73,25 @@ def test_a_cache_that_belongs_to_another_user_is_refused(tmp_path: Path) -> None
     (tmp_path / "executor").mkdir()
     os.chown(tmp_path / "executor", 4242, 4242)
     with pytest.raises(HostError, match="somebody else"):
-        unpack_payload(build_payload(), tmp_path)
+        keep_executor(build_payload(), tmp_path)
 
 
 def test_many_at_once_agree(tmp_path: Path) -> None:
     archive = build_payload()
     with ThreadPoolExecutor(6) as pool:
-        found = {item.result() for item in [pool.submit(unpack_payload, archive, tmp_path) for _ in range(6)]}
+        found = {item.result() for item in [pool.submit(keep_executor, archive, tmp_path) for _ in range(6)]}
+    assert list((tmp_path / "executor").iterdir()) == [next(iter(found)).path]
     assert len(found) == 1
-    assert [path.name for path in (tmp_path / "executor").iterdir()] == [next(iter(found)).name]
 
 
-def test_killed_while_unpacking_it_harms_nobody_and_the_rest_is_swept(tmp_path: Path) -> None:
-    program = f"from pathlib import Path; from gitops.transport import local, payload; local.unpack_payload(payload.build_payload(), Path({str(tmp_path)!r}))"
-    parent = tmp_path / "executor"
-    running = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
-    deadline = time.monotonic() + 30
-    while not list(parent.glob("new-*/gitops")) and running.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
-    running.send_signal(signal.SIGKILL)
-    running.wait()
-    half = list(parent.glob("new-*"))
-    folder = unpack_payload(build_payload(), tmp_path)
-    assert (folder / "gitops/executor/__main__.py").is_file()
-    for path in half:
-        os.utime(path, (0, 0))
-    (folder / "gitops/errors.py").unlink()
-    unpack_payload(build_payload(), tmp_path)
-    assert list(parent.glob("new-*")) == []
+def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+    folder = keep_executor(build_payload(), tmp_path).path.parent
+    for name, age in (("new-old", 0.0), ("new-fresh", time.time())):
+        (folder / name).write_bytes(b"half")
+        os.utime(folder / name, (age, age))
+    next(path for path in folder.iterdir() if not path.name.startswith("new-")).unlink()
+    keep_executor(build_payload(), tmp_path)
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith("new-")) == ["new-fresh"]
 
 
 def test_a_request_goes_in_and_events_come_back_as_they_happen(tmp_path: Path) -> None:
@@ -151,7 +147,7 @@ def test_sigterm_ends_a_run_cleanly(tmp_path: Path) -> None:
     note = tmp_path / "running"
     slow = file("/etc/x", "a", validate=["sh", "-c", f"touch {note}; sleep 60"])
     running = subprocess.Popen(
-        executor_command(unpack_payload(build_payload(), tmp_path / "cache")), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        executor_command(keep_executor(build_payload(), tmp_path / "cache")), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert running.stdin is not None
     assert running.stdout is not None
@@ -169,7 +165,7 @@ def test_sigterm_ends_a_run_cleanly(tmp_path: Path) -> None:
 
 
 def test_a_malformed_request_is_refused_with_its_code(tmp_path: Path) -> None:
-    command = executor_command(unpack_payload(build_payload(), tmp_path / "cache"))
+    command = executor_command(keep_executor(build_payload(), tmp_path / "cache"))
     done = subprocess.run(command, input=b'{"schema": "gitops/request/v9"}', capture_output=True, check=False, timeout=60)
     assert (done.returncode, b'"M012"' in done.stdout, done.stderr) == (1, True, b"")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gitops.model.codec import encode_canonical
-from gitops.transport.local import executor_command, unpack_payload
+from gitops.transport.local import executor_command, keep_executor
 from gitops.transport.payload import build_payload
 from tests.support.rooted import Rooted, file
 
@@ -54,7 +54,7 @@ def test_another_checkout_umask_and_time_give_the_same_bytes(tmp_path: Path) -> 
 @pytest.mark.parametrize("python", find_pythons())
 def test_it_applies_on_every_python_here(python: str, tmp_path: Path) -> None:
     machine = Rooted(tmp_path)
-    command = executor_command(unpack_payload(build_payload(), tmp_path / "cache"), python)
+    command = executor_command(keep_executor(build_payload(), tmp_path / "cache", python), python)
     request = encode_canonical(machine.request("apply", (file("/etc/x", "hello"),)).to_json())
     done = subprocess.run(command, input=request, capture_output=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")

@@ -16,12 +16,14 @@ from typing import cast
 import pytest
 
 from gitops.errors import ConfigError, HostError, RemoteError, UsageError
+from gitops.executor.ownfolder import seal_own
 from gitops.model.codec import digest_bytes, encode_canonical
 from gitops.model.limits import Limits
 from gitops.model.resource import Resource
 from gitops.model.wire import Request
 from gitops.transport.kept import KeptSessions
 from gitops.transport.local import Executed
+from gitops.transport.pack import make_pack
 from gitops.transport.ssh import (
     Destination,
     Payload,
@@ -81,10 +83,10 @@ def test_a_request_goes_in_events_come_out_and_the_executor_is_sent_once(fleet: 
     assert (first.status, [event.event for event in first.events]) == (0, ["plan", "step", "step", "report"])
     assert machine.read("/etc/x") == "hello"
     (kept,) = fleet.executors("web-1")
-    stamp = kept.stat().st_mtime_ns
-    assert (kept.name, kept.parent.stat().st_mode & 0o777) == (PAYLOAD.tree, 0o700)
+    inode = kept.stat().st_ino
+    assert (kept.name.startswith(PAYLOAD.tree), kept.parent.stat().st_mode & 0o777) == (True, 0o700)
     again = push(request, fleet.ssh())
-    assert ([event.event for event in again.events], kept.stat().st_mtime_ns) == (["plan", "report"], stamp)
+    assert ([event.event for event in again.events], kept.stat().st_ino) == (["plan", "report"], inode)
     assert (fleet.executors("web-1"), fleet.contents("web-1")) == ([kept], [])
 
 
@@ -103,26 +105,32 @@ def test_contents_travel_with_the_request_and_stay_nowhere(fleet: Fleet, tmp_pat
     assert (missing.status, (machine.root / "bin/tool").exists(), fleet.contents("web-1")) == (4, False, [])
 
 
-@pytest.mark.parametrize("damage", ["changed", "added", "missing", "compiled"])
+@pytest.mark.parametrize("damage", ["changed", "cut", "of another name", "a link", "writable"])
 def test_an_executor_that_was_tampered_with_is_replaced_and_not_run(fleet: Fleet, tmp_path: Path, damage: str) -> None:
     machine = Rooted(tmp_path)
     request = machine.request("apply", (file("/etc/x", "hello"),))
     push(request, fleet.ssh(), where=Destination("web-2"))
     (kept,) = fleet.executors("web-2")
-    note = tmp_path / "was-run"
-    evil = f"open({str(note)!r}, 'w')\n"
+    whole = kept.read_bytes()
+    evil = make_pack(
+        {"gitops/__init__.py": b"", "gitops/executor/__init__.py": b"", "gitops/executor/__main__.py": b"raise SystemExit(99)"}
+    )
     if damage == "changed":
-        (kept / "gitops/errors.py").write_text(evil)
-    elif damage == "added":
-        (kept / "json.py").write_text(evil)
-    elif damage == "missing":
-        (kept / "gitops/errors.py").unlink()
+        kept.write_bytes(whole[:64] + evil)
+    elif damage == "cut":
+        kept.write_bytes(whole[:-1])
+    elif damage == "of another name":
+        kept.write_bytes(seal_own("another", evil) + evil)
+    elif damage == "a link":
+        (tmp_path / "evil").write_bytes(seal_own(kept.name, evil) + evil)
+        (tmp_path / "evil").chmod(0o600)
+        kept.unlink()
+        kept.symlink_to(tmp_path / "evil")
     else:
-        (next((kept / "gitops/__pycache__").glob("errors.*"))).write_bytes(b"not compiled at all, and far too short")
-    push(request, fleet.ssh(), where=Destination("web-2"))
-    assert (note.exists(), (kept / "json.py").exists()) == (False, False)
-    assert fleet.executors("web-2") == [kept]
-    assert "class TrueupError" in (kept / "gitops/errors.py").read_text()
+        kept.write_bytes(seal_own(kept.name, evil) + evil)
+        kept.chmod(0o660)
+    done = push(request, fleet.ssh(), where=Destination("web-2"))
+    assert (done.status, fleet.executors("web-2"), kept.read_bytes()) == (0, [kept], whole)
 
 
 def test_an_unknown_or_changed_host_key_is_refused_with_what_to_do(fleet: Fleet, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.model.scope import HostScope, Scope, digest_change
 from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.people import NOW
-from webhooks.approvals import VALID, Case, Said, judge_comment, judge_review, why_lost
+from webhooks.approvals import CLOSED, VALID, Case, Said, Withdrawal, judge_comment, judge_review, why_lost
 from webhooks.records import PlanRecord, PullKey, PullRecord
 
 KEY = PullKey(REPOSITORY, "7")
@@ -71,7 +71,7 @@ def test_a_named_user_counts_whatever_the_case_of_the_name() -> None:
         ({"is_edited": True}, "edited"),
         ({"problem": "the digest is not whole"}, "not whole"),
         ({"digest": "0" * 64}, "no plan of this pull request"),
-        ({"at": NOW}, "before that plan could be read"),
+        ({"at": NOW}, "in the same second as the plan: write it again"),
         ({"at": NOW - timedelta(days=1)}, "before that plan could be read"),
     ],
 )
@@ -132,7 +132,12 @@ def test_a_review_counts_for_each_plan_of_the_commit_reviewed() -> None:
     assert [(item.environment, item.state) for item in found] == [("production", "counted"), ("staging", "refused")]
 
 
-@pytest.mark.parametrize("changes", [{"commit": "c" * 40}, {"at": NOW}])
+def test_a_review_of_the_same_second_as_the_plan_says_to_review_again() -> None:
+    (found,) = judge_review(review(at=NOW), make_case())
+    assert (found.state, found.reason) == ("refused", "it was submitted in the same second as the plan: review again")
+
+
+@pytest.mark.parametrize("changes", [{"commit": "c" * 40}, {"at": NOW - timedelta(seconds=1)}])
 def test_a_review_of_another_commit_or_before_the_plan_is_refused(changes: dict[str, object]) -> None:
     (found,) = judge_review(review(**changes), make_case())
     assert (found.state, found.reason) == ("refused", "there was no plan of the commit that was reviewed")
@@ -166,6 +171,26 @@ def test_a_review_by_the_author_is_refused() -> None:
 def test_what_loses_an_approval(case: Case, reason: str) -> None:
     record = judge_comment(said(), make_case())
     assert why_lost(record, case) == reason
+
+
+@pytest.mark.parametrize(
+    ("withdrawal", "is_lost"),
+    [
+        (Withdrawal("bob", LATER + timedelta(seconds=1), "why"), True),
+        (Withdrawal("BOB", LATER, "why"), True),  # of one second, the word against counts
+        (Withdrawal("bob", LATER - timedelta(seconds=1), "why"), False),
+        (Withdrawal("dave", LATER + timedelta(days=1), "why"), False),
+    ],
+)
+def test_the_newest_decisive_word_of_each_person_counts(withdrawal: Withdrawal, is_lost: bool) -> None:
+    record, case = judge_comment(said(), make_case()), make_case(withdrawals=(withdrawal,))
+    assert why_lost(record, case) == ("why" if is_lost else "")
+    assert judge_comment(said(), case).state == ("lost" if is_lost else "counted")
+
+
+def test_closed_means_lost() -> None:
+    record, case = judge_comment(said(), make_case()), make_case()
+    assert why_lost(record, replace(case, pull=replace(case.pull, state="closed"))) == CLOSED
 
 
 def test_who_works_on_it_afterwards_loses_theirs() -> None:

@@ -1,10 +1,10 @@
-"""Commands are whole lines at the very start of a comment; everything else is talk."""
+"""Commands are whole lines at the very start of a comment; what begins a later line is answered, and everything else is talk."""
 
 from __future__ import annotations
 
 import pytest
 
-from webhooks.commands import Command, parse_command
+from webhooks.commands import BELOW, Command, parse_command
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -17,6 +17,7 @@ DIGEST = "0123456789abcdef" * 4
         ("/gitops", Command("help")),
         (f"/gitops approve {DIGEST}", Command("approve", DIGEST)),
         (f"/gitops approve `{DIGEST}`", Command("approve", DIGEST)),
+        ("/gitops unapprove", Command("unapprove")),
         (f"/gitops   approve\t{DIGEST}  \nlooks good", Command("approve", DIGEST)),
     ],
 )
@@ -31,7 +32,10 @@ def test_a_command_is_read(body: str, wanted: Command) -> None:
         "   ",
         f"> /gitops approve {DIGEST}",
         f"please /gitops approve {DIGEST}",
-        f"looks good\n/gitops approve {DIGEST}",
+        f"looks good\n> /gitops approve {DIGEST}",
+        f"looks good\n  /gitops approve {DIGEST}",
+        "looks good\n/gitops is what I typed",
+        f"look:\n~~~\n/gitops approve {DIGEST}\n```\n/gitops unapprove\n~~~\nthat",
         f"```\n/gitops approve {DIGEST}\n```",
         f" /gitops approve {DIGEST}",
         f"/gitopsapprove {DIGEST}",
@@ -62,3 +66,30 @@ def test_a_digest_that_is_not_whole_is_refused_with_the_reason(argument: str, wo
 
 def test_an_unknown_command_gets_help() -> None:
     assert parse_command("/gitops merge") == Command("help", problem="there is no such command")
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        (f"looks good\n/gitops approve {DIGEST}", Command("approve", problem=BELOW)),
+        (f"```\ncode\n```\r\n\r\n/gitops approve {DIGEST}", Command("approve", problem=BELOW)),
+        ("thanks!\r/gitops plan", Command("plan", problem=BELOW)),
+        (f"/gitops approve {DIGEST}\n/gitops approve {'f' * 64}", Command("approve", DIGEST, has_more=True)),
+        ("/gitops dance\n/gitops plan", Command("help", problem="there is no such command", has_more=True)),
+    ],
+)
+def test_a_command_below_another_line_is_not_done_and_says_so(body: str, wanted: Command) -> None:
+    assert parse_command(body) == wanted
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "/gitops unapprove please",
+        "I was wrong.\n\n/gitops unapprove",
+        f"/gitops approve {DIGEST}\n/gitops unapprove",
+        f"/gitops unapprove\n/gitops approve {DIGEST}",
+    ],
+)
+def test_taking_back_counts_wherever_it_stands(body: str) -> None:
+    assert parse_command(body) == Command("unapprove")

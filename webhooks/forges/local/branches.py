@@ -6,16 +6,20 @@ push is trusted to name itself (DESIGN §7), yet everybody a commit names counts
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gitops.render.escape import escape_line
 from gitops.source.git import run_git
 from gitops.source.repository import list_refs
 
 PREFIX = "refs/heads/pr/"
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
+MOST_NAME = 100
+SIGNS = "._-+@#=,!()/"
+INVISIBLE = "\u115f\u1160\u3164\uffa0\u034f\u17b4\u17b5"  # letters and marks to Unicode, nothing to the eye
+REPLACED = "\ufffd"
 MOST_COMMITS = 50_000  # whoever wrote the first of them must not be lost below many others
 FIELDS = "%H%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%s"
 FIELD_COUNT = 7
@@ -60,14 +64,39 @@ class Branch:
 
 
 def list_heads(repository: Path) -> dict[str, str]:
-    """Give the head of every pull request's branch by name; names that would not fit an address or a page are left out."""
-    found = {ref.removeprefix(PREFIX): head for ref, head in list_refs(repository, PREFIX).items()}
-    return {name: head for name, head in found.items() if is_name(name)}
+    """Give the head of every pull request's branch by name; `list_refused` has those whose names do not fit."""
+    return {name: head for name, head in _list_all(repository).items() if not why_no_name(name)}
 
 
-def is_name(name: str) -> bool:
-    """Say whether a branch `pr/<name>` is a pull request: up to 100 letters, digits, `.`, `_`, `-`."""
-    return NAME.fullmatch(name) is not None and ".." not in name
+def list_refused(repository: Path) -> dict[str, str]:
+    """Give the branches `pr/<name>` that are no pull request, and why; what cannot be shown in the name is escaped."""
+    reasons = {name: why_no_name(name) for name in _list_all(repository)}
+    return {escape_line(name): reason for name, reason in reasons.items() if reason}
+
+
+def why_no_name(name: str) -> str:
+    """Say why a branch `pr/<name>` is no pull request; nothing when it is one.
+
+    A name is read by people who approve what stands below it: letters and digits of any script and a few signs, in one spelling.
+    """
+    if not name or len(name) > MOST_NAME:
+        return f"a name has 1 to {MOST_NAME} characters, this one {len(name)}"
+    if REPLACED in name:
+        return "its name is not UTF-8"
+    odd = next((sign for sign in name if not _may_stand(sign)), "")
+    if odd:
+        return f"its name has {escape_line(odd)!r}; a name has letters, digits and {' '.join(SIGNS)}"
+    if unicodedata.normalize("NFC", name) != name:
+        return "its name is written with combining characters: another spelling would look the same (write it in NFC)"
+    return ""
+
+
+def _may_stand(sign: str) -> bool:
+    return sign in SIGNS or (unicodedata.category(sign)[0] in "LMN" and sign not in INVISIBLE)
+
+
+def _list_all(repository: Path) -> dict[str, str]:
+    return {ref.removeprefix(PREFIX): head for ref, head in list_refs(repository, PREFIX).items()}
 
 
 def read_branch(repository: Path, name: str, head: str, target: str) -> Branch:

@@ -15,7 +15,7 @@ from gitops.errors import UsageError
 from gitops.source.git import run_git
 from gitops.source.repository import find_ref, is_ancestor
 from webhooks.auth.users import Users
-from webhooks.forges.local.branches import PREFIX, is_name, list_heads, read_branch
+from webhooks.forges.local.branches import PREFIX, list_heads, read_branch, why_no_name
 from webhooks.forges.port import Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
 from webhooks.records import PullKey, PullRecord, RemarkRecord, StatusRecord
 from webhooks.store.pulls import find_pull, list_pulls
@@ -40,7 +40,7 @@ class LocalPulls:
 
     def read_pull(self, key: PullKey) -> ForgePull | None:
         """Give a branch's pull request, or how one that the store knows ended; None for a name nobody ever pushed."""
-        if key.repository != NAME or not is_name(key.name):
+        if key.repository != NAME or why_no_name(key.name):
             return None
         branch = find_target(self.repository)
         target = find_ref(self.repository, HEADS + branch)
@@ -129,7 +129,7 @@ class LocalTalk:
         """Give what users said."""
         with self.store.read() as connection:
             found = list_remarks(connection, key)
-        return tuple(_comment_of(remark) for remark in found)
+        return tuple(comment_of(remark) for remark in found)
 
     def list_reviews(self, key: PullKey) -> tuple[ForgeReview, ...]:  # noqa: ARG002  approving is a remark here
         """There are none: the approve button makes a remark with the command."""
@@ -174,8 +174,9 @@ def run_git_here(repository: Path) -> int:
 
 def find_target(repository: Path) -> str:
     """Name the branch that pull requests go to: what HEAD of the bare repository names, `main` when it names none."""
-    done = run_git(repository, ["symbolic-ref", "--quiet", "--short", "HEAD"], accept=(0, *NO_REF))
-    return done.output.decode("utf-8", "replace").strip() or "main"
+    # The full name: git would shorten it to `heads/main` beside a tag `main`.
+    done = run_git(repository, ["symbolic-ref", "--quiet", "HEAD"], accept=(0, *NO_REF))
+    return done.output.decode("utf-8", "replace").strip().removeprefix(HEADS) or "main"
 
 
 def _find_merge(repository: Path, branch: str, head: str) -> str:
@@ -190,5 +191,6 @@ def _find_merge(repository: Path, branch: str, head: str) -> str:
     return head if is_ancestor(repository, head, HEADS + branch) else ""
 
 
-def _comment_of(remark: RemarkRecord) -> ForgeComment:
+def comment_of(remark: RemarkRecord) -> ForgeComment:
+    """Give a remark as every forge's comments are."""
     return ForgeComment(f"comment:{remark.ident}", remark.author, remark.body, remark.at)

@@ -12,11 +12,12 @@ from datetime import datetime
 from pathlib import Path
 
 from gitops.errors import HeldError
-from gitops.source.git import GitResult, run_git
+from gitops.source.git import run_git
+from gitops.source.merge import Conflict, merge_trees
 from gitops.source.repository import find_ref, is_ancestor
 from webhooks.forges.local.branches import PREFIX, Person
 
-CONFLICT = 1
+MOST_NAMED = 10
 REF_FAILED = (1, 128)
 
 
@@ -55,23 +56,15 @@ def merge_branch(repository: Path, asked: MergeRequest, *, by: Person, now: date
 
 
 def _merge_tree(repository: Path, asked: MergeRequest) -> str:
-    done = _run_merge_tree(repository, asked.target, asked.head)
-    if done.status == CONFLICT:
-        paths = [part for part in done.output.decode("utf-8", "replace").split("\0")[1:] if part]
+    merged = merge_trees(repository, asked.target, asked.head)
+    if isinstance(merged, Conflict):
+        where = ", ".join(merged.files[:MOST_NAMED]) or merged.clashes[0].message
         raise HeldError(
-            f"pr/{asked.name} does not merge with {asked.branch}: conflict in {', '.join(sorted(set(paths))[:10])}",
+            f"pr/{asked.name} does not merge with {asked.branch}: {f'conflict in {where}' if merged.files else where}",
             code="H042",
             hint=f"merge {asked.branch} into the branch, or rebase it, then push",
         )
-    return done.output.decode("ascii").split("\0")[0].strip()
-
-
-def _run_merge_tree(repository: Path, target: str, head: str) -> GitResult:
-    return run_git(
-        repository,
-        ["merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", "--allow-unrelated-histories", target, head],
-        accept=(0, CONFLICT),
-    )
+    return merged
 
 
 def _commit_tree(repository: Path, asked: MergeRequest, tree: str, *, by: Person, now: datetime) -> str:

@@ -2,13 +2,13 @@
 
 Approving writes a remark with the command, which counts by the rules of every forge (`webhooks.approvals`). Merging is refused unless
 (1) there is a plan of this very head and target, (2) the user saw this head, (3) every environment that changes has a quorum of approvals
-that cover its newest plan; then Git merges by compare-and-swap. The release checks approvals once more. What may not be done is HeldError
-(exit 3) that says why.
+that cover its newest plan and that nobody took back, be it a moment ago; then Git merges by compare-and-swap. The release checks
+approvals once more. What may not be done is HeldError (exit 3) that says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,17 +16,20 @@ from pathlib import Path
 from gitops.errors import HeldError
 from gitops.model.plan import FleetPlan
 from gitops.plan.covers import covers
+from webhooks.approvals import find_withdrawal
 from webhooks.auth.users import User
-from webhooks.forges.local.branches import Person
+from webhooks.forges.local.branches import Person, list_refused
+from webhooks.forges.local.forge import comment_of
 from webhooks.forges.local.merge import MergeRequest, merge_branch
+from webhooks.heard import Heard, find_withdrawals
 from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, RemarkRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans
 from webhooks.store.pulls import find_pull
-from webhooks.store.remarks import add_remark
+from webhooks.store.remarks import add_remark, list_remarks
 from webhooks.store.store import Store
 
-APPROVED, ASKED = "approved", "asked"
+APPROVED, ASKED, TAKEN_BACK = "approved", "asked", "taken-back"
 PATIENCE, PAUSE = 100, 0.05
 
 
@@ -53,21 +56,32 @@ class LocalReviews:
             remark = RemarkRecord(0, key, user.name, f"/gitops approve {change_digest}", self.now())
             ident = add_remark(connection, remark)
         self.touch(key)
-        for _ in range(PATIENCE):
-            decided = self._find_approval(key, f"comment:{ident}")
-            if decided is not None and decided.state == "refused":
-                raise HeldError(f"it does not count: {decided.reason}", code="H045")
-            if decided is not None:
-                return APPROVED
-            self.sleep(PAUSE)
-        return ASKED
+        decided = self._wait(key, lambda item: item.reference == f"comment:{ident}")
+        if decided is not None and decided.state == "refused":
+            raise HeldError(f"it does not count: {decided.reason}", code="H045")
+        return ASKED if decided is None else APPROVED
+
+    def take_back(self, key: PullKey, user: User) -> str:
+        """Write the remark that takes back every yes of this user here; give `taken-back`, or `asked` as `approve` does."""
+        with self.store.write() as connection:
+            _need_unsettled(find_pull(connection, key), key)
+            mine = [item for item in list_approvals_of(connection, key) if item.login == user.name and item.state == "counted"]
+            if not mine:
+                raise HeldError("no approval of yours counts here", code="H040", hint="load the page again")
+            add_remark(connection, RemarkRecord(0, key, user.name, "/gitops unapprove", self.now()))
+        self.touch(key)
+        found = self._wait(key, lambda item: item.ident == mine[-1].ident and item.state != "counted")
+        return ASKED if found is None else TAKEN_BACK
 
     def merge(self, key: PullKey, user: User, head: str) -> str:
         """Merge and give the new commit's id."""
         with self.store.read() as connection:
             pull = _need_unsettled(find_pull(connection, key), key)
             plans = list_current_plans(connection, key)
-            approvals = list_approvals_of(connection, key)
+            heard = Heard(tuple(comment_of(item) for item in list_remarks(connection, key)), ())
+            known = list_approvals_of(connection, key)
+        withdrawals = find_withdrawals(heard, known)
+        approvals = tuple(item for item in known if find_withdrawal(item.login, item.given, withdrawals) is None)
         _check_merge(pull, plans, approvals, head)
         request = MergeRequest(key.name, head, pull.branch, pull.target, pull.title)
         email = user.emails[0] if user.emails else f"{user.name}@users.invalid"
@@ -83,10 +97,19 @@ class LocalReviews:
         """Look at the branches now."""
         self.look()
 
-    def _find_approval(self, key: PullKey, reference: str) -> ApprovalRecord | None:
-        with self.store.read() as connection:
-            found = list_approvals_of(connection, key)
-        return next((item for item in found if item.reference == reference), None)
+    def list_refused(self) -> Mapping[str, str]:
+        """Give the pushed branches below `pr/` whose names do not fit, with the reason."""
+        return list_refused(self.repository)
+
+    def _wait(self, key: PullKey, is_wanted: Callable[[ApprovalRecord], bool]) -> ApprovalRecord | None:
+        """Give the approval that is wanted as soon as it is decided; None after five seconds."""
+        for _ in range(PATIENCE):
+            with self.store.read() as connection:
+                found = next((item for item in list_approvals_of(connection, key) if is_wanted(item)), None)
+            if found is not None:
+                return found
+            self.sleep(PAUSE)
+        return None
 
 
 def _need_unsettled(pull: PullRecord | None, key: PullKey) -> PullRecord:

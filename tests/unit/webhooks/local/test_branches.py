@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -12,7 +13,8 @@ import pytest
 from gitops.errors import HeldError
 from gitops.source.repository import find_ref
 from tests.support.project import Repository
-from webhooks.forges.local.branches import Person, is_name, list_heads, read_branch
+from webhooks.forges.local.branches import Person, list_heads, list_refused, read_branch, why_no_name
+from webhooks.forges.local.forge import find_target
 from webhooks.forges.local.merge import MergeRequest, merge_branch
 
 Push = Callable[..., str]
@@ -35,13 +37,46 @@ def test_a_pushed_branch_opens_a_push_updates_a_deletion_closes(bare: Path, work
     assert list_heads(bare) == {}
 
 
-@pytest.mark.parametrize("name", ["", ".", "a/b", "-a", "a-", "a..b", "a b", "<script>", "é", "x" * 101])
-def test_a_name_that_would_not_fit_a_page_is_none(name: str) -> None:
-    assert not is_name(name)
+@pytest.mark.parametrize(
+    "name", ["motd", "alice/motd", "fix-#12", "a+b", "me@home", "é", "日本", "v1.2_3", "-a", "(x)", "x" * 100]
+)
+def test_a_name_that_people_can_read_is_one(name: str) -> None:
+    assert why_no_name(name) == ""
 
 
-def test_a_folder_of_branches_is_left_out(bare: Path, work: Repository, push: Push) -> None:
-    work.git("push", "-q", "origin", "main:refs/heads/pr/deep/name")
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("", "1 to 100"),
+        ("x" * 101, "this one 101"),
+        ("<script>", "'<'"),
+        ("a$b", "'$'"),
+        ('a"b', "'\"'"),
+        ("a\u202eb", "u202e"),
+        ("a\u2028b", "u2028"),
+        ("a\u3164b", "\u3164"),
+        ("e\u0301", "NFC"),
+        ("a\ufffd", "not UTF-8"),
+    ],
+)
+def test_a_name_that_could_fool_a_reader_is_none_and_says_why(name: str, word: str) -> None:
+    assert word in why_no_name(name)
+
+
+def test_branches_in_folders_are_pull_requests_and_refused_ones_have_a_reason(bare: Path, work: Repository) -> None:
+    for name in ("deep/name", "fix-#12", "a$b", "a\u2028b"):
+        work.git("push", "-q", "origin", f"main:refs/heads/pr/{name}")
+    (bare / "refs/heads/pr").joinpath(os.fsdecode(b"\xff")).write_text(find_ref(bare, "refs/heads/main") + "\n")
+    assert sorted(list_heads(bare)) == ["deep/name", "fix-#12"]
+    refused = list_refused(bare)
+    assert len(refused) == 3
+    assert "'$'" in refused["a$b"]
+    assert all(name.isprintable() for name in refused)
+
+
+def test_a_tag_that_is_called_like_the_target_changes_nothing(bare: Path, work: Repository) -> None:
+    work.git("push", "-q", "origin", "main:refs/tags/main", "main:refs/tags/pr/motd")
+    assert find_target(bare) == "main"
     assert list_heads(bare) == {}
 
 

@@ -118,11 +118,25 @@ def test_only_counted_approvals_can_be_spent(store: Store) -> None:
     with store.write() as connection:
         first = approvals.add_approval(connection, make_approval())
         second = approvals.add_approval(connection, make_approval("comment:2"))
-        approvals.change_approval(connection, first, state="spent", serial=4)
+        approvals.spend_approval(connection, first, 4)
         assert [item.ident for item in approvals.list_unspent(connection, "acme/infra", "production")] == [second]
         assert approvals.list_unspent(connection, "acme/infra", "staging") == ()
         assert approvals.count_approvals(connection) == 2
         assert [item.serial for item in approvals.list_approvals(connection)] == [0, 4]
+
+
+def test_what_was_spent_meanwhile_is_not_lost_and_what_was_lost_meanwhile_was_spent(store: Store) -> None:
+    with store.write() as connection:
+        first = approvals.add_approval(connection, make_approval())
+        second = approvals.add_approval(connection, make_approval("comment:2"))
+        approvals.spend_approval(connection, first, 4)
+        approvals.lose_approval(connection, first, "too late")
+        approvals.lose_approval(connection, second, "they took it back")
+        approvals.lose_approvals_of(connection, KEY, "closed")
+        found = approvals.list_approvals_of(connection, KEY)
+        assert [(item.state, item.reason, item.serial) for item in found] == [("spent", "", 4), ("lost", "they took it back", 0)]
+        approvals.spend_approval(connection, second, 5)
+        assert approvals.list_approvals_of(connection, KEY)[1].state == "spent"
 
 
 def test_a_token_works_once(store: Store) -> None:

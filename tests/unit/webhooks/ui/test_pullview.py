@@ -122,18 +122,24 @@ def test_only_web_addresses_become_links() -> None:
 
 def test_notes_say_what_to_do() -> None:
     conflict = replace(PULL, planning="conflict", conflicts=("gitops.yaml",), note="the base moved")
-    notes = view_notes(conflict, ())
+    notes = view_notes(conflict, (), ())
     assert [(note.heading, note.tone) for note in notes] == [("", "calm"), ("This does not merge with main", "bad")]
     assert notes[0].text == "the base moved"
     assert notes[1].items == ("gitops.yaml",)
-    assert view_notes(replace(PULL, planning="failed"), ())[0].tone == "bad"
+    assert view_notes(replace(PULL, planning="failed"), (), ())[0].tone == "bad"
+
+
+def test_a_target_that_no_environment_is_released_from_is_said() -> None:
+    (note,) = view_notes(replace(PULL, note=""), (), ())
+    assert note.text.startswith("No environment is released from main")
+    assert head_pull(replace(PULL, note=""), (), NOW).state == "releases nothing"
 
 
 def test_what_became_of_a_merge_is_said_in_its_tone() -> None:
     merged = replace(PULL, state="merged", merged=HEAD, note="production: released as serial 4.")
-    assert view_notes(replace(merged, is_settled=True), ())[0].tone == "good"
+    assert view_notes(replace(merged, is_settled=True), (), ())[0].tone == "good"
     held = ReleaseRecord("local", "production", HEAD, "held", NOW, reason="not approved")
-    assert view_notes(merged, [held])[0].tone == "warn"
+    assert view_notes(merged, [held], ())[0].tone == "warn"
 
 
 def test_checks_have_a_mark_each() -> None:

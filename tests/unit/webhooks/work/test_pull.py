@@ -12,102 +12,29 @@ import pytest
 
 from gitops.errors import RemoteError
 from gitops.model.observation import Observation
-from gitops.signatures.keys import generate_key
 from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.loop import APPROVE, HOST, RULES
 from tests.support.people import NOW
 from tests.support.project import Repository
-from tests.support.rows import Bench, make_bench
+from tests.support.rows import make_bench
+from tests.support.scene import KEY, Scene, make_scene
 from webhooks.forges.port import ForgePull
 from webhooks.jobs.works import look_at, release_branch, renew_releases, touch_pull
 from webhooks.parts import make_handlers
-from webhooks.records import HostRecord, JobRecord, PullKey, PullRecord, ReleaseRecord
+from webhooks.records import HostRecord, JobRecord, PullRecord, ReleaseRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.hosts import save_host
 from webhooks.store.plans import list_current_plans, list_plans_of
 from webhooks.store.pulls import find_pull
 from webhooks.store.releases import list_releases, save_release
-from webhooks.store.work import Work, finish_job, list_jobs
+from webhooks.store.work import list_jobs
 from webhooks.work.repository import find_missed
-
-KEY = PullKey(REPOSITORY, "1")
-
-
-class Scene:
-    """A bench, a forge and a repository with a pull request."""
-
-    def __init__(self, bench: Bench, fake: FakeForge, work: Repository) -> None:
-        self.bench, self.fake, self.work = bench, fake, work
-        self.parts = bench.parts
-
-    def do(self, work: Work) -> None:
-        make_handlers(self.parts)[work.kind].run(JobRecord(0, work.kind, work.key, work.payload, "running", 0, NOW))
-
-    def do_all(self) -> None:
-        """Do the rows that wait, and those that they ask for."""
-        for _ in range(50):
-            with self.parts.store.write() as connection:
-                found = list_jobs(connection)
-                for job in found:
-                    finish_job(connection, job.ident)
-            if not found:
-                return
-            for job in found:
-                self.do(Work(job.kind, job.key, job.payload))
-        raise AssertionError("it never comes to rest")
-
-    def push(self, text: str, hosts: int = 1, branch: str = "change", files: dict[str, str] | None = None) -> str:
-        assert self.fake.bare is not None
-        self.work.git("checkout", "-q", "-B", branch)
-        content = {f"inventory/web-{number}.yaml": HOST.format(number=number, text=text) for number in range(1, hosts + 1)}
-        head = self.work.commit({**content, **(files or {})}, text)
-        self.work.git("push", "-q", "-f", str(self.fake.bare), f"HEAD:refs/heads/{branch}", "HEAD:refs/pull/1/head")
-        known = self.fake.pulls.get("1", ForgePull(KEY, "Greet", "alice", head, "main", contributors=("alice",)))
-        self.fake.pulls["1"] = replace(known, head=head, version=head)
-        return head
-
-    def merge(self) -> str:
-        assert self.fake.bare is not None
-        self.work.git("checkout", "-q", "main")
-        self.work.git("merge", "-q", "--no-ff", "-m", "merge", "change")
-        self.work.git("push", "-q", str(self.fake.bare), "main")
-        merged = self.work.git("rev-parse", "HEAD")
-        self.fake.pulls["1"] = replace(self.fake.pulls["1"], state="merged", merged=merged)
-        return merged
-
-    def pull(self) -> PullRecord:
-        with self.parts.store.read() as connection:
-            found = find_pull(connection, KEY)
-        assert found is not None
-        return found
-
-    def digest(self) -> str:
-        found = APPROVE.search(self.fake.posted[0].body)
-        assert found is not None
-        return found[1]
-
-    def release(self) -> None:
-        """Open a pull request, have it approved, merge and release it."""
-        self.push("hello")
-        self.touch()
-        self.fake.say("bob", f"/gitops approve {self.digest()}")
-        self.touch()
-        self.merge()
-        self.touch()
-        self.do_all()
-
-    def touch(self, reason: str = "") -> None:
-        self.do(touch_pull(KEY, reason=reason))
 
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    work, bare = Repository.make(tmp_path / "work", {"gitops.yaml": RULES}), tmp_path / "infra.git"
-    work.git("clone", "-q", "--bare", ".", str(bare))
-    fake = FakeForge(bare, writers={"alice", "bob", "dave"}, teams={"sre": {"bob"}})
-    with make_bench(tmp_path / "data", {REPOSITORY: fake.forge()}) as bench:
-        signing = replace(bench.parts, key=generate_key())
-        yield Scene(replace(bench, parts=signing), fake, work)
+    with make_scene(tmp_path) as made:
+        yield made
 
 
 def test_doing_it_again_says_nothing_again(scene: Scene) -> None:
@@ -338,13 +265,14 @@ def test_what_was_never_seen_open_is_none_of_our_business(scene: Scene) -> None:
         assert find_pull(connection, KEY) is None
 
 
-def test_a_pull_to_a_branch_that_nothing_follows_gets_no_comment(scene: Scene) -> None:
+def test_a_pull_to_a_branch_that_nothing_follows_says_so(scene: Scene) -> None:
     scene.work.git("push", "-q", str(scene.fake.bare), "main:refs/heads/other")
     head = scene.push("hello")
     scene.fake.pulls["1"] = replace(scene.fake.pulls["1"], branch="other")
     scene.touch()
     assert scene.fake.statuses[-2:][0][1].description == "no environment is released from other"
     assert scene.fake.statuses[-1][0] == head
+    assert "no environment is released from `other`" in scene.fake.posted[0].body
 
 
 def test_a_pull_that_is_sent_to_another_branch_is_planned_for_that_one(scene: Scene) -> None:

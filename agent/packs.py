@@ -15,12 +15,11 @@ from dulwich.object_store import DiskObjectStore
 
 from gitops.errors import TrustError
 from gitops.model.limits import DEFAULTS, MIB, Limits
-from gitops.source.objects import NAMED_DELTA, OFFSET_DELTA, SHA_BYTES, read_delta_size, read_header
+from gitops.source.objects import COMPRESSED_HEAD, NAMED_DELTA, OFFSET_DELTA, SHA_BYTES, read_delta_size, read_header
 
 COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4
 HEADER_BYTES = 12
 PIECE = 1 << 16
-MOST_DELTA_HEAD = 96
 Made = tuple[IO[bytes], Callable[[], None], Callable[[], None]]
 
 
@@ -67,7 +66,7 @@ def _pass_object(data: mmap.mmap, position: int, limits: Limits) -> tuple[int, i
     made = size
     if kind in (OFFSET_DELTA, NAMED_DELTA):
         position = position + SHA_BYTES if kind == NAMED_DELTA else _pass_number(data, position)
-        made = read_delta_size(data[position : position + MOST_DELTA_HEAD])
+        made = read_delta_size(data[position : position + COMPRESSED_HEAD])
     most = {COMMIT: MIB, TAG: MIB, TREE: 16 * MIB}.get(kind, limits.blob_bytes)
     if max(size, made) > most:
         raise TrustError(f"the remote sent an object of {max(size, made)} bytes, at most {most} are taken", code="T113")

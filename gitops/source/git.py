@@ -37,6 +37,7 @@ SAFE_CONFIG = (
     "gc.auto=0",
     "log.showSignature=false",
     "safe.directory=*",
+    "core.bigFileThreshold=8m",  # larger files are streamed, not held
 )
 PASSED_ON = ("PATH", "HOME", "SSH_AUTH_SOCK", "GIT_SSH_COMMAND", "GIT_ASKPASS")
 

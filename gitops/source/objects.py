@@ -30,6 +30,7 @@ MOST_BASES = 5000
 SHA_BYTES = 20
 OFFSET_DELTA, NAMED_DELTA = 6, 7
 HEADER_BYTES, VARINT_BYTES = 64, 10
+COMPRESSED_HEAD = 2048  # the tables of a deflate block alone may take 560 bytes
 BROKEN = (KeyError, ValueError, AssertionError, IndexError, OSError, ObjectFormatException, zlib.error)
 
 
@@ -60,7 +61,8 @@ class Objects:
 
     def has(self, ident: bytes) -> bool:
         """Say whether the repository has an object."""
-        return ObjectID(ident) in self._repo.object_store
+        # The library reads a loose object whole to say that it is there.
+        return _loose_path(self._repo, ObjectID(ident)).is_file() or ObjectID(ident) in self._repo.object_store
 
     def commit(self, ident: str) -> Commit:
         """Give a commit; raise RemoteError when there is none."""
@@ -184,11 +186,16 @@ def _parse_rows(data: bytes) -> Iterator[tuple[bytes, Entry]]:
         position = end + 1 + SHA_BYTES
 
 
+def _loose_path(repo: Repo, ident: ObjectID) -> Path:
+    name = ident.decode("ascii", "replace")
+    return Path(repo.object_store.path, name[:2], name[2:])
+
+
 def _find_size(repo: Repo, ident: ObjectID) -> Size:
-    loose = Path(repo.object_store.path, ident[:2].decode(), ident[2:].decode())
+    loose = _loose_path(repo, ident)
     if loose.is_file():
         with loose.open("rb") as stream:
-            head = zlib.decompressobj().decompress(stream.read(HEADER_BYTES), HEADER_BYTES)
+            head = zlib.decompressobj().decompress(stream.read(COMPRESSED_HEAD), HEADER_BYTES)
         size = int(head[: head.index(b"\0")].split(b" ")[1])
         return Size(size, size)
     for pack in repo.object_store.packs:
@@ -207,7 +214,7 @@ def _find_packed_size(pack: Pack, offset: int) -> Size:
     with Path(pack.data.path).open("rb") as stream:
         for _ in range(MOST_BASES):
             stream.seek(offset)
-            head = stream.read(HEADER_BYTES + SHA_BYTES)
+            head = stream.read(HEADER_BYTES + SHA_BYTES + COMPRESSED_HEAD)
             kind, size, position = read_header(head)
             if kind == OFFSET_DELTA:
                 back, position = _read_back(head, position)

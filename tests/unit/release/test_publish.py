@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import stat
 import threading
 from datetime import UTC, datetime
@@ -289,6 +290,21 @@ def test_sizes_of_differences_are_those_of_what_they_make(repository: Repository
     opened = open_release(repository.path, made)
     assert [opened.listing[f"{count}"].size for count in range(6)] == list(map(len, texts))
     assert [opened.read(f"{count}").decode() for count in range(6)] == texts
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_sizes_are_found_behind_the_tables_of_a_compressor(repository: Repository, packed: bool) -> None:
+    """What holds many different bytes is compressed with tables that stand before the first of them."""
+    chance = random.Random(7)
+    weights = [1.3**-place for place in range(256)]
+    text = bytes(chance.choices(range(256), weights, k=400_000))
+    files = {"a": text, "b": text[:200_000] + bytes(chance.choices(range(256), weights, k=90_000)) + text[200_000:]}
+    repository.git("config", "core.compression", "9")
+    made = repository.commit(files)
+    if packed:
+        repository.git("repack", "-q", "-a", "-d", "-f")
+    opened = open_release(repository.path, made)
+    assert {path: opened.listing[path].size for path in files} == {path: len(data) for path, data in files.items()}
 
 
 def test_a_large_commit_is_not_read(repository: Repository) -> None:

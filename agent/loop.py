@@ -17,7 +17,7 @@ from agent.documents import AgentMemory, Last, Pause
 from agent.enrolled import Enrolled
 from agent.report import Delivery, Service, make_report, open_client, send_spooled
 from agent.spool import Spool
-from gitops.errors import BugError, HeldError, HostError, RebootingError, RevertedError, TrueupError
+from gitops.errors import BugError, HeldError, HostError, RebootingError, RevertedError, TrueupError, describe_os_error
 from gitops.executor.state import Lock
 from gitops.model.report import Report
 
@@ -50,19 +50,19 @@ def run_cycle(machine: Enrolled, clock: Clock) -> Cycle:
         machine = machine.trust(memory.root)
         if pause is not None and clock() < pause.until:
             return _finish(machine, clock, _rest(machine, pause, clock()))
-        looked, refusal = _try(lambda: accept_tip(machine, memory, clock()))
+        looked, refusal = _try(machine, lambda: accept_tip(machine, memory, clock()))
         looked = looked or Accepted(memory)
         machine = machine.trust(looked.memory.root)
         advanced, stop = (None, refusal) if refusal or not looked.memory.is_behind else _advance(machine, looked.memory, clock)
         is_at_rest = _has_arrived(advanced) or _is_rebooting(stop)
-        healed, trouble = (None, None) if is_at_rest else _try(lambda: heal(machine, looked.memory))
+        healed, trouble = (None, None) if is_at_rest else _try(machine, lambda: heal(machine, looked.memory))
         cycle = _conclude(machine, (advanced, healed), stop or trouble, clock())
         return _finish(machine, clock, replace(cycle, warnings=looked.warnings), healed=healed)
     finally:
         lock.release()
 
 
-def _try(stage: Callable[[], Noun]) -> tuple[Noun | None, TrueupError | None]:
+def _try(machine: Enrolled, stage: Callable[[], Noun]) -> tuple[Noun | None, TrueupError | None]:
     """Run a stage; give what it gave, or what stopped it. Lost state stops everything, a bug does not stop healing."""
     try:
         return stage(), None
@@ -71,7 +71,7 @@ def _try(stage: Callable[[], Noun]) -> tuple[Noun | None, TrueupError | None]:
             raise
         return None, error
     except OSError as error:
-        return None, HostError(f"{error.strerror or type(error).__name__}: {error.filename}", code="E271")
+        return None, HostError(describe_os_error(error, str(machine.state.base)), code="E271")
     except Exception as error:  # noqa: BLE001  an unknown ending of one stage must not end healing; it is reported as a bug
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
@@ -81,7 +81,7 @@ def _try(stage: Callable[[], Noun]) -> tuple[Noun | None, TrueupError | None]:
 
 
 def _advance(machine: Enrolled, memory: AgentMemory, clock: Clock) -> tuple[Advanced | None, TrueupError | None]:
-    advanced, stop = _try(lambda: advance(machine, memory, clock()))
+    advanced, stop = _try(machine, lambda: advance(machine, memory, clock()))
     if advanced is None or _has_arrived(advanced):
         return advanced, stop
     report, serial = advanced.report, advanced.report.serial
@@ -139,11 +139,11 @@ def _finish(machine: Enrolled, clock: Clock, cycle: Cycle, healed: Report | None
     if reports and healed is not None and healed.run != cycle.report.run and healed.result != "converged":
         reports.append(healed)
     for report in reports:
-        _, trouble = _try(lambda report=report: spool.add(report))
+        _, trouble = _try(machine, lambda report=report: spool.add(report))
         cycle = cycle if trouble is None else replace(cycle, warnings=(*cycle.warnings, f"report: {trouble.message}"))
     last = Last(clock(), cycle.report.run, cycle.report.result, cycle.status, cycle.report.reason)
-    _, trouble = _try(lambda: machine.state.write_last(last))
-    delivery, problem = _try(lambda: _send(machine, spool))
+    _, trouble = _try(machine, lambda: machine.state.write_last(last))
+    delivery, problem = _try(machine, lambda: _send(machine, spool))
     said = [item.message for item in (trouble, problem) if item is not None]
     said += [delivery.trouble] if delivery is not None and delivery.trouble else []
     return replace(cycle, warnings=(*cycle.warnings, *said))

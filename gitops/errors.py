@@ -86,3 +86,9 @@ class BugError(TrueupError):
 
     code = "B000"
     exit_status = 70
+
+
+def describe_os_error(error: OSError, where: str) -> str:
+    """Say what failed on which path. What fails on an open file (a full disk does) names none: then say where that file lies."""
+    path = error.filename if isinstance(error.filename, str) and error.filename else f"below {where}"
+    return f"{error.strerror or type(error).__name__}: {path}"

@@ -4,7 +4,7 @@ Takes what was read from the forge (never what a webhook said), the plans as sto
 A yes counts only when (1) it is no bot's, (2) nobody's who opened, committed or pushed any of it, (3) written after the plan was
 published and never edited, (4) for a whole digest of a plan of this pull request, (5) by somebody with the right now, (6) that plan
 covers the current one, (7) it is that person's newest decisive word, (8) the pull request is not closed without merging. All of it is
-asked again at every look, and before a release spends it (ADR 0020). What counted once can be lost, never the other way round.
+asked again at every look, and before a release spends it (ADR 0021). What counted once can be lost, never the other way round.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from agent.settings import default_state, parse_interval, read_settings
 from agent.state import AgentState
 from agent.status import describe_status, list_warnings
 from gitops.cli.output import format_option, print_error, print_json, print_message, read_file
-from gitops.errors import BugError, ConfigError, TrueupError, UsageError
+from gitops.errors import BugError, ConfigError, TrueupError, UsageError, describe_os_error
 from gitops.model.address import is_object_name
 from gitops.model.limits import DEFAULTS
 from gitops.model.trustroot import read_trust_root
@@ -170,7 +170,7 @@ def _run_guarded(machine: Enrolled, format_name: str) -> None:
     except TrueupError as error:
         print_error(error)
     except OSError as error:
-        print_error(BugError(f"{error.strerror}: {error.filename}", code="E272"))
+        print_error(BugError(describe_os_error(error, str(machine.state.base)), code="E272"))
 
 
 def _tell(cycle: Cycle, format_name: str) -> int:

@@ -25,7 +25,8 @@ from gitops.render.diagnostics import render_github, render_sarif
 def command(directory: Path, rev: str, format_name: str) -> int:
     """Show every mistake in the config at once; exit 1 when there is an error."""
     snapshot = read_snapshot(directory, rev)
-    found = examine_tree(snapshot, cue=CueTool(cache=cache_folder())).diagnostics
+    examined = examine_tree(snapshot, cue=CueTool(cache=cache_folder()))
+    found = examined.diagnostics
     if format_name == "json":
         print_json({"schema": "gitops/diagnostics/v1", "diagnostics": [item.to_json() for item in found]})
     elif format_name == "sarif":
@@ -35,5 +36,7 @@ def command(directory: Path, rev: str, format_name: str) -> int:
     else:
         print_diagnostics(found, snapshot)
         if not has_errors(found):
-            print_message("The config is valid." if not found else "The config is valid, with warnings.")
+            # That nothing is wrong with nothing is no good news.
+            empty = "" if examined.config is None or examined.config.hosts else " It declares no host."
+            print_message(("The config is valid." if not found else "The config is valid, with warnings.") + empty)
     return 1 if has_errors(found) else 0

@@ -143,7 +143,7 @@ class Bench:
 
 def judge_kind(kind: str, folder: Path) -> Iterator[Verdict]:
     """Try every law with every scenario of a kind; give the verdicts as they come. Raise UsageError for a kind without any."""
-    if kind not in SCENARIOS:
+    if not SCENARIOS.get(kind):
         known = ", ".join(sorted(SCENARIOS))
         message = f"there is no provider `{kind}`: it is neither a kind nor a folder here"
         raise UsageError(message, code="U080", hint=f"a provider's folder, or one of: {known}")

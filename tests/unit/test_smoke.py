@@ -20,3 +20,10 @@ def test_apply_twice_changes_once(tmp_path: Path) -> None:
     assert (root / "etc/motd").read_text() == "hello\n"
     assert [report["result"] for report in first.json["reports"]] == ["changed"]
     assert [report["result"] for report in second.json["reports"]] == ["converged"]
+
+
+def test_a_project_without_hosts_is_valid_and_said_to_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "gitops.yaml").write_text("apiVersion: gitops/v1\nkind: Project\nmetadata: {name: acme}\n", encoding="utf-8")
+    called = call("-C", tmp_path, "validate")
+    assert called.status == 0
+    assert "It declares no host." in called.err

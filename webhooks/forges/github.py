@@ -51,12 +51,12 @@ class GitHubPulls:
             return None
         answer = self._client.ask("GET", f"/repos/{key.repository}/pulls/{key.name}")
         if answer.status == NOT_FOUND:
+            # A token that may no longer see the repository gets the same answer: that closes no pull request.
+            _table(self._client.ask("GET", f"/repos/{key.repository}"), key.repository)
             return None
         row = _table(answer, str(key))
         found = _pull_of(key.repository, row)
-        commits = self._client.ask_pages(f"/repos/{key.repository}/pulls/{key.name}/commits", PAGE) or []
-        if isinstance(row.get("commits"), int) and row["commits"] > len(commits) > 0:
-            commits = self._compare(row, key, row["commits"])
+        commits = self._list_commits(row, key)
         people = (
             *_people_of(found.author, commits),
             *self._read_pushers(row, {found.head, *(_text(item, "sha") for item in commits)}),
@@ -98,6 +98,16 @@ class GitHubPulls:
             },
             branch,
         )
+
+    def _list_commits(self, row: Mapping[str, Any], key: PullKey) -> list[Any]:
+        """Give all commits: an answer without any is no proof that nobody wrote them."""
+        listed = self._client.ask_pages(f"/repos/{key.repository}/pulls/{key.name}/commits", PAGE)
+        count = row.get("commits")
+        if isinstance(count, int) and count > len(listed or []):
+            return self._compare(row, key, count)
+        if listed is None:
+            raise RemoteError(f"{key}: the forge does not name its commits: who wrote them is not known", code="R208")
+        return listed
 
     def _compare(self, row: Mapping[str, Any], key: PullKey, count: int) -> list[Any]:
         """Give all commits of a pull request that has more than the 250 that its own list ends at: who wrote the others counts too."""

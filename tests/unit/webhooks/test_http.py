@@ -112,10 +112,21 @@ def test_redirects_are_not_followed() -> None:
 def test_pages_are_followed_on_this_server_only() -> None:
     def reply(request: httpx.Request) -> httpx.Response:
         page = int(request.url.params.get("page", "1"))
-        host = BASE if page < 3 else "https://evil.example"
-        return httpx.Response(200, json=[page], headers={"link": f'<{host}/x?page={page + 1}>; rel="next"'})
+        headers = {"link": f'<{BASE}/x?page={page + 1}>; rel="next"'} if page < 3 else {}
+        return httpx.Response(200, json=[page], headers=headers)
 
     assert make_client(reply).ask_pages("/x", {"per_page": "1"}) == [1, 2, 3]
+    elsewhere = httpx.Response(200, json=[1], headers={"link": '<https://evil.example/x?page=2>; rel="next"'})
+    with pytest.raises(RemoteError, match="another server"):
+        make_client(lambda _request: elsewhere).ask_pages("/x")
+
+
+def test_full_pages_of_a_server_that_names_no_next_one_are_not_the_end() -> None:
+    def reply(request: httpx.Request) -> httpx.Response:
+        page = int(request.url.params.get("page", "1"))
+        return httpx.Response(200, json={1: [1, 2], 2: [3, 4], 3: [5]}.get(page, []))
+
+    assert make_client(reply).ask_pages("/x", {"per_page": "2"}) == [1, 2, 3, 4, 5]
 
 
 def test_pages_that_never_end_are_given_up() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from gitops.render.escape import escape_line
 from gitops.source.git import run_git
-from gitops.source.repository import list_refs
 
 PREFIX = "refs/heads/pr/"
 MOST_NAME = 100
@@ -96,7 +95,10 @@ def _may_stand(sign: str) -> bool:
 
 
 def _list_all(repository: Path) -> dict[str, str]:
-    return {ref.removeprefix(PREFIX): head for ref, head in list_refs(repository, PREFIX).items()}
+    """Give every branch below `pr/`, those too whose names are not UTF-8 (`list_refs` leaves them out): each gets its reason."""
+    done = run_git(repository, ["for-each-ref", "--format=%(refname)%00%(objectname)", PREFIX])
+    rows = (row.partition("\0") for row in sorted(done.output.decode("utf-8", "replace").split("\n")) if row)
+    return {name.removeprefix(PREFIX): head for name, _, head in rows}
 
 
 def read_branch(repository: Path, name: str, head: str, target: str) -> Branch:

@@ -6,7 +6,7 @@ repository is called `local`, its pull requests are the branches `pr/<name>`, th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from gitops.errors import UsageError
 from gitops.source.git import run_git
 from gitops.source.repository import find_ref, is_ancestor
 from webhooks.auth.users import Users
-from webhooks.forges.local.branches import PREFIX, list_heads, read_branch, why_no_name
+from webhooks.forges.local.branches import PREFIX, Person, list_heads, read_branch, why_no_name
 from webhooks.forges.port import Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
 from webhooks.records import PullKey, PullRecord, RemarkRecord, StatusRecord
 from webhooks.store.pulls import find_pull, list_pulls
@@ -50,9 +50,10 @@ class LocalPulls:
             said = list_remarks(connection, key)
         # What is said is the only thing that changes beside the head.
         version = f"remark:{said[-1].ident if said else 0}"
-        if head and not (known is not None and known.head == head and target and is_ancestor(self.repository, head, target)):
+        is_in = bool(head and target) and is_ancestor(self.repository, head, target)
+        if head and (known is None or not is_in):
             return replace(self._read_open(key, head, branch=branch, target=target), version=version)
-        return None if known is None else replace(self._read_ended(known, branch), version=version)
+        return None if known is None else replace(self._read_ended(known, branch, head or known.head), version=version)
 
     def list_open(self, repository: str) -> tuple[ForgePull, ...]:
         """List the branches `pr/<name>`."""
@@ -80,23 +81,30 @@ class LocalPulls:
 
     def _read_open(self, key: PullKey, head: str, *, branch: str, target: str) -> ForgePull:
         found = read_branch(self.repository, key.name, head, target)
-        people = tuple(dict.fromkeys(self.users.of_commit(person.name, person.email) for person in found.people))
+        people = self._name(found.people)
         author = people[0] if people else ""
         return ForgePull(key, found.title, author, head, branch, contributors=people, url=self.url_of(key))
 
-    def _read_ended(self, known: PullRecord, branch: str) -> ForgePull:
-        merged = known.merged or _find_merge(self.repository, branch, known.head)
+    def _read_ended(self, known: PullRecord, branch: str, head: str) -> ForgePull:
+        """Say how it ended. What was pushed and merged between two looks has authors, too."""
+        merged, people = known.merged, known.contributors
+        if not merged:
+            merged = _find_merge(self.repository, branch, head)
+            people = (*people, *self._name(_find_people(self.repository, known, merged, head)))
         return ForgePull(
             key=known.key,
             title=known.title,
             author=known.author,
-            head=known.head,
+            head=head,
             branch=known.branch,
             state="merged" if merged else "closed",
             merged=merged,
-            contributors=known.contributors,
+            contributors=tuple(dict.fromkeys(people)),
             url=self.url_of(known.key),
         )
+
+    def _name(self, people: Iterable[Person]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.users.of_commit(person.name, person.email) for person in people))
 
 
 @dataclass(frozen=True)
@@ -180,15 +188,28 @@ def find_target(repository: Path) -> str:
 
 
 def _find_merge(repository: Path, branch: str, head: str) -> str:
-    """Give the commit that brought `head` into a branch: a merge commit on its first parents, or head itself (fast-forward)."""
+    """Give the commit that brought `head` into a branch: the oldest of its first parents that has it (head itself: fast-forward)."""
     if not head or not find_ref(repository, HEADS + branch):
         return ""
-    arguments = ["log", "--first-parent", "--merges", f"--max-count={MOST_MERGES}", "--format=%H %P", HEADS + branch, "--"]
-    for row in run_git(repository, arguments).output.decode("ascii", "replace").splitlines():
-        commit, _, *others = row.split()
-        if head in others:
-            return commit
-    return head if is_ancestor(repository, head, HEADS + branch) else ""
+    arguments = ["rev-list", "--first-parent", f"--max-count={MOST_MERGES}", HEADS + branch, "--"]
+    chain = run_git(repository, arguments).output.decode("ascii", "replace").split()
+    newer, older = -1, len(chain)
+    while older - newer > 1:
+        middle = (newer + older) // 2
+        newer, older = (middle, older) if is_ancestor(repository, head, chain[middle]) else (newer, middle)
+    return chain[newer] if newer >= 0 else ""
+
+
+def _find_people(repository: Path, known: PullRecord, merged: str, head: str) -> Iterator[Person]:
+    """Give who wrote any of what a merge brought; who merged is none of them."""
+    if not merged:
+        return
+    done = run_git(repository, ["rev-list", "--parents", "--max-count=1", merged, "--"])
+    first, *others = [*done.output.decode("ascii", "replace").split()[1:], ""]
+    spans = [(known.target, head)] if merged == head else [(first, other) for other in others if other]
+    for base, tip in spans:
+        if base:
+            yield from read_branch(repository, known.key.name, tip, base).people
 
 
 def comment_of(remark: RemarkRecord) -> ForgeComment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from webhooks.api.reviews import make_local_api
 DIGEST = fleet_plan().change_digest
 BOB = ("bob", PASSWORD)
 APPROVE, MERGE, REFRESH = "/api/v1/pulls/site-8080/approve", "/api/v1/pulls/site-8080/merge", "/api/v1/pulls/refresh"
+UNAPPROVE = "/api/v1/pulls/site-8080/unapprove"
 
 
 @pytest.fixture
@@ -35,12 +37,26 @@ def test_approve_merge_and_refresh(program: Browser, reviews: FakeReviews) -> No
     assert reviews.asked == [("approve", "site-8080", "bob", DIGEST), ("merge", "site-8080", "bob", HEAD), ("refresh",)]
 
 
+def test_an_approval_is_taken_back(program: Browser, reviews: FakeReviews, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert program.post_json(UNAPPROVE, {}, user=BOB).json() == {"result": "taken-back"}
+    assert program.post_json(UNAPPROVE, {"more": 1}, user=BOB).status_code == 422
+    assert reviews.asked == [("take back", "site-8080", "bob")]
+    monkeypatch.setattr(reviews, "take_back", lambda _key, _user: "asked")
+    assert program.post_json(UNAPPROVE, {}, user=BOB).status_code == 202
+
+
+@pytest.mark.parametrize("name", ["alice/motd", "fix-%2312", "a+b", "me@home", "%C3%A9", "x/approve"])
+def test_a_name_with_slashes_and_signs_is_reached(program: Browser, reviews: FakeReviews, name: str) -> None:
+    assert program.post_json(f"/api/v1/pulls/{name}/merge", {"head": HEAD}, user=BOB).status_code == 200
+    assert reviews.asked == [("merge", unquote(name), "bob", HEAD)]
+
+
 def test_an_undecided_approval_is_202(program: Browser, reviews: FakeReviews, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reviews, "approve", lambda _key, _user, _digest: "asked")
     assert program.post_json(APPROVE, {"change_digest": DIGEST}, user=BOB).status_code == 202
 
 
-@pytest.mark.parametrize("path", [APPROVE, MERGE, REFRESH])
+@pytest.mark.parametrize("path", [APPROVE, UNAPPROVE, MERGE, REFRESH])
 def test_nobody_is_asked_who_they_are(program: Browser, reviews: FakeReviews, path: str) -> None:
     answer = program.post_json(path, {"change_digest": DIGEST})
     assert answer.status_code == 401

@@ -90,7 +90,10 @@ def test_who_pushed_its_commits_is_in_it_whoever_wrote_them() -> None:
 
 
 def test_a_pull_that_is_not_there_or_no_number_is_none() -> None:
-    assert pulls_of({}).read_pull(KEY) is None
+    assert pulls_of({"GET /repos/acme/infra": {"full_name": "acme/infra"}}).read_pull(KEY) is None
+    # Without a look at the repository, nobody knows what is there: that is no end of a pull request.
+    with pytest.raises(RemoteError, match="acme/infra"):
+        pulls_of({}).read_pull(KEY)
     for name in ("../7", "7/../8", "", "x", "٣"):
         assert pulls_of({}).read_pull(PullKey("acme/infra", name)) is None
 
@@ -109,10 +112,36 @@ def test_whoever_wrote_a_commit_beyond_those_that_are_listed_is_in_it() -> None:
             pulls_of({**answers, path: answer}).read_pull(KEY)
 
 
-def test_without_commits_the_opener_is_still_known() -> None:
-    found = pulls_of({"GET /repos/acme/infra/pulls/7": PULL}).read_pull(KEY)
-    assert found is not None
-    assert found.contributors == ("alice",)
+@pytest.mark.parametrize("answers", [{}, {"GET /repos/acme/infra/pulls/7/commits": []}])
+def test_commits_that_are_not_listed_are_not_taken_for_none(answers: dict[str, Any]) -> None:
+    row = {**PULL, "commits": 1, "base": {"ref": "main", "sha": "b" * 40}}
+    with pytest.raises(RemoteError):
+        pulls_of({"GET /repos/acme/infra/pulls/7": row, **answers}).read_pull(KEY)
+
+
+def test_a_pull_whose_commits_the_forge_never_names_cannot_be_judged() -> None:
+    with pytest.raises(RemoteError, match="who wrote them is not known"):
+        pulls_of({"GET /repos/acme/infra/pulls/7": PULL}).read_pull(KEY)
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        ({"state": "APPROVED"}, "approved"),
+        ({"state": "APPROVED", "dismissed": True}, "dismissed"),
+        ({"state": "DISMISSED"}, "dismissed"),
+        ({"state": "COMMENT"}, "commented"),
+        ({"state": "PENDING"}, "commented"),
+        ({"state": "CHANGES_REQUESTED"}, "changes_requested"),
+        ({"state": "REQUEST_CHANGES"}, "changes_requested"),
+        ({"state": "SOMETHING_NEW"}, "changes_requested"),
+        ({}, "changes_requested"),
+    ],
+)
+def test_a_review_in_words_of_its_own_takes_back_and_never_gives(row: dict[str, Any], state: str) -> None:
+    given = {"id": 1, "user": {"login": "bob"}, "submitted_at": "2026-11-25T12:00:00Z", "commit_id": "a" * 40, **row}
+    (found,) = talk_of({"GET /repos/acme/infra/pulls/7/reviews": [given]}).list_reviews(KEY)
+    assert found.state == state
 
 
 @pytest.mark.parametrize(

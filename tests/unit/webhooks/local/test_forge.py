@@ -22,7 +22,7 @@ from webhooks.forges.local.reviews import LocalReviews
 from webhooks.forges.local.watch import Watch
 from webhooks.forges.port import Forge, ForgeComment, Status
 from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, RemarkRecord
-from webhooks.store.approvals import add_approval, list_approvals_of
+from webhooks.store.approvals import add_approval, list_approvals_of, lose_approval
 from webhooks.store.plans import add_plan
 from webhooks.store.pulls import find_pull, save_pull
 from webhooks.store.remarks import add_remark, list_remarks, list_statuses
@@ -103,6 +103,31 @@ def test_a_merge_by_hand_is_a_merge(forge: Forge, store: Store, push: Push, work
     assert (found.state, found.merged) == ("merged", main)
     work.git("push", "-q", "origin", ":pr/motd")
     assert forge.pulls.read_pull(KEY) == found
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+@pytest.mark.parametrize("way", ["merge", "fast-forward"])
+def test_who_pushed_and_merged_between_two_looks_is_an_author(
+    forge: Forge, store: Store, push: Push, work: Repository, way: str, is_deleted: bool
+) -> None:
+    push("motd", {"a": "1"})
+    known = remember(store, forge)
+    with store.write() as connection:
+        save_pull(connection, replace(known, target=work.git("rev-parse", "main")))
+    work.git("checkout", "-q", "pr/motd")
+    work.commit({"a": "2"}, "more", env=EVE)
+    work.git("push", "-q", "origin", "pr/motd")
+    work.git("checkout", "-q", "main")
+    work.git("merge", "-q", "--no-edit", "--no-ff" if way == "merge" else "--ff-only", "pr/motd")
+    brought = work.git("rev-parse", "main")
+    work.commit({"b": "1"}, "later")
+    work.git("push", "-q", "origin", "main", *([":pr/motd"] if is_deleted else []))
+    found = forge.pulls.read_pull(KEY)
+    assert found is not None
+    assert found.state == "merged"
+    # Of a branch that is gone, nobody can tell what was pushed to it after the last look: its last known commit came in, too.
+    assert found.merged == (brought if way == "merge" or not is_deleted else known.head)
+    assert ("eve@elsewhere.example" in found.contributors) == (way == "merge" or not is_deleted)
 
 
 def test_a_name_pushed_again_is_open_again(forge: Forge, store: Store, push: Push, work: Repository) -> None:
@@ -212,6 +237,9 @@ class Service:
                 if self.state and reference not in decided and remark.body.startswith("/gitops approve "):
                     digest = remark.body.split()[2]
                     add_approval(connection, approval_of(remark.author, reference, digest, self.state))
+                if self.state and remark.body == "/gitops unapprove":
+                    for item in list_approvals_of(connection, key):
+                        lose_approval(connection, item.ident, "they took it back")
 
     def look(self) -> None:
         self.looked += 1
@@ -257,6 +285,35 @@ def test_approve_then_merge(reviews: LocalReviews, planned: PullRecord, bare: Pa
     work.git("fetch", "-q", "origin")
     assert work.git("show", "-s", "--format=%an <%ae> %s", commit) == "bob <bob@example.org> Merge pr/motd: Greet people"
     assert (service.looked, service.touched[-1]) == (1, "motd")
+
+
+def test_what_was_taken_back_is_not_merged_and_can_be_given_again(
+    reviews: LocalReviews, planned: PullRecord, store: Store
+) -> None:
+    with pytest.raises(HeldError, match="no approval of yours"):
+        reviews.take_back(KEY, BOB)
+    assert reviews.approve(KEY, BOB, PLAN.change_digest) == "approved"
+    assert reviews.take_back(KEY, BOB) == "taken-back"
+    with pytest.raises(HeldError, match="0 of 1 approvals"):
+        reviews.merge(KEY, BOB, planned.head)
+    with store.read() as connection:
+        assert [remark.body for remark in list_remarks(connection, KEY)][-1] == "/gitops unapprove"
+
+
+def test_what_was_taken_back_a_moment_ago_is_not_merged(reviews: LocalReviews, planned: PullRecord, service: Service) -> None:
+    assert reviews.approve(KEY, BOB, PLAN.change_digest) == "approved"
+    service.state = ""  # nothing is judged from here on
+    assert reviews.take_back(KEY, BOB) == "asked"
+    with pytest.raises(HeldError, match="0 of 1 approvals"):
+        reviews.merge(KEY, BOB, planned.head)
+
+
+def test_what_is_over_cannot_be_taken_back(reviews: LocalReviews, planned: PullRecord, store: Store) -> None:
+    reviews.approve(KEY, BOB, PLAN.change_digest)
+    with store.write() as connection:
+        save_pull(connection, replace(planned, state="merged", is_settled=True))
+    with pytest.raises(HeldError, match="is merged"):
+        reviews.take_back(KEY, BOB)
 
 
 def test_the_same_approval_twice_is_one_remark(reviews: LocalReviews, planned: PullRecord, store: Store) -> None:

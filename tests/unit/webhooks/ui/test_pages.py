@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.browser import Browser
 from tests.support.desk import HEAD, NASTY, FakeReviews, add_host, add_pull, fill, make_app, make_desk
 from tests.support.people import PASSWORD, make_users
 from tests.support.plans import NOW, fleet_plan
-from webhooks.records import ReleaseRecord
+from webhooks.records import PullKey, ReleaseRecord
 from webhooks.store.releases import save_release
 from webhooks.ui.desk import PullDesk
 
@@ -200,6 +201,42 @@ def test_the_approve_button_approves_the_plan_that_was_shown(asked: tuple[Browse
     assert answer.headers["location"] == PULL + "?done=approved"
     assert reviews.asked == [("approve", "site-8080", "bob", fleet_plan().change_digest)]
     assert "Your approval counts." in browser.get(answer.headers["location"]).text
+
+
+def test_the_button_that_takes_back_is_there_for_who_approved(asked: tuple[Browser, FakeReviews]) -> None:
+    browser, reviews = asked
+    page = browser.get("/pulls/local/log-rotation")
+    assert "Take my approval back" in page.text
+    answer = browser.submit("/pulls/local/log-rotation/unapprove")
+    assert answer.headers["location"] == "/pulls/local/log-rotation?done=taken-back"
+    assert reviews.asked == [("take back", "log-rotation", "bob")]
+    assert "Your approval is taken back." in browser.get(answer.headers["location"]).text
+    assert "Take my approval back" not in browser.get(PULL).text
+    reviews.refusal = "no approval of yours counts here"
+    browser.get("/pulls/local/log-rotation")
+    assert browser.submit("/pulls/local/log-rotation/unapprove").status_code == 409
+
+
+@pytest.mark.parametrize("name", ["alice/motd", "fix-#12", "a+b", "me@home", "é", "日本/a"])
+def test_a_pull_request_of_any_readable_name_has_a_page(tmp_path: Path, name: str) -> None:
+    desk = make_desk(tmp_path)
+    add_pull(desk.store, name, (fleet_plan(pull=name),))
+    browser = Browser(make_app(desk))
+    browser.log_in("bob", PASSWORD)
+    found = browser.get(PullKey("local", name).path)
+    assert found.status_code == 200
+    assert f"pr/{escape(name)}" in found.text
+    browser.get(PullKey("local", name).path)
+    assert browser.submit(PullKey("local", name).path + "/approve").headers["location"].endswith("?done=approved")
+
+
+def test_a_branch_that_is_no_pull_request_has_its_reason_on_the_page(tmp_path: Path) -> None:
+    reviews = FakeReviews(refused={"a$<b>": "its name has '$'"})
+    browser = Browser(make_app(make_desk(tmp_path, reviews=reviews)))
+    browser.log_in("bob", PASSWORD)
+    text = browser.get("/pulls").text
+    assert "pr/a$&lt;b&gt;" in text
+    assert "its name has" in text
 
 
 def test_the_merge_button_merges_the_head_that_was_shown(asked: tuple[Browser, FakeReviews]) -> None:

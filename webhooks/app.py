@@ -20,7 +20,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from gitops.errors import TrueupError, UsageError
+from gitops.errors import MalformedError, TrueupError, UsageError
+from gitops.model.trustroot import TrustRoot, read_trust_root
 from gitops.signatures.keys import read_signing_key
 from webhooks.api.body import RefusedError
 from webhooks.api.reviews import make_local_api
@@ -45,6 +46,7 @@ from webhooks.mirrors import Mirrors
 from webhooks.parts import Parts, make_api_routes, make_handlers
 from webhooks.records import PullKey
 from webhooks.settings import Settings
+from webhooks.store.repositories import watch_repositories
 from webhooks.store.runs import forget_runs
 from webhooks.store.store import Store, open_store
 from webhooks.store.work import forget_deliveries
@@ -120,7 +122,10 @@ def _make_parts(settings: Settings, store: Store, now: Callable[[], datetime]) -
         fresh=secrets.token_bytes,
         sleep=time.sleep,
         key=key,
+        roots=_read_roots(settings),
     )
+    with store.write() as connection:
+        watch_repositories(connection, forges.repositories)
     handlers.update(make_handlers(parts))
     return parts, engine
 
@@ -137,6 +142,20 @@ def _open_forges(settings: Settings, store: Store, now: Callable[[], datetime]) 
     if settings.local_repository is not None:
         url_of = partial(_page_of, settings.public_url)
         found[LOCAL] = make_local_forge(settings.local_repository, store, settings.users, now=now, url_of=url_of)
+    return found
+
+
+def _read_roots(settings: Settings) -> Mapping[str, TrustRoot]:
+    """Read the pinned trust roots; one for each project."""
+    found: dict[str, TrustRoot] = {}
+    for path in settings.trust_roots:
+        try:
+            root = read_trust_root(path.read_bytes())
+        except (OSError, MalformedError) as error:
+            raise UsageError(f"settings: `trust_roots`: {path} is no trust root that can be read", code="U072") from error
+        if root.repository in found:
+            raise UsageError(f"settings: `trust_roots`: two are for {root.repository}", code="U071")
+        found[root.repository] = root
     return found
 
 

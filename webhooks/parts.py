@@ -12,6 +12,7 @@ from functools import partial
 
 from starlette.routing import BaseRoute
 
+from gitops.model.trustroot import TrustRoot
 from gitops.signatures.keys import SigningKey
 from webhooks.api.hosts import HostPorts
 from webhooks.api.intake import Intake
@@ -26,6 +27,7 @@ from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
 from webhooks.settings import Settings
 from webhooks.store.store import Store
+from webhooks.work.anchors import Anchors
 from webhooks.work.judge import JudgePorts
 from webhooks.work.plan import PlanPorts
 from webhooks.work.publish import PublishPorts
@@ -38,7 +40,7 @@ from webhooks.work.signer import Signer
 
 @dataclass(frozen=True)
 class Parts:
-    """One service. `fresh` gives random bytes; `key` None: somebody else signs."""
+    """One service. `fresh` gives random bytes; `key` None: somebody else signs; `roots` are pinned trust roots by project."""
 
     settings: Settings
     store: Store
@@ -50,6 +52,7 @@ class Parts:
     fresh: Callable[[int], bytes]
     sleep: Callable[[float], None]
     key: SigningKey | None = field(default=None, repr=False)
+    roots: Mapping[str, TrustRoot] = field(default_factory=dict[str, TrustRoot])
 
 
 def make_handlers(parts: Parts) -> Mapping[str, Handler]:
@@ -57,18 +60,19 @@ def make_handlers(parts: Parts) -> Mapping[str, Handler]:
     store, now = parts.store, parts.now
     judging = JudgePorts(store, parts.forges, now)
     signer = Signer(now, parts.sleep, parts.key)
+    anchors = Anchors(store, parts.mirrors, parts.settings.projects, parts.roots, parts.key)
     stages = Stages(
-        PlanPorts(store, parts.mirrors, parts.metrics, now),
+        PlanPorts(store, parts.mirrors, anchors, parts.metrics, now),
         PublishPorts(store, parts.forges, parts.metrics, now, parts.settings.public_url),
         judging,
     )
     pull = PullPorts(store, parts.forges, parts.jobs, now, stages)
-    merge = MergePorts(store, parts.mirrors, parts.jobs, parts.metrics, ReleasePorts(store, judging, signer))
+    merge = MergePorts(store, parts.mirrors, parts.jobs, parts.metrics, ReleasePorts(store, judging, signer, anchors))
     return {
         "pull": Handler(partial(sync_pull, pull), partial(give_up_pull, pull)),
         "repository": Handler(partial(reconcile, ReconcilePorts(store, parts.forges, parts.mirrors, parts.jobs))),
         "release": Handler(partial(release_merged, merge)),
-        "renew": Handler(partial(renew, RenewPorts(store, parts.mirrors, signer))),
+        "renew": Handler(partial(renew, RenewPorts(store, parts.mirrors, signer, anchors))),
     }
 
 

@@ -44,6 +44,18 @@ class PullKey:
 
 
 @dataclass(frozen=True)
+class HostKey:
+    """Which machine: two of one name in other repositories or environments share nothing."""
+
+    repository: str
+    environment: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.repository}:{self.environment}:{self.name}"
+
+
+@dataclass(frozen=True)
 class DeliveryRecord:
     """One webhook delivery; a failed one may be delivered again under the same id."""
 
@@ -184,16 +196,24 @@ class HostRecord:
     result: str = ""
     serial: int = 0
     observation: Observation | None = None
+    repository: str = ""
+
+    @property
+    def key(self) -> HostKey:
+        """Say which machine this is."""
+        return HostKey(self.repository, self.environment, self.name)
 
 
 @dataclass(frozen=True)
 class TokenRecord:
-    """A one-time enrolment token: only its hash is kept."""
+    """A one-time enrolment token: only its hash is kept. With an empty `environment`, the host says which it enrols in."""
 
     host: str
     digest: str
     expires: datetime
     used: datetime | None = None
+    repository: str = ""
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,6 +229,12 @@ class RunRecord:
     finished: datetime
     received: datetime
     document: bytes
+    repository: str = ""
+
+    @property
+    def key(self) -> HostKey:
+        """Say whose run this is."""
+        return HostKey(self.repository, self.environment, self.host)
 
     @property
     def report(self) -> Report:

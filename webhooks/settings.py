@@ -4,7 +4,7 @@
 data_dir: /var/lib/trueup
 github_api_url: https://api.github.com
 github_token: {file: /etc/trueup/github-token}
-repositories: [acme/infra]
+repositories: [acme/infra, acme/web=web]   # owner/name, or owner/name=project
 users: {alice: {password: "scrypt:…", teams: [sre]}}
 ```
 The environment wins. The one place of `webhooks` that reads it. Secrets may be files, and never appear in `repr` or messages.
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from gitops.errors import UsageError
+from gitops.model.address import is_object_name
 from webhooks.auth.users import Users, parse_users
 
 PREFIX = "GITOPS_"
@@ -40,8 +41,10 @@ NAMES = (
     "local_repository",
     "poll_seconds",
     "trusted_proxies",
+    "trust_roots",
 )
-LISTS = ("repositories", "trusted_proxies")
+LISTS = ("repositories", "trusted_proxies", "trust_roots")
+LOCAL = "local"
 SECRETS = ("github_token", "github_webhook_secret", "admin_token")
 DEFAULT_LISTEN = "127.0.0.1:8080"
 GITHUB = "https://api.github.com"
@@ -57,6 +60,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8080
     repositories: tuple[str, ...] = ()
+    projects: Mapping[str, str] = field(default_factory=dict[str, str])
     github_api_url: str = GITHUB
     github_token: str = field(default="", repr=False)
     github_webhook_secret: str = field(default="", repr=False)
@@ -66,6 +70,7 @@ class Settings:
     local_repository: Path | None = None
     poll_seconds: int = 60
     trusted_proxies: tuple[str, ...] = ()
+    trust_roots: tuple[Path, ...] = ()
     users: Users = field(default_factory=Users)
 
 
@@ -87,12 +92,14 @@ def parse_settings(table: Mapping[str, Any], users: Users | None = None) -> Sett
     texts = {name: _read_value(name, table[name]) for name in table if name not in LISTS}
     data_dir = Path(texts.get("data_dir") or "trueup-data").absolute()
     host, port = _read_listen(texts.get("listen") or DEFAULT_LISTEN)
+    repositories, projects = _read_repositories(table.get("repositories", ()))
     return Settings(
         data_dir=data_dir,
         database_url=texts.get("database_url") or f"sqlite:///{data_dir / 'trueup.sqlite'}",
         host=host,
         port=port,
-        repositories=_read_repositories(table.get("repositories", ())),
+        repositories=repositories,
+        projects=projects,
         github_api_url=_read_url("github_api_url", texts.get("github_api_url") or GITHUB),
         github_token=texts.get("github_token", ""),
         github_webhook_secret=texts.get("github_webhook_secret", ""),
@@ -101,6 +108,7 @@ def parse_settings(table: Mapping[str, Any], users: Users | None = None) -> Sett
         admin_token=texts.get("admin_token", ""),
         local_repository=_read_path(texts.get("local_repository", "")),
         poll_seconds=_read_seconds(texts.get("poll_seconds") or "60"),
+        trust_roots=tuple(Path(item).absolute() for item in _read_list("trust_roots", table.get("trust_roots", ()), "files")),
         trusted_proxies=_read_proxies(table.get("trusted_proxies", ())),
         users=users or Users(),
     )
@@ -170,13 +178,32 @@ def _read_proxies(value: Any) -> tuple[str, ...]:
     return found
 
 
-def _read_repositories(value: Any) -> tuple[str, ...]:
-    found = _read_list("repositories", value, "owner/name")
-    for item in found:
-        parts = item.split("/")
-        if len(parts) != 2 or not all(_is_name(part) for part in parts):  # noqa: PLR2004  owner and name
-            raise UsageError(f"settings: `repositories`: expected owner/name, got {item[:80]!r}", code="U071")
-    return found
+def _read_repositories(value: Any) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Read `owner/name`, `owner/name=project` and `local=project`; give the names, and the projects that are bound."""
+    names: list[str] = []
+    projects: dict[str, str] = {}
+    for item in _read_list("repositories", value, "owner/name"):
+        name, equals, project = item.partition("=")
+        parts = name.split("/")
+        is_local = name == LOCAL and bool(equals)
+        if not is_local and (len(parts) != 2 or not all(_is_name(part) for part in parts)):  # noqa: PLR2004  owner and name
+            hint = "owner/name=project binds a project, local=project that of the local forge"
+            raise UsageError(f"settings: `repositories`: expected owner/name, got {item[:80]!r}", code="U071", hint=hint)
+        if equals:
+            _check_project(name, project, projects)
+            projects[name] = project
+        if not is_local:
+            names.append(name)
+    return tuple(dict.fromkeys(names)), projects
+
+
+def _check_project(name: str, project: str, projects: Mapping[str, str]) -> None:
+    if not is_object_name(project):
+        message = f"settings: `repositories`: {name[:80]} is bound to {project[:80]!r}, which is no name of a project"
+        raise UsageError(message, code="U071", hint="small letters, digits, `-` and `.`, as metadata.name of its gitops.yaml")
+    if projects.get(name, project) != project or project in [owned for owner, owned in projects.items() if owner != name]:
+        message = f"settings: `repositories`: the project {project} is bound twice, or {name[:80]} to two projects"
+        raise UsageError(message, code="U071", hint="a project is released by one repository")
 
 
 def _is_name(text: str) -> bool:

@@ -35,6 +35,7 @@ CODES: Mapping[str, str] = {
     "C218": "a parameter's schema is not valid",
     "C219": "no such external provider, or not PROVIDER/THING",
     "C220": "a custom fact's program that no machine can start",
+    "C221": "the project is named otherwise than the one that this repository releases",
     "C301": "template or source file missing",
     "C302": "template syntax error",
     "C303": "undefined name in a template",

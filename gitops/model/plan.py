@@ -16,7 +16,7 @@ from gitops.model.codec import Json, digest_bytes, encode_canonical, format_time
 from gitops.model.fields import Fields
 from gitops.model.parts import Listing, list_rows
 from gitops.model.resource import Resource
-from gitops.model.scope import VERBS, HostScope, Scope
+from gitops.model.scope import VERBS, WHOLE, HostScope, Scope
 
 PLAN_SCHEMA = "gitops/plan/v1"
 HOST_PLAN_SCHEMA = "gitops/host-plan/v1"
@@ -291,7 +291,7 @@ class FleetPlan:
     def summary(self) -> Dict[str, int]:
         """Count hosts, changed hosts, groups, and changes by action over all hosts."""
         counts: Dict[str, int] = {"hosts": self.hosts, "groups": len(self.groups), "unchanged": self.unchanged}
-        counts["changed_hosts"] = len({host for group in self.groups for host in group.hosts})
+        counts["changed_hosts"] = len({host for group in self.groups for host in group.hosts} - {WHOLE})
         counts["changes"] = sum(len(group.hosts) * len(group.changes) for group in self.groups)
         for group in self.groups:
             for change in group.changes:
@@ -359,7 +359,7 @@ def _only_scope(scope: Scope, host: str) -> HostScope:
 
 def _hosts_of(plan: FleetPlan) -> Tuple[str, ...]:
     grouped = {host for group in (*plan.groups, *plan.reported) for host in group.hosts}
-    return tuple(sorted(grouped | set(plan.scope.hosts)))
+    return tuple(sorted((grouped | set(plan.scope.hosts)) - {WHOLE}))
 
 
 __all__ = [

@@ -17,6 +17,7 @@ from gitops.model.parts import Listing, list_rows
 
 VERBS = ("set", "replace", "remove", "run", "restart", "reload")
 REMOVED = "removed"
+WHOLE = "*"  # in a host's place: the environment itself; no host can have this name
 
 Intent = Tuple[Address, str]
 Effect = Tuple[Address, str, str]

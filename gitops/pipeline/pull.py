@@ -1,35 +1,39 @@
 """From a pull request to what reviewers see: one plan per environment that its target branch releases to.
 
 Takes a bare repository with both commits and the release branches, and what was last observed; gives frozen plans, or why there are
-none. Compiled in bounded children; who may approve is read from the target branch alone, never from what is proposed. Nothing is
-written, nothing is sent.
+none. Compiled in bounded children. Which environments it goes to, who approves and what it is compared with is what is in force
+(`gitops.pipeline.route`), never what is proposed: a change of that is an item of the plan. Nothing is written, nothing is sent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from gitops.config.config import Environment
-from gitops.model.diagnostic import Diagnostic
+from gitops.config.load import PROJECT_FILE
+from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.graph import Graphs
 from gitops.model.observation import Observation
 from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.answer import CompiledCommit
 from gitops.pipeline.child import compile_commit
-from gitops.pipeline.released import read_released
+from gitops.pipeline.route import Route, Routes, plan_new
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
 
-Observe = Callable[[Sequence[str]], Mapping[str, Observation]]
+Observe = Callable[[str, Sequence[str]], Mapping[str, Observation]]
+WRONG_PROJECT = "C221"
+PROJECT_HINT = "keep the name; the service's settings can bind another (GITOPS_REPOSITORIES=owner/name=project)"
 
 
 @dataclass(frozen=True)
 class PullInputs:
     """What is planned: `head` merged into `target`, the commit of `branch`; with an empty `target` (it is merged already), `head` as it is.
 
-    `name` is the pull request's name, which the change digest binds; `subpath` the project's folder in the repository.
+    `name` is the pull request's name, which the change digest binds; `is_default` says that `branch` is the repository's default one, so
+    that a new environment may begin there; `subpath` is the project's folder in the repository.
     """
 
     repository: Path
@@ -37,12 +41,13 @@ class PullInputs:
     head: str
     target: str
     branch: str
+    is_default: bool = False
     subpath: str = ""
 
 
 @dataclass(frozen=True)
 class PlannedEnvironment:
-    """One environment's plan, and the rules of the target branch under which it is approved."""
+    """One environment's plan, and the rules in force under which it is approved."""
 
     environment: Environment
     plan: FleetPlan
@@ -53,75 +58,71 @@ class PlannedPull:
     """What came of planning. `is_planned` alone says that it was planned: no plans, no conflicts and no diagnostics say nothing of it.
 
     `is_conflict`: the commits do not merge; the diagnostics say why, and `conflicts` are the files that git names, which may be none.
-    Warnings may stand beside plans. `left` names environments that the target branch has and this takes away: their hosts stay on their
-    last release.
+    Warnings may stand beside plans. `left` names environments that are in force and that this takes away: their hosts stay on their last
+    release. `doubts` say which baselines could not be verified, so that their plans start from nothing.
     """
 
     plans: tuple[PlannedEnvironment, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     conflicts: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     is_planned: bool = False
     is_conflict: bool = False
 
 
-def plan_pull(inputs: PullInputs, observe: Observe) -> PlannedPull:
+def plan_pull(inputs: PullInputs, routes: Routes, observe: Observe) -> PlannedPull:
     """Plan a pull request against what is released and observed; raise RemoteError when the repository lacks a commit.
 
-    `observe` gives the last observations of the hosts it is asked for.
+    `observe` gives, for an environment, the last observations of the hosts it is asked for.
     """
     # 1. Compile the merge result; the proposed code runs nowhere.
     compiled = compile_commit(inputs.repository, inputs.head, target=inputs.target, subpath=inputs.subpath)
     if not compiled.is_valid:
         return PlannedPull(diagnostics=compiled.diagnostics, conflicts=compiled.conflicts, is_conflict=compiled.is_conflict)
-    # 2. Who may approve is what the target branch says now.
-    rules = read_rules(inputs)
-    # 3. Plan each environment that follows the target branch, over what is released.
-    affected = _find_affected(compiled, rules, inputs.branch)
-    plans = tuple(PlannedEnvironment(item, _plan_environment(inputs, compiled, item, observe)) for item in affected)
-    left = tuple(
-        sorted(name for name, rule in rules.items() if name not in compiled.environments and rule.source == inputs.branch)
+    # 2. It is still this repository's project.
+    problem = routes.check_project(compiled.project)
+    if problem:
+        found = Diagnostic(WRONG_PROJECT, problem, Place(PROJECT_FILE), hint=PROJECT_HINT)
+        return PlannedPull(diagnostics=(found, *compiled.diagnostics))
+    # 3. Where it goes and who approves is what is in force now.
+    followed = {name: route for name, route in _find_routes(compiled, routes).items() if _follows(route, inputs)}
+    # 4. Plan each environment that follows the target branch, over what is released.
+    present = {name: route for name, route in followed.items() if name in compiled.environments}
+    plans = tuple(_plan_environment(inputs, compiled, name, route, observe) for name, route in sorted(present.items()))
+    doubts = tuple(route.doubt for _, route in sorted(present.items()) if route is not None and route.doubt)
+    return PlannedPull(
+        plans, compiled.diagnostics, left=tuple(sorted(set(followed) - set(present))), doubts=doubts, is_planned=True
     )
-    return PlannedPull(plans, compiled.diagnostics, left=left, is_planned=True)
 
 
-def read_rules(inputs: PullInputs) -> Mapping[str, Environment]:
-    """Give the target branch's environments by name; none when its config cannot be read, or when there is no target."""
-    if not inputs.target:
-        return {}
-    return compile_commit(inputs.repository, inputs.target, subpath=inputs.subpath).environments
+def _find_routes(compiled: CompiledCommit, routes: Routes) -> Mapping[str, Route | None]:
+    return {name: routes.find(name) for name in sorted({*compiled.environments, *routes.name_remembered()})}
 
 
-def govern(environment: Environment, rule: Environment | None) -> Environment:
-    """Give an environment whose approvals are those of another version of itself: what is proposed never judges itself."""
-    if rule is None:
-        return environment
-    return replace(environment, required=rule.required, approvers=rule.approvers, is_signed=rule.is_signed)
+def _follows(route: Route | None, inputs: PullInputs) -> bool:
+    """Say whether an environment is released from the target branch; one that is only proposed begins on the default branch."""
+    return inputs.is_default if route is None else route.rule.source == inputs.branch
 
 
-def _find_affected(compiled: CompiledCommit, rules: Mapping[str, Environment], branch: str) -> tuple[Environment, ...]:
-    """Give the environments released from the branch; approvals as the target has them, or as proposed where it has no such one."""
-    found: list[Environment] = []
-    for name, proposed in sorted(compiled.environments.items()):
-        rule = rules.get(name)
-        if branch not in (proposed.source, None if rule is None else rule.source):
-            continue
-        found.append(govern(proposed, rule))
-    return tuple(found)
-
-
-def _plan_environment(inputs: PullInputs, compiled: CompiledCommit, environment: Environment, observe: Observe) -> FleetPlan:
-    desired = compiled.graphs.get(environment.name, Graphs(environment.name))
-    deployed = read_released(inputs.repository, environment.release, environment.name)
+def _plan_environment(
+    inputs: PullInputs, compiled: CompiledCommit, name: str, route: Route | None, observe: Observe
+) -> PlannedEnvironment:
+    proposed = compiled.environments[name]
+    routing = plan_new(proposed) if route is None else route.plan_change(proposed)
+    deployed = None if route is None else route.deployed
+    desired = compiled.graphs.get(name, Graphs(name))
     released = None if deployed is None else deployed.graphs
     hosts = sorted({*desired.hosts, *(() if released is None else released.hosts)})
     subject = PlanSubject(
         repository=compiled.project,
-        environment=environment.name,
+        environment=name,
         pull=inputs.name,
         base="" if deployed is None else deployed.manifest.commit,
         head=inputs.head,
         target=inputs.target,
     )
     serial = 0 if deployed is None else deployed.manifest.serial
-    return plan_fleet(subject, FleetInputs(desired, released, observe(hosts), serial=serial), providers=PROVIDERS)
+    fleet = FleetInputs(desired, released, observe(name, hosts), serial=serial, routing=routing)
+    plan = plan_fleet(subject, fleet, providers=PROVIDERS)
+    return PlannedEnvironment(proposed if route is None else route.govern(proposed), plan)

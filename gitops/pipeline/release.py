@@ -22,8 +22,9 @@ from gitops.model.graph import Graphs
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest, Previous
 from gitops.model.plan import FleetPlan
+from gitops.model.scope import WHOLE, HostScope, Scope
 from gitops.model.trustroot import EnvironmentTrust, TrustRoot, read_trust_root
-from gitops.pipeline.released import Deployed, read_chain, read_release
+from gitops.pipeline.released import ANCHOR, Deployed, anchor_of, read_chain, read_release
 from gitops.plan.item import Preparer
 from gitops.plan.order import check_graphs
 from gitops.providers.registry import PROVIDERS
@@ -52,7 +53,7 @@ class ReleaseOrder:
 
     `repository` holds the source commit and gets the release's objects; `url` is the remote whose branch moves (empty: the repository's
     own). `project` is the logical name that trust roots pin, and that `approvals` and `plan` must name. `environment` is the config's,
-    and whoever approves must be one of those who may by each of the `earlier` versions of it, too.
+    routed and judged as is in force; `routing` is what the commit changes of that: it wants approvals like any intent, and a release.
     `is_forced` issues again what is released, for a fresh expiry. `root` verifies the tip (default: the signing keys alone), or one of
     the `older` roots that it was rotated from does;
     `trust_files` are put below `trust/` (`1.json`, `2.json`, `2.sigs/…`). `subpath` is where the project lies in the source commit.
@@ -80,7 +81,7 @@ class ReleaseOrder:
     subpath: str = ""
     compiler: str = __version__
     rollback_of: int = 0
-    earlier: Sequence[Environment] = ()
+    routing: HostScope = field(default_factory=HostScope)
     access: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
 
@@ -173,7 +174,7 @@ def _find_reason_not_to(order: ReleaseOrder, tip: Deployed | None) -> str:
     is_older = order.commit != released and is_ancestor(order.repository, order.commit, released)
     if is_older and not order.rollback_of and not tip.manifest.rollback_of:
         return f"{order.commit[:12]} is older than {released[:12]}, which is released; rolling back is `--rollback-to SERIAL`"
-    if not order.is_forced and layout_graphs(order.graphs).shards == tip.manifest.shards:
+    if not order.is_forced and order.routing.is_empty and layout_graphs(order.graphs).shards == tip.manifest.shards:
         return "nothing changed for the hosts"
     return ""
 
@@ -211,16 +212,25 @@ def _draft(order: ReleaseOrder, tip: Deployed | None) -> Draft:
         plan=order.plan,
         rollback_of=order.rollback_of,
         carried=_carry(order, tip),
-        extensions={**order.extensions, **({"source_path": order.subpath} if order.subpath else {})},
+        extensions=_extend(order, tip),
     )
+
+
+def _extend(order: ReleaseOrder, tip: Deployed | None) -> dict[str, Json]:
+    found = {**order.extensions, **({"source_path": order.subpath} if order.subpath else {})}
+    if order.rollback_of and tip is not None:
+        # Old content comes back, old rules do not.
+        found[ANCHOR] = anchor_of(tip.manifest)
+    return found
 
 
 def _choose_approvals(order: ReleaseOrder, tip: Deployed | None, issued: datetime) -> tuple[Approval, ...]:
     wanted = find_fleet_intents(None if tip is None else tip.graphs, order.graphs)
+    if order.routing.intents:
+        wanted = Scope({**wanted.hosts, WHOLE: HostScope(order.routing.intents)})
     spent = frozenset[str]() if tip is None or not order.approvals else _find_spent(order, tip)
     trust = trust_of(order.environment)
-    earlier = tuple(trust_of(item) for item in order.earlier)
-    terms = Terms(order.project, order.environment.name, trust, issued, spent, order.policy_digest, earlier)
+    terms = Terms(order.project, order.environment.name, trust, issued, spent, order.policy_digest)
     return choose_approvals(wanted, order.approvals, terms)
 
 

@@ -23,6 +23,8 @@ from gitops.trust.layout import check_layout
 from gitops.trust.reading import read_bounded
 from gitops.trust.release import parse_manifest
 
+ANCHOR = "anchor"  # the extension that names the commit whose routing stands, where that is not the source
+
 
 @dataclass(frozen=True)
 class Deployed:
@@ -74,3 +76,9 @@ def read_chain(
         found[manifest.serial] = (commit, manifest)
         expected, newest = manifest.previous, manifest.issued
     return found
+
+
+def anchor_of(manifest: Manifest) -> str:
+    """Give the commit whose routing a release stands for: its source, but for a release that puts old content back."""
+    found = manifest.extensions.get(ANCHOR)
+    return found if isinstance(found, str) else manifest.commit

@@ -16,7 +16,7 @@ from gitops.model.graph import Graphs
 from gitops.model.observation import Observation
 from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan, PlanSubject
 from gitops.model.resource import Resource
-from gitops.model.scope import Scope, digest_change
+from gitops.model.scope import WHOLE, Scope, digest_change
 from gitops.plan.declared import add_declared, make_compare
 from gitops.plan.host import plan_host
 from gitops.plan.item import Preparer, Providers
@@ -48,6 +48,7 @@ CLASS_ORDER = ("conflict", "corrective", "intentional", "initial")
 class FleetInputs:
     """What a fleet plan is made from. `released` None: nothing was ever released; `serial` is that of the release (0: unknown).
     `only_hosts` restricts the plan to these, `only` to these addresses and what they need, on the hosts that have one of them.
+    `routing` is the change of the environment itself, when there is one (`gitops.plan.routing`).
     """
 
     desired: Graphs
@@ -56,6 +57,7 @@ class FleetInputs:
     only_hosts: Optional[Tuple[str, ...]] = None
     only: Tuple[Address, ...] = ()
     serial: int = 0
+    routing: Optional[HostPlan] = None
 
 
 def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Providers) -> FleetPlan:
@@ -69,6 +71,8 @@ def plan_fleet(subject: PlanSubject, inputs: FleetInputs, *, providers: Provider
         names = [name for name in names if name in chosen]
     plans = [planning.plan_one(name) for name in names]
     planning.check_only()
+    if inputs.routing is not None:
+        plans.append(inputs.routing)
     return _join(subject, plans, hosts=len(set(inputs.desired.hosts) & set(names)))
 
 
@@ -89,7 +93,7 @@ def _join(subject: PlanSubject, plans: Sequence[HostPlan], *, hosts: int) -> Fle
             environment=subject.environment,
             pull=subject.pull,
         ),
-        ages={plan.host: plan.observed for plan in plans if _is_affected(plan)},
+        ages={plan.host: plan.observed for plan in plans if plan.host != WHOLE and _is_affected(plan)},
         unchanged=sum(plan.unchanged for plan in plans),
         hosts=hosts,
         reported=fold_reported(plans),

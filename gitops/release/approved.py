@@ -25,10 +25,7 @@ from gitops.trust.approvals import find_approved, find_wanted, is_in_force, may_
 
 @dataclass(frozen=True)
 class Terms:
-    """What makes an approval count. An empty `policy_digest` asks for none; `spent` are digests that earlier releases carried.
-
-    `earlier` names those who may approve by rules that were released: whoever approves must be of them, too, where they name anybody.
-    """
+    """What makes an approval count. An empty `policy_digest` asks for none; `spent` are digests that earlier releases carried."""
 
     repository: str
     environment: str
@@ -36,7 +33,6 @@ class Terms:
     at: datetime
     spent: frozenset[str] = frozenset()
     policy_digest: str = ""
-    earlier: tuple[EnvironmentTrust, ...] = ()
 
 
 def find_fleet_intents(before: Graphs | None, after: Graphs) -> Scope:
@@ -104,8 +100,6 @@ def _why_not(approval: Approval, terms: Terms) -> str:
         return "given under another policy"
     if not may_approve(approval, terms.trust):
         return "by somebody who does not count here"
-    if not all(may_approve(approval, trust) for trust in terms.earlier):
-        return "by somebody who does not count by the rules of the last release"
     return ""
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from gitops.model.diagnostic import Diagnostic
 from gitops.model.limits import DEFAULTS
 from gitops.model.plan import Change, FleetPlan
+from gitops.model.scope import WHOLE
 from gitops.render.cut import Cut, fold
 from gitops.render.escape import code_span, fence, link, plain_markdown
 from gitops.render.words import (
@@ -236,6 +237,8 @@ def _render_diffs(plan: FleetPlan, budget: int) -> str:
 def _render_hosts(plan: FleetPlan, now: datetime, budget: int) -> str:
     lines = Cut(budget)
     for number, group in enumerate(plan.groups, start=1):
+        if group.hosts == (WHOLE,):
+            continue
         names = ", ".join(fold_names(group.hosts))
         lines.add(f"- group {number}, {count_words(len(group.hosts), 'host')}: {code_span(names)}")
     if lines.left_out:

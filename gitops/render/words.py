@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan
+from gitops.model.scope import WHOLE
+from gitops.plan.routing import KIND as ROUTING
 
 SIGNS: Mapping[str, str] = {
     "create": "+",
@@ -102,6 +104,8 @@ def describe_observed(plan: FleetPlan, now: datetime) -> str:
 
 def name_hosts(hosts: Sequence[str], most: int = 3) -> str:
     """Give the names, runs of numbers folded (`web-001…web-411`), at most so many; their count when not every name is there."""
+    if tuple(hosts) == (WHOLE,):
+        return "the environment itself"
     folded = fold_names(hosts)
     words = ", ".join(folded[:most]) + (f" and {len(folded) - most} more" if len(folded) > most else "")
     return words if len(folded) == len(hosts) <= most else f"{words} ({len(hosts)} hosts)"
@@ -158,6 +162,10 @@ def risk_reason(groups: Sequence[ChangeGroup]) -> str:
     """Say what makes a high risk high, the worst first; empty when it is not high."""
     high = [change for group in groups for change in group.changes if change.risk == "high"]
     reasons = [
+        (
+            any(change.address.startswith(f"{ROUTING}:") for change in high),
+            "what releases come from, or who approves them, changes",
+        ),
         (any(change.action == "remove" for change in high), "something is removed"),
         (any(change.action == "replace" for change in high), "something is replaced"),
         (any(change.classification == "conflict" for change in high), "changes made by hand are overwritten"),

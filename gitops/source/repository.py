@@ -83,14 +83,6 @@ def _parse_revision(repository: Path, revision: str) -> GitResult:
     return run_git(repository, ["rev-parse", "--verify", "--end-of-options", revision], accept=(0, 1, BROKEN))
 
 
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _split_revision(revision: str) -> tuple[str, str]:
     """Part an expression (`main~2`, `main@{1}`, `main:dir`) into the name that it begins with and the rest; gitrevisions(7)."""
     end = next((place for place, mark in enumerate(revision) if mark in EXPRESSION), len(revision))
@@ -115,10 +107,10 @@ def find_ref(repository: Path, ref: str) -> str:
 
 
 def list_refs(repository: Path, prefix: str) -> dict[str, str]:
-    """Give full ref names below a prefix with their commit ids, sorted; names that are not UTF-8 are left out."""
+    """Give full ref names below a prefix with their commit ids, sorted; what is not UTF-8 in a name becomes U+FFFD."""
     done = run_git(repository, ["for-each-ref", "--format=%(refname)%00%(objectname)", prefix])
     rows = sorted(row.partition(b"\0") for row in done.output.split(b"\n") if row)
-    return {name.decode("utf-8"): ident.decode("ascii") for name, _, ident in rows if _is_text(name)}
+    return {name.decode("utf-8", "replace"): ident.decode("ascii") for name, _, ident in rows}
 
 
 def list_commits(repository: Path, base: str, head: str, most: int = 500) -> tuple[CommitInfo, ...]:

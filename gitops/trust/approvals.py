@@ -17,7 +17,7 @@ from gitops.model.candidate import Candidate
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest
 from gitops.model.resource import Resource
-from gitops.model.scope import REMOVED, HostScope, Intent, Item, Scope
+from gitops.model.scope import REMOVED, WHOLE, HostScope, Intent, Item, Scope
 from gitops.model.trustroot import EnvironmentTrust
 from gitops.plan.covers import find_excess
 from gitops.plan.host import find_intents
@@ -128,9 +128,13 @@ def check_covers_host(
 
 def name_items(scope: Scope) -> str:
     """Name a few items of a scope, for a message."""
-    rows = sorted(f"{address} on {host}" for host, item in scope.hosts.items() for address in {row[0] for row in item.intents})
+    rows = sorted(_name_item(address, host) for host, item in scope.hosts.items() for address in {row[0] for row in item.intents})
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     return ", ".join(row[:120] for row in rows[:NAMED]) + more
+
+
+def _name_item(address: str, host: str) -> str:
+    return address if host == WHOLE else f"{address} on {host}"
 
 
 def _person(approver: str) -> str:

@@ -157,7 +157,9 @@ def add_host(store: Store, name: str, result: str, *, serial: int = 12, drifted:
         serial, "c0" * 32, message, tuple(parse_address(item) for item in drifted), "0.1.0", observation,
     )  # fmt: skip
     with store.write() as connection:
-        save_host(connection, HostRecord(name, "production", at, "x" + name, at, report.run, result, serial, observation))
+        save_host(
+            connection, HostRecord(name, "production", at, "x" + name, at, report.run, result, serial, observation, "local")
+        )
         add_run(
             connection,
             RunRecord(name, report.run, "production", result, serial, report.started, at, at, encode_canonical(report.to_json())),

@@ -15,6 +15,7 @@ from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
 from webhooks.parts import Parts
 from webhooks.settings import Settings, parse_settings
+from webhooks.store.repositories import watch_repositories
 from webhooks.store.store import Store, open_store
 from webhooks.store.work import Work, add_job
 
@@ -78,6 +79,8 @@ def make_bench(folder: Path, forges: Mapping[str, Forge] | None = None, **values
     store = open_store(settings.database_url)
 
     watched = Forges(forges or {})
+    with store.write() as connection:
+        watch_repositories(connection, watched.repositories)
     parts = Parts(
         settings=settings,
         store=store,

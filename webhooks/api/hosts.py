@@ -1,6 +1,7 @@
 """Hosts' side of the API: a one-time token becomes a credential, and reports come in with it. Secrets are stored as hashes only.
 
-A token is random, for one host, for one hour, once. A credential is 256 random bits; whoever has it speaks for that host and no other.
+A token is random, for one host of one repository, for one hour, once. A credential is 256 random bits; whoever has it speaks for that
+host and no other: hosts of one name in other repositories or environments are others.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -26,10 +27,11 @@ from webhooks.api.body import RefusedError, answer_json, need_json_type, read_bo
 from webhooks.api.intake import Intake
 from webhooks.jobs.works import touch_pull
 from webhooks.metrics import Metrics
-from webhooks.records import HostRecord, RunRecord, TokenRecord
+from webhooks.records import HostKey, HostRecord, RunRecord, TokenRecord
 from webhooks.store.budget import trim_runs
 from webhooks.store.hosts import add_token, find_host, find_host_by_credential, find_token, save_host, spend_token
 from webhooks.store.plans import list_plans
+from webhooks.store.repositories import list_watched
 from webhooks.store.runs import add_run
 from webhooks.store.store import Store
 from webhooks.store.work import add_job
@@ -55,19 +57,44 @@ class HostPorts:
     intake: Intake
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a host belongs."""
+
+    repository: str = ""
+    environment: str = ""
+
+
 def is_host_name(name: str) -> bool:
     """Say whether a name is one that DESIGN §3 allows: it can be no path."""
     return NAME.fullmatch(name) is not None and ".." not in name
 
 
-def issue_token(store: Store, host: str, *, fresh: bytes, now: datetime) -> str:
-    """Make a one-time token from random bytes; only its hash is kept. Raise UsageError for what is no host name."""
-    if not is_host_name(host):
-        raise UsageError(f"{host[:80]!r} is no name of a host", code="U076", hint="small letters, digits, `-` and `.`")
+def issue_token(store: Store, host: str, *, fresh: bytes, now: datetime, place: Place | None = None) -> str:
+    """Make a one-time token from random bytes; only its hash is kept. Raise UsageError for what is no host name.
+
+    An empty repository is the one that is watched, when it is the only one; with an empty environment, the host says which it is in.
+    """
+    place = place or Place()
+    for name, noun in ((host, "a host"), *(((place.environment, "an environment"),) if place.environment else ())):
+        if not is_host_name(name):
+            raise UsageError(f"{name[:80]!r} is no name of {noun}", code="U076", hint="small letters, digits, `-` and `.`")
     token = _encode(fresh)
     with store.write() as connection:
-        add_token(connection, TokenRecord(host, _hash(token), now + VALID))
+        repository = _choose_repository(list_watched(connection), place.repository)
+        add_token(connection, TokenRecord(host, _hash(token), now + VALID, None, repository, place.environment))
     return token
+
+
+def _choose_repository(watched: Sequence[str], wanted: str) -> str:
+    if wanted in watched or (not wanted and not watched):
+        return wanted
+    if wanted:
+        raise UsageError(f"{wanted[:100]} is not watched", code="U074", hint=f"watched: {', '.join(watched) or 'none'}")
+    if len(watched) > 1:
+        message = "this service watches several repositories: say which one the host belongs to"
+        raise UsageError(message, code="U078", hint=f"--repository, one of: {', '.join(watched)}")
+    return watched[0]
 
 
 async def enroll(ports: HostPorts, request: Request) -> Response:
@@ -91,10 +118,12 @@ async def enroll(ports: HostPorts, request: Request) -> Response:
 async def take_report(ports: HostPorts, request: Request) -> Response:
     """Answer `POST /api/v1/reports`: who speaks is known before the body is read."""
     host = await run_in_threadpool(_find_speaker, ports.store, request.headers.get("authorization", ""))
-    report = await ports.intake.read(request, host.name)
+    report = await ports.intake.read(request, str(host.key))
     if report.host != host.name or (report.observation is not None and report.observation.host != host.name):
         raise RefusedError(403, "A403", f"this credential speaks for {host.name} alone")
-    is_new = await run_in_threadpool(_keep, ports, host.name, report)
+    if report.environment != host.environment:
+        raise RefusedError(403, "A403", f"this credential speaks for {host.name} in {host.environment} alone", "enrol it there")
+    is_new = await run_in_threadpool(_keep, ports, host.key, report)
     ports.metrics.reports.labels(report.result if is_new else "repeated").inc()
     return answer_json({"accepted": report.run}, 202)
 
@@ -108,9 +137,12 @@ def _exchange(ports: HostPorts, host: str, token: str, environment: str) -> str:
         if not is_right or found is None or not now < found.expires or not spend_token(connection, digest, now):
             message = "the token is wrong, used or too old"
             raise RefusedError(401, "A401", message, f"make another with `gitops token {host}`")
-        known = find_host(connection, host)
-        record = known or HostRecord(host, environment, now)
-        save_host(connection, replace(record, environment=environment, enrolled=now, credential=_hash(credential)))
+        if environment != (found.environment or environment) or not is_host_name(environment):
+            message = f"the token is for {host} in {found.environment or 'an environment'}, not in {environment[:80]!r}"
+            raise RefusedError(401, "A401", message, f"make another with `gitops token {host} --env ENVIRONMENT`")
+        key = HostKey(found.repository, environment, host)
+        record = find_host(connection, key) or HostRecord(host, environment, now, repository=found.repository)
+        save_host(connection, replace(record, enrolled=now, credential=_hash(credential)))
     return credential
 
 
@@ -125,13 +157,14 @@ def _find_speaker(store: Store, authorization: str) -> HostRecord:
     return host
 
 
-def _keep(ports: HostPorts, name: str, report: Report) -> bool:
+def _keep(ports: HostPorts, key: HostKey, report: Report) -> bool:
     """Write a run once, and what it observed; plans are looked at again when that differs. False for a repeated report."""
     now = ports.now()
     run = RunRecord(
-        host=name,
+        repository=key.repository,
+        environment=key.environment,
+        host=key.name,
         run=report.run,
-        environment=report.environment,
         result=report.result,
         serial=report.serial,
         started=report.started,
@@ -140,24 +173,25 @@ def _keep(ports: HostPorts, name: str, report: Report) -> bool:
         document=encode_canonical(replace(report, observation=None).to_json()),
     )
     with ports.store.write() as connection:
-        host = find_host(connection, name)
+        host = find_host(connection, key)
         if host is None or not add_run(connection, run):
             return False
-        trim_runs(connection, name, now)
+        trim_runs(connection, key, now)
         is_newest = not host.run or host.seen is None or report.observation is None or _is_newer(report, host, now)
         fresh = report.observation if report.observation is not None and is_newest else host.observation
         serial = report.serial or host.serial
         seen = replace(host, seen=now, run=report.run, result=report.result, serial=serial, observation=fresh)
         save_host(connection, seen)
         if _differs(host.observation, fresh):
-            _ask_plans(connection, host.environment, now)
+            _ask_plans(connection, key, now)
     return True
 
 
-def _ask_plans(connection: Connection, environment: str, now: datetime) -> None:
+def _ask_plans(connection: Connection, key: HostKey, now: datetime) -> None:
     """Have the current plans of an environment looked at again, a moment later: reports come in crowds."""
     plans = list_plans(connection, is_current=True, limit=MOST_PLANS)
-    for pull in sorted({plan.pull for plan in plans if plan.environment == environment}, key=str):
+    mine = {plan.pull for plan in plans if (plan.pull.repository, plan.environment) == (key.repository, key.environment)}
+    for pull in sorted(mine, key=str):
         add_job(connection, touch_pull(pull, reason="observed"), now + DEBOUNCE)
 
 

@@ -22,7 +22,7 @@ from webhooks.store.hosts import count_hosts, list_hosts
 from webhooks.store.plans import count_plans, find_plan, list_plans
 from webhooks.store.pulls import count_pulls, list_pulls
 from webhooks.store.releases import count_releases, list_releases
-from webhooks.store.runs import count_runs, find_run, list_runs
+from webhooks.store.runs import count_runs, find_runs_named, list_runs
 from webhooks.store.store import Store
 
 DEFAULT, MOST, DIGITS = 100, 500, 9
@@ -60,11 +60,13 @@ def give_plan(store: Store, request: Request) -> Response:
 
 def give_run(store: Store, request: Request) -> Response:
     """Answer `GET /api/v1/runs/{host}/{run}`: the report."""
+    query, host, run = request.query_params, str(request.path_params["host"]), str(request.path_params["run"])
     with store.read() as connection:
-        found = find_run(connection, str(request.path_params["host"]), str(request.path_params["run"]))
-    if found is None:
-        raise RefusedError(404, "A404", "there is no such run")
-    return answer_json(decode_json(found.document))
+        found = find_runs_named(connection, host, run, query.get("repository", ""), query.get("environment", ""))
+    if len(found) != 1:
+        message = "hosts of several repositories or environments have a run of this name" if found else "there is no such run"
+        raise RefusedError(404, "A404", message, "?repository=…&environment=… says which" if found else "")
+    return answer_json(decode_json(found[0].document))
 
 
 def plan_row(item: PlanRecord) -> dict[str, Json]:
@@ -136,6 +138,7 @@ def host_row(item: HostRecord) -> dict[str, Json]:
     """Give a host as a row; its credential stays out."""
     return {
         "host": item.name,
+        "repository": item.repository,
         "environment": item.environment,
         "enrolled": format_time(item.enrolled),
         "seen": _time(item.seen),
@@ -152,6 +155,7 @@ def run_row(item: RunRecord) -> dict[str, Json]:
     return {
         "host": item.host,
         "run": item.run,
+        "repository": item.repository,
         "environment": item.environment,
         "result": item.result,
         "serial": item.serial,
@@ -185,9 +189,9 @@ def _list_releases(connection: Connection, window: Window) -> tuple[Sequence[Jso
 
 
 def _list_hosts(connection: Connection, window: Window) -> tuple[Sequence[Json], int]:
-    environment = window.query.get("environment", "")
-    found = list_hosts(connection, environment=environment, limit=window.limit, offset=window.offset)
-    return [host_row(item) for item in found], count_hosts(connection, environment=environment)
+    environment, repository = window.query.get("environment", ""), window.query.get("repository", "")
+    found = list_hosts(connection, repository=repository, environment=environment, limit=window.limit, offset=window.offset)
+    return [host_row(item) for item in found], count_hosts(connection, repository=repository, environment=environment)
 
 
 def _list_runs(connection: Connection, window: Window) -> tuple[Sequence[Json], int]:

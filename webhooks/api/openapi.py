@@ -61,7 +61,13 @@ def describe_api() -> dict[str, Json]:
         )
     }
     paths["/api/v1/hosts/{host}/token"] = {
-        "post": _operation("Make a one-time enrolment token.", None, {"201": "the token"}, (401, 422), ("host",))
+        "post": _operation(
+            "Make a one-time enrolment token; `?repository=…&environment=…` say for where.",
+            None,
+            {"201": "the token"},
+            (401, 422),
+            ("host",),
+        )
     }
     paths["/webhooks/github"] = {
         "post": _operation("Deliver a GitHub webhook.", {"type": "object"}, {"202": "taken"}, (400, 401, 413, 415))

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from gitops.model.codec import format_time
 from webhooks.api.admin import admit_admin, admit_reader
 from webhooks.api.body import answer_json
-from webhooks.api.hosts import TOKEN_BYTES, VALID, HostPorts, enroll, issue_token, take_report
+from webhooks.api.hosts import TOKEN_BYTES, VALID, HostPorts, Place, enroll, issue_token, take_report
 from webhooks.api.lists import LISTS, give_list, give_plan, give_run
 from webhooks.api.openapi import describe_api
 from webhooks.auth.gate import Gate
@@ -97,7 +97,9 @@ async def _describe(_request: Request) -> Response:
 async def _give_token(ports: ApiPorts, hosts: HostPorts, request: Request) -> Response:
     admit_admin(ports.admin_token, request)
     host, now = str(request.path_params["host"]), hosts.now()
-    token = await run_in_threadpool(issue_token, ports.store, host, fresh=hosts.fresh(TOKEN_BYTES), now=now)
+    asked = request.query_params
+    place = Place(asked.get("repository", ""), asked.get("environment", ""))
+    token = await run_in_threadpool(issue_token, ports.store, host, fresh=hosts.fresh(TOKEN_BYTES), now=now, place=place)
     found = {"schema": "gitops/token/v1", "host": host, "token": token, "expires": format_time(now + VALID)}
     return answer_json(found, 201)
 

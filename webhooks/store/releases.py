@@ -32,12 +32,40 @@ def list_releases_of(connection: Connection, repository: str, pull: str) -> tupl
 
 
 def list_releases(
-    connection: Connection, *, environment: str = "", limit: int = MOST, offset: int = 0
+    connection: Connection, *, repository: str = "", environment: str = "", limit: int = MOST, offset: int = 0
 ) -> tuple[ReleaseRecord, ...]:
     """List releases, newest first."""
     query = select(releases).order_by(releases.c.at.desc(), releases.c.environment, releases.c.source)
+    query = query.where(releases.c.repository == repository) if repository else query
     query = query.where(releases.c.environment == environment) if environment else query
     return tuple(_unpack(row) for row in connection.execute(query.limit(limit).offset(offset)))
+
+
+def list_environments_of(connection: Connection, repository: str) -> tuple[str, ...]:
+    """Name the environments of which something is known."""
+    query = select(releases.c.environment).where(releases.c.repository == repository).distinct()
+    return tuple(sorted(connection.execute(query).scalars()))
+
+
+def find_newest_release(connection: Connection, repository: str, environment: str) -> ReleaseRecord | None:
+    """Give the release of the highest serial."""
+    where = (releases.c.repository == repository) & (releases.c.environment == environment) & (releases.c.serial > 0)
+    query = select(releases).where(where).order_by(releases.c.serial.desc(), releases.c.at.desc()).limit(1)
+    row = connection.execute(query).first()
+    return None if row is None else _unpack(row)
+
+
+def find_first_look(connection: Connection, repository: str, environment: str) -> ReleaseRecord | None:
+    """Give the oldest record of a commit that had nothing to release."""
+    where = (releases.c.repository == repository) & (releases.c.environment == environment) & (releases.c.state == "nothing")
+    row = connection.execute(select(releases).where(where).order_by(releases.c.at).limit(1)).first()
+    return None if row is None else _unpack(row)
+
+
+def list_released_repositories(connection: Connection) -> tuple[str, ...]:
+    """Name the repositories that released anything."""
+    query = select(releases.c.repository).where(releases.c.serial > 0).distinct()
+    return tuple(sorted(connection.execute(query).scalars()))
 
 
 def count_releases(connection: Connection, *, environment: str = "") -> int:

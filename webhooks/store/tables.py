@@ -107,11 +107,19 @@ releases = Table(
     Column("branch", Text, nullable=False),
     Column("reason", Text, nullable=False),
 )
+repositories = Table(
+    "repositories",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("project", Text, unique=True),
+    Column("is_watched", Boolean, nullable=False),
+)
 hosts = Table(
     "hosts",
     METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("environment", Text, nullable=False),
     Column("enrolled", Text, nullable=False),
     Column("credential", Text, nullable=False),
     Column("seen", Text),
@@ -124,6 +132,8 @@ tokens = Table(
     "tokens",
     METADATA,
     Column("digest", Text, primary_key=True),
+    Column("repository", Text, nullable=False),
+    Column("environment", Text, nullable=False),
     Column("host", Text, nullable=False),
     Column("expires", Text, nullable=False),
     Column("used", Text),
@@ -131,9 +141,10 @@ tokens = Table(
 runs = Table(
     "runs",
     METADATA,
+    Column("repository", Text, primary_key=True),
+    Column("environment", Text, primary_key=True),
     Column("host", Text, primary_key=True),
     Column("run", Text, primary_key=True),
-    Column("environment", Text, nullable=False),
     Column("result", Text, nullable=False),
     Column("serial", Integer, nullable=False),
     Column("started", Text, nullable=False),

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from gitops.model.report import Report
 from gitops.render.words import describe_age
 from webhooks.auth.gate import Refused
-from webhooks.records import HostRecord
+from webhooks.records import HostKey, HostRecord
 from webhooks.store.columns import unpack_time
-from webhooks.store.hosts import find_host
-from webhooks.store.runs import find_run, list_runs
+from webhooks.store.hosts import find_hosts_named
+from webhooks.store.runs import find_run, list_runs_of
 from webhooks.ui.desk import HostDesk
 from webhooks.ui.paging import read_page
 from webhooks.ui.queries import (
@@ -43,7 +43,7 @@ def show_hosts(desk: HostDesk, request: Request) -> Response:
         counts = count_host_results(connection)
         page = read_page(request.query_params, count_matching_hosts(connection, text, result), keep=("q", "state"))
         found = name_matching_hosts(connection, text, result, limit=page.size, offset=page.start)
-        drifted = count_drifted(connection, [(row.name, row.run) for row in found if row.run])
+        drifted = count_drifted(connection, [(_key_of(row), row.run) for row in found if row.run])
         latest = read_latest_serials(connection)
     values = {
         "title": "Hosts",
@@ -62,13 +62,16 @@ def show_hosts(desk: HostDesk, request: Request) -> Response:
 def show_host(desk: HostDesk, request: Request) -> Response:
     """Answer `GET /hosts/{name}`."""
     visitor = admit(desk.gate, request)
-    name = str(request.path_params["name"])
+    name, query = str(request.path_params["name"]), request.query_params
     with desk.store.read() as connection:
-        host = find_host(connection, name)
-        if host is None:
+        found = find_hosts_named(connection, name, query.get("repository", ""), query.get("environment", ""))
+        if len(found) > 1:
+            raise Refused(404, "A404", f"several hosts are named {name[:80]}", "choose one in the list of hosts")
+        if not found:
             raise Refused(404, "A404", f"there is no host {name[:80]}", "hosts are here once they are enrolled")
-        runs = list_runs(connection, host=name, limit=RUNS)
-        last = find_run(connection, name, host.run)
+        host = found[0]
+        runs = list_runs_of(connection, host.key, RUNS)
+        last = find_run(connection, host.key, host.run)
         latest = read_latest_serials(connection)
     report = None if last is None else last.report
     drifted = () if report is None else report.drifted
@@ -81,7 +84,7 @@ def show_host(desk: HostDesk, request: Request) -> Response:
         "host": _head(host, len(drifted), latest, desk),
         "reason": "" if report is None else report.reason,
         "drifted": drifted,
-        "runs": [view_run(run.report, now) for run in runs],
+        "runs": [view_run(run.report, now, run.repository) for run in runs],
         "resources": resources[page.start : page.end],
         "page": page,
         "observed": "" if observation is None else f"{describe_age(observation.at, now)} ago",
@@ -91,28 +94,36 @@ def show_host(desk: HostDesk, request: Request) -> Response:
     return show(desk.gate, visitor, "host.html", values)
 
 
-def _view_row(row: Any, drifted: Mapping[str, int], latest: Mapping[str, int], desk: HostDesk) -> Mapping[str, object]:
+def _key_of(row: Any) -> HostKey:
+    return HostKey(row.repository, row.environment, row.name)
+
+
+def _view_row(
+    row: Any, drifted: Mapping[HostKey, int], latest: Mapping[tuple[str, str], int], desk: HostDesk
+) -> Mapping[str, object]:
     seen = unpack_time(row.seen)
     return {
         "name": row.name,
         "result": row.result or NEVER,
         "tone": tone_of(row.result),
+        "repository": row.repository,
         "environment": row.environment,
         "serial": row.serial,
-        "latest": latest.get(row.environment, 0),
-        "drifted": drifted.get(row.name, 0),
+        "latest": latest.get((row.repository, row.environment), 0),
+        "drifted": drifted.get(_key_of(row), 0),
         "seen": "never" if seen is None else f"{describe_age(seen, desk.now())} ago",
     }
 
 
-def _head(host: HostRecord, drifted: int, latest: Mapping[str, int], desk: HostDesk) -> Mapping[str, object]:
+def _head(host: HostRecord, drifted: int, latest: Mapping[tuple[str, str], int], desk: HostDesk) -> Mapping[str, object]:
     return {
         "name": host.name,
         "result": host.result or NEVER,
         "tone": tone_of(host.result),
+        "repository": host.repository,
         "environment": host.environment,
         "serial": host.serial,
-        "latest": latest.get(host.environment, 0),
+        "latest": latest.get((host.repository, host.environment), 0),
         "drifted": drifted,
         "seen": "never" if host.seen is None else f"{describe_age(host.seen, desk.now())} ago",
     }

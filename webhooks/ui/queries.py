@@ -11,8 +11,9 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, func, select
 
-from webhooks.records import ReleaseRecord
+from webhooks.records import HostKey, ReleaseRecord
 from webhooks.store.columns import need_time
+from webhooks.store.runs import is_of
 from webhooks.store.tables import approvals, hosts, pulls, releases, runs
 
 NEVER = "never reported"
@@ -32,28 +33,29 @@ def count_matching_hosts(connection: Connection, text: str, result: str) -> int:
 
 
 def name_matching_hosts(connection: Connection, text: str, result: str, *, limit: int, offset: int) -> tuple[Any, ...]:
-    """Give rows (name, environment, seen, run, result, serial) of such hosts, by name."""
-    columns = (hosts.c.name, hosts.c.environment, hosts.c.seen, hosts.c.run, hosts.c.result, hosts.c.serial)
-    query = _narrow_hosts(select(*columns), text, result).order_by(hosts.c.name).limit(limit).offset(offset)
-    rows: Any = connection.execute(query)
+    """Give rows (repository, name, environment, seen, run, result, serial) of such hosts, by name."""
+    columns = (hosts.c.repository, hosts.c.name, hosts.c.environment, hosts.c.seen, hosts.c.run, hosts.c.result, hosts.c.serial)
+    query = _narrow_hosts(select(*columns), text, result).order_by(hosts.c.name, hosts.c.repository, hosts.c.environment)
+    rows: Any = connection.execute(query.limit(limit).offset(offset))
     return tuple(rows)
 
 
-def count_drifted(connection: Connection, last_runs: Sequence[tuple[str, str]]) -> dict[str, int]:
+def count_drifted(connection: Connection, last_runs: Sequence[tuple[HostKey, str]]) -> dict[HostKey, int]:
     """Count, by host, the items that these runs (host, run) found different and only reported."""
-    found: dict[str, int] = {}
+    found: dict[HostKey, int] = {}
     for host, run in last_runs:
-        document = connection.execute(select(runs.c.document).where(runs.c.host == host, runs.c.run == run)).scalar()
+        document = connection.execute(select(runs.c.document).where(is_of(host), runs.c.run == run)).scalar()
         if document is not None:
             table = cast("dict[str, Any]", json.loads(document))
             found[host] = len(table.get("drifted") or ())
     return found
 
 
-def read_latest_serials(connection: Connection) -> dict[str, int]:
-    """Give the newest serial of each environment."""
-    query = select(releases.c.environment, func.max(releases.c.serial)).group_by(releases.c.environment)
-    return {str(row[0]): int(row[1]) for row in connection.execute(query)}
+def read_latest_serials(connection: Connection) -> dict[tuple[str, str], int]:
+    """Give the newest serial of each environment, by repository and name."""
+    columns = (releases.c.repository, releases.c.environment)
+    query = select(*columns, func.max(releases.c.serial)).group_by(*columns)
+    return {(str(row[0]), str(row[1])): int(row[2]) for row in connection.execute(query)}
 
 
 def list_environments(connection: Connection) -> tuple[str, ...]:
@@ -119,11 +121,11 @@ def count_runs_with(connection: Connection, result: str) -> int:
     return connection.execute(query.where(runs.c.result == result) if result else query).scalar_one()
 
 
-def list_runs_with(connection: Connection, result: str, *, limit: int, offset: int) -> tuple[bytes, ...]:
-    """Give the documents of such runs, the last received first."""
-    query = select(runs.c.document).order_by(runs.c.received.desc(), runs.c.host, runs.c.run.desc())
+def list_runs_with(connection: Connection, result: str, *, limit: int, offset: int) -> tuple[tuple[str, bytes], ...]:
+    """Give (repository, document) of such runs, the last received first."""
+    query = select(runs.c.repository, runs.c.document).order_by(runs.c.received.desc(), runs.c.host, runs.c.run.desc())
     query = query.where(runs.c.result == result) if result else query
-    return tuple(connection.execute(query.limit(limit).offset(offset)).scalars())
+    return tuple((row.repository, row.document) for row in connection.execute(query.limit(limit).offset(offset)))
 
 
 def _narrow_hosts(query: Any, text: str, result: str) -> Any:

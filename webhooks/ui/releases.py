@@ -57,7 +57,7 @@ def show_releases(desk: ReleaseDesk, request: Request) -> Response:
 
 
 def _view_row(
-    item: ReleaseRecord, approvers: Sequence[str], latest: Mapping[str, int], desk: ReleaseDesk
+    item: ReleaseRecord, approvers: Sequence[str], latest: Mapping[tuple[str, str], int], desk: ReleaseDesk
 ) -> Mapping[str, object]:
     is_local = item.repository == LOCAL
     return {
@@ -66,7 +66,7 @@ def _view_row(
         "pull": (f"pr/{item.pull}" if is_local else f"#{item.pull}") if item.pull else "",
         "pull_href": PullKey(item.repository, item.pull).path,
         "approvers": approvers,
-        "is_latest": item.serial == latest.get(item.environment),
+        "is_latest": item.serial == latest.get((item.repository, item.environment)),
         "key": desk.key_of(item),
         "age": f"{describe_age(item.at, desk.now())} ago",
     }

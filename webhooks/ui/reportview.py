@@ -40,6 +40,7 @@ class RunRow:
     serial: int
     environment: str
     age: str
+    repository: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def tone_of(result: str) -> str:
     return TONES.get(result, "")
 
 
-def view_run(report: Report, now: datetime) -> RunRow:
+def view_run(report: Report, now: datetime, repository: str = "") -> RunRow:
     """Give a report's row."""
     counts = Counter(outcome.result for outcome in report.changes)
     words = ", ".join(f"{count} {result}" for result, count in sorted(counts.items())) or "none"
@@ -82,6 +83,7 @@ def view_run(report: Report, now: datetime) -> RunRow:
         serial=report.serial,
         environment=report.environment,
         age=f"{describe_age(report.finished, now)} ago",
+        repository=repository,
     )
 
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from gitops.model.codec import decode_json, format_time
 from gitops.model.report import Report
 from webhooks.auth.gate import Refused
-from webhooks.store.runs import find_run
+from webhooks.store.runs import find_runs_named
 from webhooks.ui.desk import Desk
 from webhooks.ui.paging import read_page
 from webhooks.ui.queries import RESULTS, count_runs_with, list_runs_with
@@ -26,12 +26,12 @@ def show_runs(desk: Desk, request: Request) -> Response:
     result = result if result in RESULTS else ""
     with desk.store.read() as connection:
         page = read_page(request.query_params, count_runs_with(connection, result), keep=("result",), size=SHOWN)
-        documents = list_runs_with(connection, result, limit=page.size, offset=page.start)
+        found = list_runs_with(connection, result, limit=page.size, offset=page.start)
     now = desk.now()
     values = {
         "title": "Runs",
         "section": "Runs",
-        "rows": [view_run(Report.from_json(decode_json(document)), now) for document in documents],
+        "rows": [view_run(Report.from_json(decode_json(document)), now, repository) for repository, document in found],
         "page": page,
         "result": result,
         "tabs": [((name or "all").capitalize(), f"?result={name}", name == result) for name in TABS],
@@ -43,16 +43,21 @@ def show_run(desk: Desk, request: Request) -> Response:
     """Answer `GET /runs/{host}/{run}`."""
     visitor = admit(desk.gate, request)
     host, run = str(request.path_params["host"]), str(request.path_params["run"])
+    query = request.query_params
     with desk.store.read() as connection:
-        found = find_run(connection, host, run)
-    if found is None:
+        runs = find_runs_named(connection, host, run, query.get("repository", ""), query.get("environment", ""))
+    if len(runs) > 1:
+        raise Refused(
+            404, "A404", f"several hosts are named {host[:80]} and have a run {run[:80]}", "find it in the list of runs"
+        )
+    if not runs:
         raise Refused(404, "A404", f"there is no run {run[:80]} of {host[:80]}")
-    report = found.report
+    report = runs[0].report
     outcomes, more = view_outcomes(report)
     values = {
         "title": f"Run {report.run}",
         "section": "Runs",
-        "run": view_run(report, desk.now()),
+        "run": view_run(report, desk.now(), runs[0].repository),
         "report": report,
         "outcomes": outcomes,
         "more": more,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from gitops.errors import ConfigError, RemoteError, TrustError
+from gitops.errors import ConfigError, HeldError, RemoteError, TrustError
 from gitops.model.codec import Json, encode_canonical
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.observation import Observation
@@ -23,6 +23,7 @@ from webhooks.records import PlanRecord, PullRecord
 from webhooks.store.hosts import read_observations
 from webhooks.store.plans import add_plan, list_current_plans, retire_plan
 from webhooks.store.store import Store
+from webhooks.work.anchors import Anchors
 from webhooks.work.settle import is_held
 
 LOG = logging.getLogger("trueup.plan")
@@ -35,18 +36,22 @@ class PlanPorts:
 
     store: Store
     mirrors: Mirrors
+    anchors: Anchors
     metrics: Metrics
     now: Callable[[], datetime]
 
 
 @dataclass(frozen=True)
 class Need:
-    """Whether to plan. `is_news`: what stands in the comment is about something else. `target` is the branch's commit, `mirror` where."""
+    """Whether to plan. `is_news`: what stands in the comment is about something else. `target` is the branch's commit, `mirror` where,
+    `default` the name of the repository's default branch.
+    """
 
     is_needed: bool
     is_news: bool
     target: str
     mirror: Path
+    default: str
 
 
 def needs_plan(ports: PlanPorts, pull: PullRecord, again: str) -> Need:
@@ -57,24 +62,25 @@ def needs_plan(ports: PlanPorts, pull: PullRecord, again: str) -> Need:
     """
     is_merged = pull.state == "merged"
     wanted = None if is_merged else pull.key
-    mirror, _ = ports.mirrors.refresh(pull.key.repository, wanted, pull.merged if is_merged else pull.head)
+    mirror, remote = ports.mirrors.refresh(pull.key.repository, wanted, pull.merged if is_merged else pull.head)
     target = find_branch(mirror, pull.branch)
     if not target:
         raise RemoteError(f"{pull.key}: the branch {pull.branch} is not there", code="R206")
     if is_merged:
         is_news = pull.planned_head != pull.merged and (pull.planning != "planned" or is_held(ports.store, pull, mirror))
-        return Need(is_news or (bool(again) and pull.planned_head == pull.merged), is_news, target, mirror)
+        return Need(is_news or (bool(again) and pull.planned_head == pull.merged), is_news, target, mirror, remote.branch)
     is_news = pull.planned_head != pull.head or pull.target != target or pull.planning == "waiting" or again == PLAN_AGAIN
-    return Need(is_news or bool(again), is_news, target, mirror)
+    return Need(is_news or bool(again), is_news, target, mirror, remote.branch)
 
 
 def plan_again(ports: PlanPorts, pull: PullRecord, need: Need) -> PullRecord:
     """Plan; give the record with what came of it, whose plans are in the store. The record itself is not saved here."""
     is_merged = pull.state == "merged"
     head = pull.merged if is_merged else pull.head
-    inputs = PullInputs(need.mirror, pull.key.name, head, "" if is_merged else need.target, pull.branch)
+    target, is_default = "" if is_merged else need.target, need.default == pull.branch
+    inputs = PullInputs(need.mirror, pull.key.name, head, target, pull.branch, is_default)
     with ports.metrics.planning.time():
-        planned = _plan(ports, inputs)
+        planned = _plan(ports, pull, need, inputs)
     planning = "planned" if planned.is_planned else "conflict" if planned.is_conflict else "invalid"
     ports.metrics.plans.labels(planning).inc()
     LOG.info("%s at %s on %s: %s", pull.key, head[:12], need.target[:12], planning)
@@ -86,22 +92,24 @@ def plan_again(ports: PlanPorts, pull: PullRecord, need: Need) -> PullRecord:
         target=need.target,
         diagnostics=planned.diagnostics,
         conflicts=planned.conflicts,
-        note=_say_left(planned.left),
+        note=" ".join((*_say_left(planned.left), *_say_doubts(planned.doubts))),
     )
 
 
-def _plan(ports: PlanPorts, inputs: PullInputs) -> PlannedPull:
+def _plan(ports: PlanPorts, pull: PullRecord, need: Need, inputs: PullInputs) -> PlannedPull:
+    repository = pull.key.repository
     try:
-        return plan_pull(inputs, _make_observer(ports.store))
-    except (ConfigError, TrustError) as error:
-        # A broken release branch, or a commit that cannot be read: people must see it where they look.
+        routes = ports.anchors.open_routes(repository, need.mirror, find_branch(need.mirror, need.default))
+        return plan_pull(inputs, routes, _make_observer(ports.store, repository))
+    except (ConfigError, TrustError, HeldError) as error:
+        # A commit that cannot be read, proposed or in force: people must see it where they look.
         return PlannedPull(diagnostics=(Diagnostic(error.code, error.message, Place("gitops.yaml"), hint=error.hint),))
 
 
-def _make_observer(store: Store) -> Observe:
-    def observe(hosts: Sequence[str]) -> Mapping[str, Observation]:
+def _make_observer(store: Store, repository: str) -> Observe:
+    def observe(environment: str, hosts: Sequence[str]) -> Mapping[str, Observation]:
         with store.read() as connection:
-            return read_observations(connection, hosts)
+            return read_observations(connection, repository, environment, hosts)
 
     return observe
 
@@ -150,7 +158,11 @@ def _without_ages(record: PlanRecord) -> bytes:
     return encode_canonical({**table, "seen": seen})
 
 
-def _say_left(left: Sequence[str]) -> str:
+def _say_left(left: Sequence[str]) -> tuple[str, ...]:
     if not left:
-        return ""
-    return f"Environments that this removes: {', '.join(left)}. Their hosts stay on their last release."
+        return ()
+    return (f"Environments that this removes: {', '.join(left)}. Their hosts stay on their last release.",)
+
+
+def _say_doubts(doubts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"Warning: {doubt}. The plan starts from nothing, and nothing is released on that tip." for doubt in doubts)

@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitops.config.config import Environment
-from gitops.errors import ConfigError, HeldError, RemoteError, TrustError, UsageError
+from gitops.errors import HeldError, TrustError, UsageError
 from gitops.model.manifest import Manifest
 from gitops.model.plan import FleetPlan
+from gitops.model.scope import HostScope
 from gitops.pipeline.answer import CompiledCommit
 from gitops.pipeline.child import compile_commit
-from gitops.pipeline.pull import govern
 from gitops.pipeline.release import Released, ReleaseOrder
-from gitops.pipeline.released import Deployed, read_released
+from gitops.pipeline.route import Route, Routes
+from gitops.signatures.keys import SigningKey
 from webhooks.forges.port import Remote
 from webhooks.jobs.works import Jobs, touch_pull
 from webhooks.metrics import Metrics
@@ -28,8 +29,9 @@ from webhooks.records import JobRecord, PullRecord, ReleaseRecord
 from webhooks.store.approvals import list_unspent, spend_approval
 from webhooks.store.plans import list_current_plans
 from webhooks.store.pulls import list_unsettled
-from webhooks.store.releases import find_release, list_releases, save_release
+from webhooks.store.releases import find_release, save_release
 from webhooks.store.store import Store
+from webhooks.work.anchors import Anchors
 from webhooks.work.judge import JudgePorts
 from webhooks.work.settle import FINAL
 from webhooks.work.signer import Signer
@@ -40,11 +42,12 @@ LOG = logging.getLogger("trueup.release")
 
 @dataclass(frozen=True)
 class ReleasePorts:
-    """What one release is made with: records, those who judge approvals once more, who signs."""
+    """What one release is made with: records, those who judge approvals once more, who signs, what is in force."""
 
     store: Store
     judging: JudgePorts
     signer: Signer
+    anchors: Anchors
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,9 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
     tip = find_branch(mirror, branch)
     if not tip:
         return
-    compiled = compile_commit(mirror, tip)
-    merged = Merged(repository, branch, tip, mirror, remote, compiled)
-    followers = [item for _, item in sorted(compiled.environments.items()) if item.source == branch]
-    news = [environment.name for environment in followers if _release(ports, merged, environment)]
+    routes = ports.releasing.anchors.open_routes(repository, mirror, find_branch(mirror, remote.branch))
+    merged = Merged(repository, branch, tip, mirror, remote, compile_commit(mirror, tip))
+    news = [name for name in sorted(merged.compiled.environments) if _release(ports, merged, name, routes)]
     with ports.store.read() as connection:
         waiting = [item for item in list_unsettled(connection, repository) if item.branch == branch]
     for pull in waiting:
@@ -90,49 +92,70 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
             ports.jobs.add(touch_pull(pull.key, reason="released"))
 
 
-def _release(ports: MergePorts, merged: Merged, environment: Environment) -> bool:
-    """Bring one environment up to the tip; say whether something new is known of it."""
+def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bool:
+    """Bring one environment up to the tip, when it is released from that branch; say whether something new is known of it.
+
+    Whether it is: not what the tip says decides, but what is in force.
+    """
     with ports.store.read() as connection:
-        known = find_release(connection, merged.repository, environment.name, merged.tip)
+        known = find_release(connection, merged.repository, name, merged.tip)
     if known is not None and known.state in FINAL:
         return False
+    environment = merged.compiled.environments[name]
     try:
-        record = _try_release(ports.releasing, merged, environment)
+        route = routes.find(name)
+        if route is None or route.rule.source != merged.branch:
+            return False
+        environment = route.govern(environment)
+        record = _try_release(ports.releasing, merged, environment, route, routes)
     except HeldError as error:
+        if environment.source != merged.branch:
+            return False
         reason = f"{error.message} ({error.hint})" if error.hint else error.message
         record = _record(ports.releasing, merged, environment, "held", reason)
     except (TrustError, UsageError) as error:
         record = _record(ports.releasing, merged, environment, "failed", f"{error.code}: {error.message}")
     is_news = known is None or (known.state, known.reason) != (record.state, record.reason)
     if is_news:
-        LOG.info("%s %s at %s: %s %s", merged.repository, environment.name, merged.tip[:12], record.state, record.reason)
+        LOG.info("%s %s at %s: %s %s", merged.repository, name, merged.tip[:12], record.state, record.reason)
         ports.metrics.releases.labels(record.state).inc()
         with ports.store.write() as connection:
             save_release(connection, record)
     return is_news
 
 
-def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment) -> ReleaseRecord:
+def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment, route: Route, routes: Routes) -> ReleaseRecord:
+    """Make the release; `environment` is as the tip has it, governed as is in force."""
     if not merged.compiled.is_valid:
         return _record(ports, merged, environment, "failed", "the merged config has errors")
-    deployed = read_released(merged.mirror, environment.release, environment.name)
+    problem = routes.check_project(merged.compiled.project)
+    if problem:
+        raise UsageError(problem, code="C221")
+    if route.doubt and ports.signer.key is not None:
+        raise TrustError(route.doubt, code="T131")
+    deployed = route.deployed
     if deployed is not None and deployed.manifest.commit == merged.tip:
         return _note_released(ports, merged, environment, deployed.manifest, (deployed.commit, deployed.digest))
     if deployed is None and not merged.compiled.graphs[environment.name].hosts:
         return _record(ports, merged, environment, "nothing", "it has no hosts yet")
     if ports.signer.key is None:
         return _record(ports, merged, environment, "waiting", "")
+    ports.anchors.pin(merged.repository, merged.compiled.project)
+    change = route.plan_change(merged.compiled.environments[environment.name])
+    return _make(ports, merged, environment, ports.signer.key, HostScope() if change is None else change.scope)
+
+
+def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: SigningKey, routing: HostScope) -> ReleaseRecord:
     target = Target(merged.repository, environment.name, merged.branch, merged.tip, merged.mirror)
     spendable = find_spendable(ports.judging, target)
-    rules = _find_rules(ports, merged, environment, deployed)
     order = ReleaseOrder(
         repository=merged.mirror,
         project=merged.compiled.project,
-        environment=govern(environment, rules[0]),
-        earlier=rules[1:],
+        environment=environment,
+        routing=routing,
         commit=merged.tip,
         graphs=merged.compiled.graphs[environment.name],
-        key=ports.signer.key,
+        key=key,
         now=ports.signer.now(),
         url=merged.remote.url,
         access=merged.remote.environment,
@@ -144,46 +167,6 @@ def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment) 
     except HeldError as error:
         raise spendable.explain(error) from error
     return _note_done(ports, merged, environment, done)
-
-
-def _find_rules(
-    ports: ReleasePorts, merged: Merged, environment: Environment, deployed: Deployed | None
-) -> tuple[Environment, ...]:
-    """Give the environment as the last source commit that went through had it, then as the last release had it; itself for the first.
-
-    A merge that only loosens rules changes nothing on hosts, so nobody approved it: until a release is approved under the rules of the
-    last one, as many people as those demanded are demanded still, and of those whom it names. What demands more counts at once.
-    """
-    with ports.store.read() as connection:
-        known = list_releases(connection, environment=environment.name)
-    passed = [item.source for item in known if item.repository == merged.repository and item.state in FINAL]
-    approved = [deployed.manifest.commit] if deployed is not None else passed[-1:]
-    sources = dict.fromkeys([*(passed[:1] or approved), *approved])
-    found = [_read_rules(merged, source, environment.name) for source in sources]
-    if not found:
-        return (environment,)
-    newest = replace(found[0], required=max(item.required for item in found), is_signed=any(item.is_signed for item in found))
-    return (newest, *found[1:])
-
-
-def _read_rules(merged: Merged, source: str, name: str) -> Environment:
-    """Read an environment's rules at an earlier commit; whoever makes them unreadable must not be judged by new ones."""
-    try:
-        compiled = compile_commit(merged.mirror, source)
-    except ConfigError as error:
-        raise _unreadable(name, source, error.message) from error
-    if not compiled.is_valid:
-        # It was valid when it was released: this machine was too slow, or short of memory. Tried again.
-        message = f"the rules of {name} at {source[:12]} cannot be read: {compiled.diagnostics[0].message}"
-        raise RemoteError(message, code="R207")
-    if name not in compiled.environments:
-        raise _unreadable(name, source, "that commit has no such environment")
-    return compiled.environments[name]
-
-
-def _unreadable(name: str, source: str, why: str) -> HeldError:
-    message = f"the rules of {name} at {source[:12]}, which its last release had, cannot be read: {why}"
-    return HeldError(message, code="H053", hint="bring that commit back, or release by hand")
 
 
 def _find_plan(ports: ReleasePorts, merged: Merged, environment: Environment, pulls: Sequence[PullRecord]) -> FleetPlan | None:

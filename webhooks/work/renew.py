@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from gitops.errors import TrueupError
+from gitops.errors import TrueupError, TrustError
 from gitops.model.manifest import Manifest
-from gitops.pipeline.child import compile_commit
 from gitops.pipeline.release import ReleaseOrder
-from gitops.pipeline.released import read_released
+from gitops.pipeline.route import Route
 from webhooks.forges.port import Remote
-from webhooks.mirrors import Mirrors
+from webhooks.mirrors import Mirrors, find_branch
 from webhooks.records import JobRecord, ReleaseRecord
 from webhooks.store.releases import list_releases, save_release
 from webhooks.store.store import Store
+from webhooks.work.anchors import Anchors
 from webhooks.work.signer import Signer
 
 LOG = logging.getLogger("trueup.release")
@@ -34,6 +34,7 @@ class RenewPorts:
     store: Store
     mirrors: Mirrors
     signer: Signer
+    anchors: Anchors
 
 
 def renew(ports: RenewPorts, job: JobRecord) -> None:
@@ -46,9 +47,10 @@ def renew(ports: RenewPorts, job: JobRecord) -> None:
     if not newest:
         return
     mirror, remote = ports.mirrors.refresh(repository)
+    routes = ports.anchors.open_routes(repository, mirror, find_branch(mirror, remote.branch))
     for record in newest:
         try:
-            _renew(ports, record, mirror, remote)
+            _renew(ports, record, routes.find(record.environment), (mirror, remote))
         except TrueupError as error:
             LOG.warning("%s %s could not be issued again: %s", repository, record.environment, error.message)
 
@@ -60,27 +62,26 @@ def is_due(manifest: Manifest, now: datetime) -> bool:
 
 def _find_newest(ports: RenewPorts, repository: str) -> list[ReleaseRecord]:
     with ports.store.read() as connection:
-        known = list_releases(connection, limit=LOOKED_AT)
+        known = list_releases(connection, repository=repository, limit=LOOKED_AT)
     found: dict[str, ReleaseRecord] = {}
     for record in known:
-        if record.repository == repository and record.state == "released":
+        if record.state == "released":
             found.setdefault(record.environment, record)
     return [record for _, record in sorted(found.items())]
 
 
-def _renew(ports: RenewPorts, record: ReleaseRecord, mirror: Path, remote: Remote) -> None:
-    deployed = read_released(mirror, record.branch, record.environment)
-    if deployed is None or ports.signer.key is None or not is_due(deployed.manifest, ports.signer.now()):
+def _renew(ports: RenewPorts, record: ReleaseRecord, route: Route | None, place: tuple[Path, Remote]) -> None:
+    """Issue what stands again, by the rules in force; what cannot be verified is not."""
+    if route is not None and route.doubt:
+        raise TrustError(route.doubt, code="T131")
+    deployed = None if route is None else route.deployed
+    if route is None or deployed is None or ports.signer.key is None or not is_due(deployed.manifest, ports.signer.now()):
         return
-    source = deployed.manifest.commit
-    compiled = compile_commit(mirror, source)
-    environment = compiled.environments.get(record.environment)
-    if environment is None:
-        return
+    source, (mirror, remote) = deployed.manifest.commit, place
     order = ReleaseOrder(
         repository=mirror,
         project=deployed.manifest.repository,
-        environment=environment,
+        environment=route.rule,
         commit=source,
         graphs=deployed.graphs,
         key=ports.signer.key,

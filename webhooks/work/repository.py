@@ -67,7 +67,7 @@ def find_unreleased(store: Store, repository: str, branches: Mapping[str, str], 
     """Give the branches (the default one, and those that pull requests go to) whose tip is not known to be released, or not to need it."""
     with store.read() as connection:
         wanted = {default, *(pull.branch for pull in list_pulls(connection, repository=repository, limit=LOOKED_AT))}
-        done = {item.source for item in list_releases(connection, limit=LOOKED_AT) if item.state in FINAL}
+        done = {item.source for item in list_releases(connection, repository=repository, limit=LOOKED_AT) if item.state in FINAL}
     return tuple(sorted(branch for branch in wanted if branch in branches and branches[branch] not in done))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from gitops.source.repository import is_ancestor
@@ -47,7 +48,7 @@ def is_over(store: Store, pull: PullRecord, environment: str, mirror: Path) -> b
     if pull.is_settled:
         return True
     with store.read() as connection:
-        known = list_releases(connection, environment=environment, limit=LOOKED_AT)
+        known = list_releases(connection, repository=pull.key.repository, environment=environment, limit=LOOKED_AT)
     outcome = _find_outcome(pull, known, mirror)
     return outcome is not None and outcome.state in FINAL
 
@@ -66,15 +67,18 @@ def find_outcomes(store: Store, pull: PullRecord, mirror: Path) -> list[tuple[st
     with store.read() as connection:
         names = [plan.environment for plan in list_current_plans(connection, pull.key)]
         if not names and pull.planning != "planned":
-            names = sorted({item.environment for item in list_releases(connection, limit=LOOKED_AT)})
-        known = {name: list_releases(connection, environment=name, limit=LOOKED_AT) for name in names}
+            names = sorted(
+                {item.environment for item in list_releases(connection, repository=pull.key.repository, limit=LOOKED_AT)}
+            )
+        of_name = partial(list_releases, connection, repository=pull.key.repository, limit=LOOKED_AT)
+        known = {name: of_name(environment=name) for name in names}
     found = [(name, _find_outcome(pull, known[name], mirror)) for name in names]
     return found if pull.planning == "planned" else [(name, outcome) for name, outcome in found if outcome is not None]
 
 
 def _find_outcome(pull: PullRecord, known: Sequence[ReleaseRecord], mirror: Path) -> ReleaseRecord | None:
     """Give the first release that contains the merge; when there is none, the newest word on it."""
-    mine = [item for item in known if item.repository == pull.key.repository and _contains(mirror, item.source, pull.merged)]
+    mine = [item for item in known if _contains(mirror, item.source, pull.merged)]
     final = [item for item in mine if item.state in FINAL]
     return final[-1] if final else mine[0] if mine else None
 

@@ -150,7 +150,7 @@ def test_names_of_refs_are_split_at_nothing_that_they_may_hold(repository: Repos
     for name in names:
         repository.git("update-ref", name, head)
     repository.git("update-ref", b"refs/heads/latin-\xe9".decode("utf-8", "surrogateescape"), head)
-    assert list_refs(repository.path, "refs/heads") == dict.fromkeys(sorted([*names, "refs/heads/main"]), head)
+    assert set(list_refs(repository.path, "refs/heads")) == {*names, "refs/heads/main", "refs/heads/latin-\ufffd"}
 
 
 def test_subjects_may_hold_any_separator_but_their_end(repository: Repository) -> None:

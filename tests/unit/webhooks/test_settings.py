@@ -57,6 +57,7 @@ def test_every_setting_is_a_variable_and_a_key(monkeypatch: pytest.MonkeyPatch) 
         "local_repository": "r.git",
         "poll_seconds": "7",
         "trusted_proxies": "127.0.0.1, 192.0.2.0/24",
+        "trust_roots": "root.json",
     }
     assert set(values) == set(NAMES)
     for name, value in values.items():

@@ -30,21 +30,25 @@ from webhooks.api.openapi import describe_api
 from webhooks.auth.session import open_session, seal_session
 from webhooks.guard import Guard, answer_bug, answer_refused, answer_trouble
 from webhooks.parts import make_api_routes
-from webhooks.records import ApprovalRecord, HostRecord, PlanRecord, PullKey, PullRecord, ReleaseRecord
+from webhooks.records import ApprovalRecord, HostKey, HostRecord, PlanRecord, PullKey, PullRecord, ReleaseRecord
 from webhooks.store.approvals import add_approval
 from webhooks.store.hosts import find_host, save_host
 from webhooks.store.plans import add_plan
 from webhooks.store.pulls import save_pull
 from webhooks.store.releases import save_release
+from webhooks.store.repositories import watch_repositories
 from webhooks.store.work import list_jobs
 
 KEY = PullKey("acme/infra", "7")
+WEB = HostKey("acme/infra", "production", "web-1")
 MOTD = parse_address("file:/etc/motd")
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     with make_bench(tmp_path) as made:
+        with made.parts.store.write() as connection:
+            watch_repositories(connection, ["acme/infra"])
         yield made
 
 
@@ -101,7 +105,7 @@ def test_a_token_enrols_one_host_once(bench: Bench) -> None:
     assert (first.status_code, first.json()["host"], first.json()["schema"]) == (201, "web-1", "gitops/credential/v1")
     assert enroll(bench, "web-1", token).status_code == 401
     with bench.parts.store.read() as connection:
-        host = find_host(connection, "web-1")
+        host = find_host(connection, WEB)
     assert host is not None
     assert (host.environment, first.json()["credential"] in host.credential) == ("production", False)
 
@@ -152,7 +156,7 @@ def test_a_report_is_kept_once_and_plans_are_looked_at_again(bench: Bench) -> No
     assert send(bench, credential, make_report()).json() == {"accepted": "r1"}
     assert send(bench, credential, make_report(result="failed")).status_code == 202
     with bench.parts.store.read() as connection:
-        host, jobs = find_host(connection, "web-1"), list_jobs(connection)
+        host, jobs = find_host(connection, WEB), list_jobs(connection)
     assert host is not None
     assert (host.result, host.serial, host.run) == ("changed", 3, "r1")
     assert [(job.key, job.payload["again"], job.run_at > NOW) for job in jobs] == [("acme/infra#7", "observed", True)]
@@ -169,7 +173,7 @@ def test_the_same_states_again_ask_for_nothing(bench: Bench) -> None:
         send(bench, credential, make_report(run=run, digest=digest * 64, minutes=number))
     with bench.parts.store.read() as connection:
         assert len(list_jobs(connection)) == 1
-        host = find_host(connection, "web-1")
+        host = find_host(connection, WEB)
     assert host is not None
     assert host.observation is not None
     assert host.observation.states[MOTD]["digest"] == "b" * 64
@@ -181,7 +185,7 @@ def test_an_observation_that_comes_late_does_not_replace_a_newer_one(bench: Benc
     send(bench, credential, make_report(run="old", digest="a" * 64, minutes=1))
     send(bench, credential, make_report(run="bare", observation=None))
     with bench.parts.store.read() as connection:
-        host = find_host(connection, "web-1")
+        host = find_host(connection, WEB)
     assert host is not None
     assert host.observation is not None
     assert host.observation.states[MOTD]["digest"] == "b" * 64
@@ -192,7 +196,7 @@ def test_an_observation_from_the_future_does_not_stand_for_good(bench: Bench) ->
     send(bench, credential, make_report(run="forged", digest="a" * 64, minutes=60 * 24 * 365))
     send(bench, credential, make_report(run="honest", digest="b" * 64, minutes=1))
     with bench.parts.store.read() as connection:
-        host = find_host(connection, "web-1")
+        host = find_host(connection, WEB)
     assert host is not None
     assert host.observation is not None
     assert host.observation.states[MOTD]["digest"] == "b" * 64

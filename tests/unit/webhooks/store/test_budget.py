@@ -36,7 +36,7 @@ def test_the_oldest_of_the_day_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         add_run(connection, replace(RUN, host="web-2", document=b"x" * 100))
         for number in range(10):
             add_run(connection, replace(RUN, run=f"r{number}", received=NOW + timedelta(seconds=number)))
-        removed = trim_runs(connection, "web-1", NOW + timedelta(seconds=9))
+        removed = trim_runs(connection, RUN.key, NOW + timedelta(seconds=9))
         assert removed == 10 - len(left)
         assert sorted(item.run for item in list_runs(connection, host="web-1")) == [*left, "yesterday"]
         assert len(list_runs(connection, host="web-2")) == 1

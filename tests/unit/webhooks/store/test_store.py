@@ -15,6 +15,7 @@ from gitops.model.observation import Observation
 from gitops.model.scope import Scope, digest_change
 from webhooks.records import (
     ApprovalRecord,
+    HostKey,
     HostRecord,
     PlanRecord,
     PullKey,
@@ -152,10 +153,18 @@ def test_a_token_works_once(store: Store) -> None:
 def test_hosts_and_their_observations(store: Store) -> None:
     observation = Observation("web-1", NOW.replace(microsecond=0), {"init": "systemd"}, serial=3)
     with store.write() as connection:
-        hosts.save_host(connection, HostRecord("web-1", "production", NOW, "e" * 64, observation=observation))
-        hosts.save_host(connection, HostRecord("web-2", "staging", NOW, "f" * 64))
-        assert hosts.read_observations(connection, ["web-1", "web-2", "web-3"]) == {"web-1": observation}
-        assert hosts.find_host_by_credential(connection, "f" * 64) == hosts.find_host(connection, "web-2")
+        hosts.save_host(
+            connection, HostRecord("web-1", "production", NOW, "e" * 64, observation=observation, repository="acme/infra")
+        )
+        hosts.save_host(connection, HostRecord("web-2", "staging", NOW, "f" * 64, repository="acme/infra"))
+        assert hosts.read_observations(connection, "acme/infra", "production", ["web-1", "web-2", "web-3"]) == {
+            "web-1": observation
+        }
+        assert hosts.read_observations(connection, "acme/other", "production", ["web-1"]) == {}
+        assert hosts.read_observations(connection, "acme/infra", "staging", ["web-1"]) == {}
+        assert hosts.find_host_by_credential(connection, "f" * 64) == hosts.find_host(
+            connection, HostKey("acme/infra", "staging", "web-2")
+        )
         assert hosts.find_host_by_credential(connection, "0" * 64) is None
         assert hosts.count_hosts(connection) == 2
         assert [item.name for item in hosts.list_hosts(connection, environment="staging")] == ["web-2"]

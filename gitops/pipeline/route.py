@@ -1,0 +1,188 @@
+"""Route: what is in force for an environment — where its releases come from and go to, who approves, and the release that stands.
+
+Nothing here is read from what is proposed. In force is what the source of the last release says (its branch's tip, verified), else what
+the caller remembers of it, else the repository's default branch. A tip that cannot be verified is no baseline: the route says why.
+See docs/adr/0019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from gitops.config.config import Environment
+from gitops.errors import ConfigError, HeldError, RemoteError, TrustError
+from gitops.model.codec import Json
+from gitops.model.plan import HostPlan
+from gitops.model.trustroot import EnvironmentTrust, TrustedKey, TrustRoot
+from gitops.pipeline.answer import CompiledCommit
+from gitops.pipeline.child import compile_commit
+from gitops.pipeline.released import Deployed, anchor_of, read_release
+from gitops.plan.routing import plan_routing
+from gitops.signatures.bundle import BundleVerifier
+from gitops.source.release import open_release
+from gitops.source.repository import find_ref
+from gitops.trust.release import verify_member
+from gitops.trust.rotation import follow_rotations
+
+# What routes, anchors or judges; the other fields of an Environment are what is released, or say where it stands.
+ROUTING = ("source", "release", "required", "approvers", "is_signed")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is remembered of an environment: the source of its last release (or of the first look at it), its branch and its serial."""
+
+    source: str = ""
+    branch: str = ""
+    serial: int = 0
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the caller knows of a repository before anything is read.
+
+    `project` is its bound name (empty: not yet bound), `taken` are the names that others have, with whose they are; `default` is the
+    commit of its default branch, `memories` are by environment. Tips are believed as the project's pinned root (of `roots`) says; where
+    there is none, when `key` signed them.
+    """
+
+    repository: Path
+    default: str
+    project: str = ""
+    taken: Mapping[str, str] = field(default_factory=dict[str, str])
+    memories: Mapping[str, Memory] = field(default_factory=dict[str, Memory])
+    roots: Mapping[str, TrustRoot] = field(default_factory=dict[str, TrustRoot])
+    key: TrustedKey | None = None
+    subpath: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """What is in force for an environment. `deployed` None: nothing is released, or (`doubt` says why) it is not to be believed."""
+
+    rule: Environment
+    deployed: Deployed | None = None
+    doubt: str = ""
+
+    def govern(self, proposed: Environment) -> Environment:
+        """Give an environment as proposed, but routed and judged as is in force."""
+        return replace(proposed, **{name: getattr(self.rule, name) for name in ROUTING})
+
+    def plan_change(self, proposed: Environment) -> HostPlan | None:
+        """Give the change of routing as an item of the plan; None when it stays as it is."""
+        return plan_routing(proposed.name, describe_routing(self.rule), describe_routing(proposed))
+
+
+class Routes:
+    """The routes of one repository, each commit compiled once, and only when it is asked."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._read: dict[str, CompiledCommit] = {}
+
+    @property
+    def project(self) -> str:
+        """Name the project: the bound name, else what the default branch says; empty when that says nothing."""
+        return self._known.project or self._read_default().project
+
+    def find(self, name: str) -> Route | None:
+        """Give what is in force for an environment; None when there is no such one but in what is proposed.
+
+        Raise HeldError (H053) when the commit that says it cannot be read: whoever makes it unreadable is not judged by other rules.
+        """
+        memory = self._known.memories.get(name, Memory())
+        here = self._read_default().environments.get(name) if not (memory.source and memory.branch) else None
+        branch = memory.branch or ("" if here is None else here.release)
+        deployed, doubt = self._read_tip(branch, name) if branch else (None, "")
+        source = memory.source if deployed is None else anchor_of(deployed.manifest)
+        rule = self._read_rule(source, name) if source else here
+        if rule is None:
+            return None
+        if rule.release != branch:
+            # The branch itself was moved, with everybody's consent: what stands is what the new one holds.
+            deployed, doubt = self._read_tip(rule.release, name)
+        return Route(rule, deployed, doubt)
+
+    def name_remembered(self) -> tuple[str, ...]:
+        """Name the environments that are remembered, else those that the default branch has."""
+        return tuple(sorted(self._known.memories or self._read_default().environments))
+
+    def check_project(self, name: str) -> str:
+        """Say why a commit whose project has this name is not this repository's; nothing when it is."""
+        if name in self._known.taken:
+            return f"the project `{name[:80]}` is released by {self._known.taken[name][:100]}, not by this repository"
+        expected = self.project
+        if not expected or name == expected:
+            return ""
+        return f"the project is named `{name[:80]}`, but this repository releases `{expected[:80]}`"
+
+    def _read_tip(self, branch: str, name: str) -> tuple[Deployed | None, str]:
+        tip = find_ref(self._known.repository, f"refs/heads/{branch.removeprefix('refs/heads/')}")
+        memory = self._known.memories.get(name, Memory())
+        serial = memory.serial if branch == memory.branch else 0
+        if not tip:
+            return None, f"the branch {branch} is gone, though release {serial} was made there" if serial else ""
+        try:
+            self._verify(tip, name)
+            found = read_release(self._known.repository, tip, name)
+            _check_serial(found.manifest.serial, serial)
+            return found, ""
+        except TrustError as error:
+            return None, f"the tip of {branch} ({tip[:12]}) cannot be verified: {error.message}"
+
+    def _verify(self, tip: str, name: str) -> None:
+        candidate, key = open_release(self._known.repository, tip), self._known.key
+        root = self._known.roots.get(self.project)
+        if root is not None:
+            *older, newest = follow_rotations(candidate, root, BundleVerifier())
+            verify_member(candidate, newest, name, BundleVerifier(), older)
+        elif key is not None:
+            own = TrustRoot(self.project, 1, {key.ident: key}, 1, {name: EnvironmentTrust("")})
+            verify_member(candidate, own, name, BundleVerifier())
+        else:
+            raise TrustError("no key is pinned here", code="T130", hint="set GITOPS_RELEASE_KEY or GITOPS_TRUST_ROOTS")
+
+    def _read_rule(self, source: str, name: str) -> Environment:
+        try:
+            compiled = self._compile(source)
+        except ConfigError as error:
+            raise _unreadable(name, source, error.message) from error
+        if name in compiled.environments:
+            return compiled.environments[name]
+        if compiled.is_valid:
+            raise _unreadable(name, source, "that commit has no such environment")
+        # It was valid when it was released: this machine was too slow, or short of memory. Tried again.
+        message = f"the rules of {name} at {source[:12]} cannot be read: {compiled.diagnostics[0].message}"
+        raise RemoteError(message, code="R207")
+
+    def _read_default(self) -> CompiledCommit:
+        return self._compile(self._known.default) if self._known.default else CompiledCommit()
+
+    def _compile(self, commit: str) -> CompiledCommit:
+        if commit not in self._read:
+            self._read[commit] = compile_commit(self._known.repository, commit, subpath=self._known.subpath)
+        return self._read[commit]
+
+
+def describe_routing(environment: Environment) -> Mapping[str, Json]:
+    """Give the fields that route or judge, as values of a plan."""
+    values: dict[str, Json] = {name: getattr(environment, name) for name in ROUTING}
+    return {**values, "approvers": sorted(environment.approvers)}
+
+
+def plan_new(environment: Environment) -> HostPlan | None:
+    """Give the item of an environment that is only proposed."""
+    return plan_routing(environment.name, None, describe_routing(environment))
+
+
+def _check_serial(found: int, made: int) -> None:
+    """Raise TrustError when a tip is older than what was made: somebody put an old release back."""
+    if found < made:
+        raise TrustError(f"it is release {found}, but {made} was made", code="T104")
+
+
+def _unreadable(name: str, source: str, why: str) -> HeldError:
+    message = f"the rules of {name} at {source[:12]}, which its last release had, cannot be read: {why}"
+    return HeldError(message, code="H053", hint="bring that commit back, or release by hand")

@@ -51,7 +51,7 @@ def test_a_changed_program_of_a_custom_fact_is_shown_by_its_digest() -> None:
 
     (group,) = diff_graphs(graphs("ab" * 32), graphs("cd" * 32)).groups
     (field,) = group.changes[0].fields
-    assert (field.name, field.after) == ("custom.rack", f"string by program {'cd' * 32}, 5 s at most")
+    assert (field.name, field.after) == ("custom.rack", f"string by program {'cd' * 32} (9 bytes), 5 s at most")
 
 
 @given(st.lists(projects(), min_size=1, max_size=3), st.lists(projects(), min_size=1, max_size=3))

@@ -83,7 +83,13 @@ def test_the_unit_converges_heals_and_ends_in_order(host: TestHost, tmp_path: Pa
     (tmp_path / UNIT.name).write_text(unit, encoding="utf-8")
     host.run(["cp", str(tmp_path / UNIT.name), "/etc/systemd/system/"])
     host.run(["mkdir", "-p", "/etc/gitops"])
-    host.run(["sh", "-c", "printf 'GITOPS_SECRET_ACME_TOKEN=from-the-environment\\nGITOPS_AGENT_INTERVAL=10s\\n' >/etc/gitops/agent.env"])
+    host.run(
+        [
+            "sh",
+            "-c",
+            "printf 'GITOPS_SECRET_ACME_TOKEN=from-the-environment\\nGITOPS_AGENT_INTERVAL=10s\\n' >/etc/gitops/agent.env",
+        ]
+    )
     enroll = ["--env", "production", "--name", "web-1", "--trust-root", str(root), "--state", STATE]
     host.run([*gitops.split(), "agent", "enroll", "--repo", f"file://{project.path}", *enroll])
     host.run(["systemctl", "daemon-reload"])

@@ -25,6 +25,7 @@ from gitops.render.escape import escape_terminal
 from gitops.transport.local import run_local
 
 CHANGES, FAILED = 2, 4
+STAYS = ("failed", "skipped")
 QUESTION = "Undo this?"
 
 
@@ -88,5 +89,9 @@ def _print(report: Report, format_name: str) -> None:
         return
     for outcome in report.changes:
         print_message(f"  {outcome.result:<8} {escape_terminal(outcome.address)}  {escape_terminal(outcome.message)}".rstrip())
-    words = {"reverted": "Undone.", "failed": "Not all of it could be undone."}[report.result]
-    print_message(f"{words} Run {report.run} can be undone in its turn.")
+    stays = sum(item.result in STAYS for item in report.changes)
+    if stays:
+        things = "1 thing stays as that run left it" if stays == 1 else f"{stays} things stay as that run left them"
+        print_message(f"Not all of it could be undone: {things}; above is why. Run {report.run} is what was done.")
+        return
+    print_message(f"Undone. Run {report.run} can be undone in its turn.")

@@ -89,15 +89,15 @@ def find_untouched(steps: Sequence[Step[Any]], items: Mapping[Address, Item], ho
 
 def _judge(change: Change, item: Item, state: State, *, is_called: bool) -> Union[Step[Any], Outcome]:
     """Give the step, or the outcome when there is none. What a notification asks for is done whatever the state says."""
-    if change.action in REFRESHES or change.reason == OWED:
+    if change.action in REFRESHES or change.reason == OWED or (change.action == "run" and is_called):
         return make_step(change, item, state)
     found = item.diff(state)
-    if found is None and change.action == "run" and is_called:
-        return make_step(change, item, state)
     if found is None:
         return Outcome(change.address, change.action, "changed", ALREADY)
     if found.action == "refused":
         return Outcome(change.address, "refused", "refused", found.reason)
+    if found.obstacle:
+        return Outcome(change.address, change.action, "failed", found.obstacle)
     if VERB_OF.get(found.action, found.action) != change.verb:
         message = f"planned was {change.action}, and by now it would be {found.action}: plan again to see what that means"
         return Outcome(change.address, change.action, "held", message)

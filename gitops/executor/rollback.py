@@ -25,6 +25,8 @@ Tell = Callable[[Outcome], None]
 Left = Mapping[str, str]
 SHOWN_COMMAND = 200
 SHOWN_OUTPUT = 400
+SHOWN_STAYS = 5
+STAYS = ("failed", "skipped")
 RECORD_BYTES = 1 << 16
 
 
@@ -89,10 +91,15 @@ def undo(entries: Sequence[Entry], host: RealHost, tell: Tell) -> Tuple[Outcome,
 
 
 def is_incomplete(outcomes: Sequence[Outcome]) -> bool:
-    """Say whether something failed, or a path could not be brought back; a restart or command without an inverse is only told."""
-    return any(
-        item.result == "failed" or (item.result == "skipped" and not item.address.startswith("command:")) for item in outcomes
-    )
+    """Say whether anything stays as the run left it: what failed, and what nothing undoes (a command, a removed user)."""
+    return any(item.result in STAYS for item in outcomes)
+
+
+def describe_rest(outcomes: Sequence[Outcome]) -> str:
+    """Name what stays and why, as many as fit a line; nothing when nothing stays."""
+    words = [item.message or item.address for item in outcomes if item.result in STAYS]
+    more = f", and {len(words) - SHOWN_STAYS} more" if len(words) > SHOWN_STAYS else ""
+    return f"{len(words)} of {len(outcomes)} things stay: {', '.join(words[:SHOWN_STAYS])}{more}" if words else ""
 
 
 def _undo_one(entry: Entry, host: RealHost, failure: str) -> Outcome:

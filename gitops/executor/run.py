@@ -26,7 +26,7 @@ from gitops.executor.observe import (
 )
 from gitops.executor.pending import add_owed, find_owed, list_refreshes
 from gitops.executor.prune import add_pruned, drop_pruned, mark_pruned
-from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, undo
+from gitops.executor.rollback import describe_rest, describe_undo, is_incomplete, plan_undo, undo
 from gitops.executor.state import Lock, StateFolder, check_run_id, find_state, make_run_id
 from gitops.executor.writes import sweep_temps
 from gitops.model.address import Address
@@ -259,6 +259,7 @@ def _put_back(machine: Machine, refreshes: FrozenSet[str], state: StateFolder, f
     write_pending(state.base, machine.owed | (refreshes & tried))
     is_whole = undone.result == "reverted"
     words = "what the run changed was put back" if is_whole else "not all that the run changed could be put back"
+    rest = describe_rest(undone.changes)
     report = replace(
         failed,
         result="reverted" if is_whole else "failed",
@@ -266,7 +267,7 @@ def _put_back(machine: Machine, refreshes: FrozenSet[str], state: StateFolder, f
         changes=tuple(
             replace(item, result="reverted") if is_whole and item.result == "changed" else item for item in failed.changes
         ),
-        reason=f"{words}, by run {undone.run}",
+        reason=f"{words}, by run {undone.run}" + (f"; {rest}" if rest else ""),
         observation=machine.observe(),
     )
     state.write_report(failed.run, report.to_json())
@@ -294,7 +295,8 @@ def _undo_run(state: StateFolder, identity: _RunIdentity, undone: str, place: _P
     outcomes = undo(entries, host, lambda outcome: emit(Event("step", outcome.to_json())))
     _leave(state, identity.run, journal, host)
     result = "failed" if is_incomplete(outcomes) else "reverted"
-    reason = f"rollback of {undone}"
+    rest = describe_rest(outcomes)
+    reason = f"rollback of {undone}; {rest}" if rest else f"rollback of {undone}"
     report = Report(identity.run, place.host, result, identity.started, _now(), outcomes, reason=reason)
     restore_ledger(state.base, state.run_folder(undone))
     state.write_report(identity.run, report.to_json())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gitops.executor.host import RealHost
 from gitops.executor.journal import Entry, Journal, read_journal
-from gitops.executor.rollback import describe_undo, is_incomplete, plan_undo, undo
+from gitops.executor.rollback import describe_rest, describe_undo, is_incomplete, plan_undo, undo
 from gitops.model.report import Outcome
 from tests.support.rooted import Rooted
 
@@ -70,7 +70,10 @@ def test_inverses_run_failures_are_told_and_the_rest_goes_on(tmp_path: Path) -> 
     ]
     assert (told, done.exists()) == (list(outcomes), True)
     assert is_incomplete(outcomes)
-    assert not is_incomplete([item for item in outcomes if item.result != "failed"])
+    assert is_incomplete([item for item in outcomes if item.result != "failed"])  # a command stays, whatever else came back
+    assert not is_incomplete(outcomes[3:])
+    assert describe_rest(outcomes).startswith("3 of 4 things stay: a command ran, cannot run /no/such/program")
+    assert describe_rest(outcomes[3:]) == ""
     journal.close()
     assert ["cannot be undone again" in entry.why_not for entry in read_journal(str(tmp_path / "run"))] == [True] * 3
 

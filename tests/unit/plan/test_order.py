@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address
+from gitops.model.graph import Graphs, HostGraph
 from gitops.model.resource import Resource
 from gitops.plan.item import Item, Preparer
-from gitops.plan.order import Edge, close_over, find_cycle, find_edges, order_items
+from gitops.plan.order import Edge, check_graphs, close_over, find_cycle, find_edges, order_items
 from gitops.providers.registry import PROVIDERS
 from tests.support.nouns import projects
 from tests.support.planning import declare
@@ -124,3 +125,28 @@ def test_a_thing_joined_twice_to_another_comes_once() -> None:
 def test_a_thing_that_needs_itself_is_a_cycle() -> None:
     with pytest.raises(MalformedError, match="file:/a → file:/a"):
         names_in_order(declare("file:/a", needs=["file:/a"]))
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        (declare("file:/a", needs=["file:/a"]),),
+        (declare("file:/a", notify=["file:/a"]),),
+        (declare("directory:/d", needs=["file:/d/x"]), declare("file:/d/x")),
+        (declare("directory:/d", needs=["symlink:/d/x/y"]), declare("symlink:/d/x/y", {"target": "z"})),
+        (declare("directory:/d"), declare("file:/d/x", notify=["directory:/d"])),
+        (declare("file:/a", {"contents": "x"}),),
+    ],
+)
+def test_what_no_host_could_plan_is_refused_for_every_graph(resources: tuple[Resource, ...]) -> None:
+    graph = HostGraph("web-1", "production", (), resources)
+    with pytest.raises(MalformedError, match="web-1 could not plan this") as stop:
+        check_graphs(Graphs("production", {"web-1": graph}), Preparer(PROVIDERS))
+    assert stop.value.code in ("C210", "C104", "M012", "C103")
+
+
+def test_what_goes_away_below_a_folder_or_was_said_of_a_package_may_come_first() -> None:
+    absent = declare("file:/d/x", {"state": "absent"})
+    assert names_in_order(declare("directory:/d", needs=["file:/d/x"]), absent) == ["file:/d/x", "directory:/d"]
+    alike = {name: HostGraph(name, "production") for name in ("a", "b")}
+    check_graphs(Graphs("production", alike), Preparer(PROVIDERS))

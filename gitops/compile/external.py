@@ -10,6 +10,7 @@ from gitops.compile.scope import CompileError, fail
 from gitops.config.config import DeclaredProvider
 from gitops.config.node import Node, to_json
 from gitops.config.reader import suggest, unknown_key
+from gitops.config.resources import check_value
 from gitops.model.attribute import decode_value, describe_type
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.diagnostic import Place
@@ -68,12 +69,11 @@ def _check_values(
         elif holds_secret(node):
             hint = "its provider may declare the value as `type: secret`; then nobody sees it"
             raise fail("C403", f"{what}: a secret in `{key}` would be seen by everybody", node.place, hint=hint)
-        try:
-            value = to_json(node)
-            decoded = decode_value(described, value)
-        except ValueError as error:
-            raise fail("C105", f"{what}: `{key}`: {error}", node.place, width=node.width) from error
-        found[key] = decoded if described.type == "mode" else value
+        problem = check_value(described, node, f"{what}: `{key}`")
+        if problem is not None:
+            raise CompileError(problem)
+        value = to_json(node)
+        found[key] = decode_value(described, value) if described.type == "mode" else value
     missing = [key for key, item in sorted(provider.attributes.items()) if item.is_required and key not in found]
     if missing and not is_absent:
         expected = describe_type(provider.attributes[missing[0]])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from gitops.compile.scope import fail
 from gitops.config.config import DeclaredFact
-from gitops.config.node import Node, to_json
+from gitops.config.node import Node, to_plain
 from gitops.config.reader import suggest
-from gitops.model.codec import digest_bytes
+from gitops.model.codec import Json, digest_bytes
 from gitops.model.facts import CUSTOM, FactProgram, is_custom, spell_fact
 from gitops.model.sourcetree import SourceTree
 
@@ -48,7 +49,7 @@ def compile_facts(asked: Node | None, facts: Mapping[str, DeclaredFact], tree: S
 
 def _spell(name: str, node: Node, type_name: str) -> str:
     try:
-        return spell_fact(type_name, to_json(node))
+        return spell_fact(type_name, cast("Json", to_plain(node)))
     except ValueError as error:
         hint = "quote it" if type_name == "string" else ""
         message = f"`when`: {name} is declared as {type_name}; this value {error}"

@@ -12,12 +12,14 @@ from gitops.compile.frozen import freeze, freeze_node
 from gitops.compile.peers import NO_PEERS, Peers
 from gitops.config.config import Config, HostDocument
 from gitops.config.node import Node, to_plain
+from gitops.config.reader import suggest_among
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.secret import SecretRef
 
 ALL = "*"
 PEERS = "hosts"
 ROOTS = ("vars", "params", "host", "secret", "each")
+ROOT_WORDS = {"vars": "variable", "params": "parameter", "each": "value of for_each", "host": "property of the host"}
 
 
 class CompileError(Exception):
@@ -181,6 +183,20 @@ class Names:
 
     def __len__(self) -> int:
         return len(self._scope.read_all(self._root))
+
+    def __repr__(self) -> str:
+        return repr(self._scope.read_all(self._root))
+
+
+def read_root(names: Names) -> dict[str, object]:
+    """Give a root as a map; no method of it, since a variable may have any name."""
+    return names._scope.read_all(names._root)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def describe_unknown(names: Names, name: str) -> tuple[str, str]:
+    """Say that a root has no such name, and which it has."""
+    scope, root = names._scope, names._root  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return f"unknown {ROOT_WORDS[root]} `{name[:60]}`", suggest_among(name, scope.names(root), "there are")
 
 
 def as_text(value: object) -> str | None:

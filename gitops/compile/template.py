@@ -2,95 +2,50 @@
 
 Sees vars, params, host, secret, and `hosts(label="value")`; Ansible's whitespace rules; undefined names are errors with the
 template's own line. A secret is an opaque object: printing it leaves a mark that becomes a SecretRef, every other use of it is an
-error. Marks hold a NUL, which no source or variable may, so that content cannot forge one.
+error.
 """
 
 from __future__ import annotations
 
+import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
-from jinja2 import FunctionLoader, StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from gitops.compile.marks import MARK, Secrets, TransformedSecretError, UnknownSecretError
+from gitops.compile.sandbox import Function, UnprintableError, Words, make_environment
 from gitops.compile.scope import PEERS, CompileError, Names, Scope, fail
-from gitops.config.reader import suggest
-from gitops.model.diagnostic import Place
+from gitops.config.reader import suggest_among
+from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import SecretRef, Text
 
-MARK = "\0"
 COMPILED = 256
+DECLARED = "declare it in gitops.yaml; it has"
 
 
-class TransformedSecretError(Exception):
-    """A template did more with a secret than place it."""
-
-
-class SecretMark:
-    """A secret in a template; `mark` is what printing it leaves."""
-
-    def __init__(self, mark: str) -> None:
-        self._mark = mark
-
-    def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise TransformedSecretError
-
-    __str__ = __repr__ = __bool__ = __len__ = __iter__ = __eq__ = __ne__ = __lt__ = __add__ = __radd__ = __mod__ = _refuse  # type: ignore[assignment]
-    __mul__ = __contains__ = __getitem__ = __format__ = __call__ = __hash__ = __gt__ = __int__ = __float__ = __html__ = _refuse  # type: ignore[assignment]
-
-
-class Secrets:
-    """The root `secret`; records which were placed."""
-
-    def __init__(self, refs: Mapping[str, SecretRef], placed: list[SecretRef]) -> None:
-        self._refs = refs
-        self._placed = placed
-
-    def __getitem__(self, key: str) -> object:
-        if key not in self._refs:
-            raise UnknownSecretError(key)
-        self._placed.append(self._refs[key])
-        return SecretMark(f"{MARK}{len(self._placed) - 1}{MARK}")
-
-    def __iter__(self) -> Iterator[str]:
-        raise TransformedSecretError
-
-    def __len__(self) -> int:
-        raise TransformedSecretError
-
-
-class UnknownSecretError(Exception):
-    """A template names a secret that nobody declared. No LookupError: Jinja would make it an undefined value."""
-
-
-def _finalize(value: Any) -> Any:
-    if isinstance(value, SecretMark):
-        return value._mark  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  the one place that may see it
-    if value is None:
-        raise UndefinedError("the value is null")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value
-
-
-def _load_nothing(name: str) -> NoReturn:
-    raise SecurityError(f"templates read no other templates: {name[:60]!r}")
-
-
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    keep_trailing_newline=True,
-    finalize=_finalize,
-    autoescape=False,
-    cache_size=0,
-    loader=FunctionLoader(_load_nothing),
+FAILURES = (
+    TemplateError,
+    TransformedSecretError,
+    UnknownSecretError,
+    UnprintableError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    TypeError,
+    ValueError,
 )
-_ENVIRONMENT.globals = {name: _ENVIRONMENT.globals[name] for name in ("range", "dict", "namespace")}
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_OURS = {"Names": "map", "SecretMark": "secret", "Secrets": "secret", "Function": "function", "UnknownName": "undefined"}
+_CLASS = re.compile(r"\b(?:[a-z]+\.)*(" + "|".join(_OURS) + r")\b")
+_ENVIRONMENTS = {is_crlf: make_environment(is_crlf=is_crlf) for is_crlf in (False, True)}
 
 
 def render_template(source: str, path: str, scope: Scope) -> Text:
@@ -98,38 +53,62 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     placed: list[SecretRef] = []
     secrets = Secrets(scope.secrets, placed)
     context = {root: Names(scope, root) for root in ("vars", "params", "host", "each")}
+    template = _compile_or_fail(source, path)
     try:
-        template = _compile(source, path)
         rendered = _render_bounded(template, {**context, "secret": secrets, PEERS: _make_selection(scope)}, path)
     except RecursionError as error:
         raise fail("C306", "the template is nested too deeply, or calls itself", _find_line(error, path)) from error
-    except TemplateSyntaxError as error:
-        raise fail("C302", f"template syntax: {error.message}", Place(path, error.lineno)) from error
-    except (
-        TemplateError,
-        TransformedSecretError,
-        UnknownSecretError,
-        ArithmeticError,
-        TypeError,
-        ValueError,
-        LookupError,
-    ) as error:
+    except FAILURES as error:
         raise _explain(error, path, scope) from error
     return _read_marks(rendered, placed, path)
 
 
-def _make_selection(scope: Scope) -> Callable[..., list[Mapping[str, object]]]:
-    def hosts(**labels: object) -> list[Mapping[str, object]]:
+def check_syntax(source: str, path: str) -> Diagnostic | None:
+    """Give what is wrong with a template's syntax, whatever it is used for."""
+    try:
+        _compile_or_fail(source, path)
+    except CompileError as error:
+        return error.diagnostic
+    return None
+
+
+def _compile_or_fail(source: str, path: str) -> Any:
+    try:
+        return _compile(source, path, is_crlf=_has_crlf(source, path))
+    except RecursionError as error:
+        raise fail("C306", "the template is nested too deeply, or calls itself", Place(path)) from error
+    except TemplateSyntaxError as error:
+        raise fail("C302", f"template syntax: {error.message}", Place(path, error.lineno)) from error
+    except FAILURES as error:  # Jinja computes what is constant while it compiles, and lets Python compile what it made
+        raise _explain(error, path) from error
+
+
+def _has_crlf(source: str, path: str) -> bool:
+    """Say which line ends a template has: what it renders has the same. Two kinds in one cannot be kept."""
+    first = ""
+    for number, found in enumerate(_LINE_END.finditer(source), 1):
+        first = first or found[0]
+        if found[0] == "\r" or found[0] != first:
+            names = {"\r\n": "CRLF", "\r": "a lone CR", "\n": "LF"}
+            message = f"line {number} of the template ends with {names[found[0]]}, expected {names[first] if first != chr(13) else 'LF'}"
+            hint = "keep one kind of line end (LF or CRLF), or use `source`, which keeps every byte"
+            raise fail("C307", message, Place(path, number), hint=hint)
+    return first == "\r\n"
+
+
+def _make_selection(scope: Scope) -> Function:
+    def select(**labels: object) -> list[Mapping[str, object]]:
         return list(scope.read_peers(labels))
 
-    return hosts
+    return Function(PEERS, select)
 
 
 @lru_cache(maxsize=COMPILED)
-def _compile(source: str, path: str) -> Any:
+def _compile(source: str, path: str, *, is_crlf: bool) -> Any:
     """Compile a template once for all hosts."""
-    code = _ENVIRONMENT.compile(source, path, path)
-    return _ENVIRONMENT.template_class.from_code(_ENVIRONMENT, code, dict(_ENVIRONMENT.globals))
+    environment = _ENVIRONMENTS[is_crlf]
+    code = environment.compile(source, path, path)
+    return environment.template_class.from_code(environment, code, dict(environment.globals))
 
 
 def _render_bounded(template: Any, context: Mapping[str, object], path: str) -> str:
@@ -143,7 +122,7 @@ def _render_bounded(template: Any, context: Mapping[str, object], path: str) -> 
     return "".join(parts)
 
 
-def _explain(error: Exception, path: str, scope: Scope) -> CompileError:
+def _explain(error: Exception, path: str, scope: Scope | None = None) -> CompileError:
     place = _find_line(error, path)
     if isinstance(error, TransformedSecretError):
         return fail(
@@ -151,19 +130,26 @@ def _explain(error: Exception, path: str, scope: Scope) -> CompileError:
         )
     if isinstance(error, UnknownSecretError):
         name = str(error.args[0])
-        return fail(
-            "C401", f"unknown secret `{name[:60]}`", place, hint=suggest(name, scope.secrets) or "declare it in gitops.yaml"
-        )
+        known: Mapping[str, SecretRef] = {} if scope is None else scope.secrets
+        return fail("C401", f"unknown secret `{name[:60]}`", place, hint=suggest_among(name, known, DECLARED))
+    if isinstance(error, UnprintableError):
+        return fail("C304", f"the template would print {error}", place, hint=error.hint)
     if isinstance(error, SecurityError):
-        return fail("C304", f"the template tried something that is not allowed: {error.message}", place)
+        return fail("C304", f"the template tried something that is not allowed: {_in_our_words(error.message)}", place)
     if isinstance(error, UndefinedError):
-        return fail(
-            "C303",
-            f"undefined in the template: {error.message}",
-            place,
-            hint="templates see vars, params, host, secret and hosts()",
-        )
-    return fail("C304", f"the template failed: {type(error).__name__}: {str(error)[:200]}", place)
+        words = error.message
+        hint = words.hint if isinstance(words, Words) else ""
+        return fail("C303", f"undefined in the template: {words}", place, hint=hint)
+    if isinstance(error, SyntaxError):
+        return fail("C306", f"the template cannot be run: {error.msg}", place, hint="nest fewer blocks")
+    if isinstance(error, NameError):  # an infinite constant, as Jinja writes it down
+        return fail("C304", "the template would print a number that is too large, or none", place, hint="look at the arithmetic")
+    return fail("C304", f"the template failed: {type(error).__name__}: {_in_our_words(str(error))}", place)
+
+
+def _in_our_words(text: str | None) -> str:
+    """Name what people know instead of our classes."""
+    return _CLASS.sub(lambda found: _OURS[found[1]], (text or "")[:200])
 
 
 def _find_line(error: BaseException, path: str) -> Place:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import resource
 import subprocess
@@ -33,6 +34,7 @@ UNITS = "trueup_units"
 MODULE_FILE = 'module: "trueup.invalid/project@v0"\nlanguage: version: "v0.17.0"\n'
 MEMORY = 768 * MIB
 MAX_ARGUMENTS = 500
+TOO_SLOW = f"CUE was not done after {DEFAULTS.cue_wall_seconds} s, though it did not use up its processor time"
 MOST_KEPT = 2000
 OWN_CLAUSE = "package documents, "  # put before files without a clause, on their first line
 HINT = "install cue 0.17.1 or later, or point GITOPS_CUE to it"
@@ -76,7 +78,7 @@ class CueAnswer:
 
 @dataclass(frozen=True)
 class CueTool:
-    """Where to look for cue, where to keep results (nowhere when None), how long it may run."""
+    """Where to look for cue, where to keep results (nowhere when None), how much processor time it may take in all."""
 
     setting: str = ""
     cache: Path | None = None
@@ -91,6 +93,7 @@ class CueEvaluator:
         self._library = library
         self._library_digest = digest_json({path: digest_bytes(data) for path, data in library.items()})
         self._deadline = 0.0
+        self._spent = 0.0
 
     def evaluate(self, instances: Sequence[Instance]) -> list[CueAnswer]:
         """Give an answer for every instance, in order."""
@@ -104,7 +107,7 @@ class CueEvaluator:
         answers = {key: found for key in set(keys) if (found := self._cached(key)) is not None}
         missing = {key: item for key, item in zip(keys, instances, strict=True) if key not in answers}
         if missing:
-            self._deadline = time.monotonic() + self._tool.seconds
+            self._deadline, self._spent = time.monotonic() + DEFAULTS.cue_wall_seconds, 0.0
             with tempfile.TemporaryDirectory(prefix="trueup-cue-") as scratch:
                 answers.update(self._run_all(binary, Path(scratch), missing))
             self._evict()
@@ -172,27 +175,32 @@ class CueEvaluator:
         return answers
 
     def _run(self, binary: str, layout: _Layout, keys: Sequence[str]) -> _Done:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            return _Done(problem=self._too_long())
+        left, seconds = self._deadline - time.monotonic(), self._tool.seconds - self._spent
+        if left <= 0 or seconds <= 0:
+            return _Done(problem=self._too_long() if seconds <= 0 else TOO_SLOW)
+        before = _spent_by_children()
         arguments = [binary, "export", "--out", "json", *(layout.arguments[key] for key in keys)]
         home = layout.root / ".home"
         environment = {"HOME": str(home), "CUE_CACHE_DIR": str(home / "cache"), "CUE_REGISTRY": "none", "LC_ALL": "C"}
         with (layout.root / ".out").open("w+b") as output, (layout.root / ".err").open("w+b") as errors:
             process = _start(arguments, layout.root, environment, output=output, errors=errors)
+            _bound(process, seconds)
             try:
                 status = process.wait(left)
             except subprocess.TimeoutExpired:
-                return _Done(problem=self._too_long())
+                return _Done(problem=TOO_SLOW)
             finally:
                 process.kill()
                 process.wait()
+                self._spent += _spent_by_children() - before
+            if self._spent >= self._tool.seconds and status != 0:
+                return _Done(problem=self._too_long())
             output.seek(0)
             errors.seek(0)
             return _read_done(status, output.read(DEFAULTS.cue_output + 1), errors.read(MIB))
 
     def _too_long(self) -> str:
-        return f"CUE takes longer than {self._tool.seconds:g} s"
+        return f"CUE takes longer than {self._tool.seconds:g} s of processor time"
 
 
 @dataclass(frozen=True)
@@ -236,17 +244,26 @@ def make_diagnostic(problem: CueProblem) -> Diagnostic:
 def _start(
     arguments: list[str], folder: Path, environment: Mapping[str, str], *, output: Any, errors: Any
 ) -> subprocess.Popen[bytes]:
-    """Start cue with bounds. Go reserves address space that it does not use, so its data is bounded and not its space."""
+    """Start cue. Go reserves address space that it does not use, so its data is bounded and not its space."""
     with _ample_space():
-        process = subprocess.Popen(
+        return subprocess.Popen(
             arguments, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=errors
         )
-    for name, most in (("RLIMIT_DATA", MEMORY), ("RLIMIT_CPU", 2 * DEFAULTS.cue_seconds), ("RLIMIT_FSIZE", DEFAULTS.cue_output)):
+
+
+def _bound(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Bound its data, what it writes, and its processor time."""
+    for name, most in (("RLIMIT_DATA", MEMORY), ("RLIMIT_CPU", math.ceil(seconds)), ("RLIMIT_FSIZE", DEFAULTS.cue_output)):
         kind = getattr(resource, name)
         hard = resource.prlimit(process.pid, kind)[1]
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.prlimit(process.pid, kind, (bound, bound))
-    return process
+
+
+def _spent_by_children() -> float:
+    """Give the processor time of the processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager

@@ -174,6 +174,7 @@ def _read_secret(name: str, node: Node, findings: Findings) -> SecretRef | None:
     reader = MapReader(node, f"secret {name}", findings)
     source = reader.choice("from", SOURCES, "env")
     key = reader.require("key", "the variable's name" if source == "env" else "the file's path")
+    reader.text("key")
     reader.finish()
     if key is None or not isinstance(key.value, str):
         return None

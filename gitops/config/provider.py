@@ -58,6 +58,7 @@ def _list_newer(attributes: Mapping[str, Attribute], on_notify: str) -> Sequence
 
 def _read_executable(spec: MapReader, path: str, tree: SourceTree, findings: Findings) -> str:
     node = spec.require("executable", "the program's file name")
+    spec.text("executable")
     if node is None or not isinstance(node.value, str):
         return ""
     folder = path.rpartition("/")[0]

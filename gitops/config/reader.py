@@ -14,6 +14,7 @@ from gitops.config.node import Node, name_type
 from gitops.model.diagnostic import Diagnostic, Place
 
 T = TypeVar("T")
+MOST_NAMED = 12
 
 
 class Findings:
@@ -151,3 +152,10 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Give `did you mean …?` or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean `{near[0]}`?" if near else ""
+
+
+def suggest_among(name: str, known: Iterable[str], words: str) -> str:
+    """Give `did you mean …?`, else which there are: `words: a, b`."""
+    ordered = sorted(known)
+    shown = ", ".join(ordered[:MOST_NAMED]) + (f" and {len(ordered) - MOST_NAMED} more" if len(ordered) > MOST_NAMED else "")
+    return suggest(name, ordered) or f"{words}: {shown or 'none'}"

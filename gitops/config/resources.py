@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import cast
 
 from gitops.config.config import ModuleUse, ResourceNode
-from gitops.config.node import Node, name_type, to_json
+from gitops.config.node import Node, name_type, to_plain
 from gitops.config.reader import Findings, MapReader, suggest, unknown_key
 from gitops.model.attribute import Attribute, attributes_of, decode_value, describe_type
+from gitops.model.codec import Json
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.facts import FACTS, is_custom
 from gitops.model.resource import DRIFTS
@@ -20,6 +22,21 @@ from gitops.providers.registry import PROVIDERS
 COMMON = ("needs", "notify", "when", "for_each", "drift")
 CONTENT = ("content", "source", "template")
 FILLED_IN = ("executable", "protocol", "on_notify")
+TEXTUAL = (
+    "text",
+    "content",
+    "texts",
+    "argv",
+    "environment",
+    "values",
+    "mode",
+    "path",
+    "choice",
+    "xattrs",
+    "acl",
+    "directory_acl",
+    "selinux",
+)
 UNLESS_ABSENT = {"symlink": "target"}
 TEXT_ATTRIBUTE = Attribute("text", "a file beside the module or project")
 
@@ -92,10 +109,21 @@ def find_kind(node: Node, findings: Findings) -> str | None:
         names = " and ".join(f"`{key}`" for key in present)
         findings.add("C107", f"two kinds in one resource: {names}", node.key_place(present[1]), hint="make it two resources")
         return None
-    first = next(iter(node.entries), "")
+    first = _guess_kind(node)
     hint = suggest(first, PROVIDERS) or "expected one of " + ", ".join(sorted(PROVIDERS))
-    findings.add("C103", "a resource without a known kind", node.key_place(first), hint=hint, width=len(first) or 1)
+    message = f"unknown kind of resource `{first[:80]}`" if first else "a resource that names no kind"
+    findings.add("C103", message, node.key_place(first), hint=hint, width=len(first) or 1)
     return None
+
+
+def _guess_kind(node: Node) -> str:
+    """Give the key that was meant to be the kind: the first that no kind has as an attribute."""
+    return next((key for key in node.entries if key not in COMMON and key not in _all_attributes()), "")
+
+
+@cache
+def _all_attributes() -> frozenset[str]:
+    return frozenset(key for kind in PROVIDERS for key in known_attributes(kind))
 
 
 def check_values(
@@ -125,11 +153,26 @@ def check_types(kind: str, attributes: Mapping[str, Node], what: str, *, literal
         if literal_only and described.type == "content" and isinstance(node.value, dict):
             found.append(Diagnostic("C105", f"{what}: `{key}`: got a map, expected a string", node.place, width=node.width))
             continue
-        try:
-            decode_value(described, to_json(node))
-        except ValueError as error:
-            found.append(Diagnostic("C105", f"{what}: `{key}`: {error}", node.place, width=node.width))
+        problem = check_value(described, node, f"{what}: `{key}`")
+        if problem is not None:
+            found.append(problem)
     return found
+
+
+def check_value(described: Attribute, node: Node, what: str) -> Diagnostic | None:
+    """Check one value as it was written: a number is no text, whatever a text of it would look like."""
+    try:
+        decode_value(described, cast("Json", to_plain(node)))
+    except ValueError as error:
+        culprit = _find_number(node) if described.type in TEXTUAL else None
+        hint = "quote it" if culprit is not None and "quote it" not in str(error) else ""
+        return Diagnostic("C105", f"{what}: {error}", node.place, hint=hint, width=node.width)
+    return None
+
+
+def _find_number(node: Node) -> Node | None:
+    """Give the first number or boolean below a node."""
+    return next((item for item in node.walk() if isinstance(item.value, int | float)), None)
 
 
 def has_reference(node: Node) -> bool:
@@ -148,6 +191,7 @@ def read_uses(nodes: tuple[Node, ...], findings: Findings) -> tuple[ModuleUse, .
             continue
         reader = MapReader(node, "a module's use", findings)
         name = reader.require("name", "the module's name")
+        reader.text("name")
         params = reader.table("params")
         reader.finish()
         if name is not None and isinstance(name.value, str):

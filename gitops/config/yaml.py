@@ -7,6 +7,7 @@ keys that are not strings, tags, and aliases beyond a bound are errors. Never re
 from __future__ import annotations
 
 import codecs
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from gitops.model.limits import DEFAULTS
 _INT = re.compile(r"[-+]?[0-9]{1,300}\Z")
 _OCTAL = re.compile(r"0o[0-7]{1,100}\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,100}\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,300})?\Z")
 _CONSTANTS: dict[str, Scalar] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -29,6 +30,14 @@ _CONSTANTS: dict[str, Scalar] = {
 }
 _CORE_TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "bool", "null", "float"))
 MERGE = "<<"
+# What YAML's parsers take for the end of a line, or of a comment, and readers do not; and what YAML does not allow at all.
+_HIDDEN = re.compile("\r(?!\n)|[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|\ufeff")
+_LINE_ENDS = {
+    "\r": "a lone CR",
+    "\x85": "U+0085 (next line)",
+    "\u2028": "U+2028 (line separator)",
+    "\u2029": "U+2029 (paragraph separator)",
+}
 
 
 class YamlError(Exception):
@@ -50,6 +59,9 @@ def parse_yaml(data: bytes, file: str, resolve: Callable[[str], Scalar] | None =
             Diagnostic("C603", f"the file is too large: {size}", Place(file), hint="split it, or use `source` for data")
         )
     text = _decode(data, file)
+    hidden = find_hidden(text, file)
+    if hidden is not None:
+        raise YamlError(hidden)
     composer = _Composer(file, resolve or resolve_scalar)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -73,6 +85,24 @@ def decode_text(data: bytes, file: str) -> str | Diagnostic:
     except UnicodeDecodeError as error:
         message = f"not UTF-8: the byte 0x{data[error.start]:02x}"
         return Diagnostic("C704", message, _place_after(data[: error.start], file), hint="save the file as UTF-8")
+
+
+def find_hidden(text: str, file: str) -> Diagnostic | None:
+    """Find what ends a line for a parser but not for a reader, or a control character; a reader could not see what it does."""
+    found = _HIDDEN.search(text)
+    if found is None:
+        return None
+    before = text[: found.start()]
+    place = Place(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+    letter = found[0]
+    escape = f"\\x{ord(letter):02x}" if ord(letter) < 0x100 else f"\\u{ord(letter):04x}"  # noqa: PLR2004  YAML's short form
+    if letter in _LINE_ENDS:
+        message = f"{_LINE_ENDS[letter]} ends a line for some programs, and for people it does not"
+    elif letter == "\ufeff":
+        message = "a byte order mark (U+FEFF) that is not at the beginning"
+    else:
+        message = f"the control character U+{ord(letter):04X} is not allowed"
+    return Diagnostic("C706", message, place, hint=f'remove it; where it belongs into a value, write "{escape}" in double quotes')
 
 
 def _place_after(before: bytes, file: str) -> Place:
@@ -155,6 +185,8 @@ class _Composer:
         is_plain = event.style is None or event.style == ""
         text: str = event.value
         value: Scalar = self._resolve(text) if is_plain and event.tag is None else text
+        if isinstance(value, float) and math.isinf(value) and text.lstrip("+-")[0] in ".0123456789" and "inf" not in text.lower():
+            raise self._fail("C105", f"the number {text[:60]} is too large", place, hint=f'quote it: "{text[:60]}"')
         return Node(value, place, max(1, width))
 
     def _check_tag(self, event: Any, place: Place) -> None:

@@ -343,7 +343,7 @@ def _decode_secret(_: Attribute, value: Json) -> Any:
 
 def _decode_parts(value: Json) -> Any:
     if not isinstance(value, (str, dict)):
-        raise ValueError(f"got {_type_name(value)}, expected a string (quote it)")
+        raise ValueError(f"got {_type_name(value)}, expected a string")
     try:
         return text_from_json(value, "text")
     except MalformedError as error:
@@ -355,7 +355,7 @@ def _type_name(value: Json) -> str:
         return "null"
     if isinstance(value, bool):
         return "a boolean"
-    if isinstance(value, int):
+    if isinstance(value, (int, float)):  # a float is no JSON of ours, but what people wrote
         return f"the number {value}"
     if isinstance(value, str):
         return "a string"

@@ -1,14 +1,15 @@
-"""Bounds of a compile in this process: time and memory, whatever the config holds.
+"""Bounds of a compile in this process: processor time and memory, whatever the config holds. Waiting costs nothing.
 
-Two nets. A timer raises LimitReachedError in the code that runs, so that the mistake can be told with its place; should that code sit
-in one call that never comes back to Python, a watchdog of the C library ends the process with exit status 1 a little later, and a
-forked process that waits for just that says why, since the stuck one cannot. Works in the main thread of a process only (signals do);
-other threads compile through `gitops.pipeline.child`, which the parent kills.
+Two nets. A timer of the processor's time raises LimitReachedError in the code that runs, so that the mistake can be told with its place;
+should that code sit in one call that never comes back to Python, the kernel ends the process a little later (SIGXCPU), and a forked
+process that waits for just that says why, since the stuck one cannot. The time grows with the hosts, up to a bound (`Bounds.for_hosts`).
+Works in the main thread of a process only (signals do); other threads compile through `gitops.pipeline.child`, which the parent kills.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import resource
 import signal
@@ -24,7 +25,7 @@ from gitops.errors import TrueupError
 from gitops.model.limits import DEFAULTS, MIB
 
 AGAIN_SECONDS = 0.5
-WATCHDOG_SECONDS = 5
+SPARE_SECONDS = 3
 ROOM = 256 * MIB
 STDERR = 2
 HINT = "look for a loop, a pattern or an expansion that does not end"
@@ -39,16 +40,30 @@ class LimitReachedError(TrueupError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """Seconds on the wall clock and bytes of address space; `stated` are the seconds told to people, when others."""
+    """Seconds of processor time for up to a thousand hosts, bytes of address space, and seconds on the clock for a child process."""
 
     seconds: float = DEFAULTS.compile_seconds
     memory: int = DEFAULTS.compile_memory
-    stated: float = 0
+    wall: float = DEFAULTS.compile_wall_seconds
+
+    def for_hosts(self, hosts: int) -> float:
+        """Give the seconds that so many hosts may take: as many again for each further thousand, at most ten times as many."""
+        return self.seconds * min(DEFAULTS.compile_growth, max(1.0, hosts / DEFAULTS.compile_hosts))
+
+    @property
+    def most_seconds(self) -> float:
+        """Give the seconds that no number of hosts may exceed."""
+        return self.seconds * DEFAULTS.compile_growth
 
     @property
     def too_long(self) -> str:
-        """Say that the time is over."""
-        return f"compiling takes longer than {self.stated or self.seconds:g} s"
+        """Say that the processor time is over, where the number of hosts is not known."""
+        return f"{say_too_long(self.seconds)} for each thousand hosts"
+
+    @property
+    def too_slow(self) -> str:
+        """Say that the time on the clock is over."""
+        return f"compiling was not done after {self.wall:g} s, though it did not use up its processor time"
 
     @property
     def too_much(self) -> str:
@@ -56,36 +71,99 @@ class Bounds:
         return f"compiling takes more than {self.memory // MIB} MiB of memory"
 
 
+def say_too_long(seconds: float) -> str:
+    """Say that so much processor time is over."""
+    return f"compiling takes longer than {seconds:g} s of processor time"
+
+
 @contextmanager
-def keep_bounds(bounds: Bounds) -> Generator[None]:
-    """Run the body within bounds; it ends in LimitReachedError or MemoryError beyond them. Nested and threaded use bounds nothing."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
+def keep_bounds(bounds: Bounds) -> Generator[Callable[[int], None]]:
+    """Run the body within bounds; it ends in LimitReachedError or MemoryError beyond them. Gives what is told the number of hosts.
+
+    Nested and threaded use bounds nothing more.
+    """
+    if threading.current_thread() is not threading.main_thread() or isinstance(_handler_of_alarm(), _Guard):
+        yield lambda _hosts: None
         return
-    memory = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_memory_limit(bounds.memory, memory[1]), memory[1]))
-    handler = signal.signal(signal.SIGALRM, _raise_limit)
-    started = time.monotonic()
-    before = signal.setitimer(signal.ITIMER_REAL, bounds.seconds, AGAIN_SECONDS)
-    stop_watching = _watch(bounds)
+    guard = _Guard(bounds)
     try:
-        yield
+        try:
+            guard.start()
+            yield guard.allow
+        finally:
+            guard.stop()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
-        stop_watching()
-        resource.setrlimit(resource.RLIMIT_AS, memory)
-        if before[0]:
-            left = before[0] - (time.monotonic() - started)
-            signal.setitimer(signal.ITIMER_REAL, max(0.001, left), before[1])
+        guard.stop()  # the alarm, or Ctrl-C, may have come in the middle of the first
 
 
-def _raise_limit(_signal: int, _frame: object) -> None:
-    raise LimitReachedError("compiling takes too long")
+class _Guard:
+    """The nets of one compile; as a signal's handler it raises until it was stopped."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._begun = time.process_time()
+        self._seconds = bounds.seconds
+        self._is_over = False
+        self._undo: list[Callable[[], object]] = []
+
+    def start(self) -> None:
+        """Set limits and alarm."""
+        handler = _handler_of_alarm()
+        signal.signal(signal.SIGPROF, self)
+        # Never back to the default, which ends the process: an alarm may still be under way.
+        self._undo.append(lambda: signal.signal(signal.SIGPROF, handler if callable(handler) else _ignore))
+        self._limit(resource.RLIMIT_AS, _memory_limit(self._bounds.memory))
+        self._limit(resource.RLIMIT_CORE, 0)
+        before = resource.getrlimit(resource.RLIMIT_CPU)[0]
+        self._undo.append(lambda: _set_soft(resource.RLIMIT_CPU, before))
+        self._undo.append(_watch(self._bounds))
+        self._arm()
+        self._undo.append(lambda: signal.setitimer(signal.ITIMER_PROF, 0))
+
+    def allow(self, hosts: int) -> None:
+        """Let so many hosts take the time that they may take."""
+        self._seconds = self._bounds.for_hosts(hosts)
+        self._arm()
+
+    def stop(self) -> None:
+        """Leave the process as it was; may be called again after an interruption."""
+        self._is_over = True
+        while self._undo:
+            self._undo.pop()()
+
+    def __call__(self, _signal: int, _frame: object) -> None:
+        """Be the handler of the alarm."""
+        if not self._is_over:
+            raise LimitReachedError(say_too_long(self._seconds))
+
+    def _arm(self) -> None:
+        _set_soft(resource.RLIMIT_CPU, math.ceil(self._begun + self._seconds + SPARE_SECONDS))
+        left = self._begun + self._seconds - time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, max(0.001, left), AGAIN_SECONDS)
+
+    def _limit(self, kind: int, wanted: int) -> None:
+        before = resource.getrlimit(kind)[0]
+        self._undo.append(lambda: _set_soft(kind, before))
+        _set_soft(kind, wanted)
+
+
+def _handler_of_alarm() -> object:
+    return signal.getsignal(signal.SIGPROF)
+
+
+def _ignore(_signal: int, _frame: object) -> None:
+    return
+
+
+def _set_soft(kind: int, wanted: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    if resource.RLIM_INFINITY not in (wanted, hard):
+        wanted = min(wanted, hard)
+    resource.setrlimit(kind, (wanted, hard))
 
 
 def _watch(bounds: Bounds) -> Callable[[], None]:
-    """End the process should the timer not, and say why; give what ends the watch."""
+    """Say why, should the kernel end the process for the processor time that it took; give what ends the watch."""
     line = f"error[{LimitReachedError.code}]: {bounds.too_long}\n   = {HINT}\n".encode()
     reader, writer = os.pipe()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))  # a Ctrl-C is the watched process's to handle
@@ -94,10 +172,10 @@ def _watch(bounds: Bounds) -> Callable[[], None]:
         _tell_the_end(reader, line)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     os.close(reader)
-    faulthandler.dump_traceback_later(bounds.seconds + WATCHDOG_SECONDS, exit=True, file=writer)
+    faulthandler.register(signal.SIGXCPU, file=writer, all_threads=False, chain=True)
 
     def stop() -> None:
-        faulthandler.cancel_dump_traceback_later()
+        faulthandler.unregister(signal.SIGXCPU)
         os.close(writer)
         os.waitpid(child, 0)
 
@@ -105,7 +183,7 @@ def _watch(bounds: Bounds) -> Callable[[], None]:
 
 
 def _tell_the_end(reader: int, line: bytes) -> NoReturn:
-    """Be the forked process: wait until the other one ends or stops the watch; the watchdog's own words mean that it was stuck."""
+    """Be the forked process: wait until the other one ends or stops the watch; what the last signal writes means that it was stuck."""
     try:
         os.closerange(0, STDERR)
         os.closerange(STDERR + 1, reader)
@@ -116,10 +194,9 @@ def _tell_the_end(reader: int, line: bytes) -> NoReturn:
         os._exit(0)  # nothing of the process that was copied may run
 
 
-def _memory_limit(wanted: int, hard: int) -> int:
+def _memory_limit(wanted: int) -> int:
     """Give the limit: what is wanted, or what this process has already and some room (a large program that embeds us)."""
-    wanted = max(wanted, _address_space() + ROOM)
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    return max(wanted, _address_space() + ROOM)
 
 
 def _address_space() -> int:

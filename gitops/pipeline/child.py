@@ -1,13 +1,15 @@
 """Compile an untrusted commit in a bounded child process: nothing of it runs, nothing of it lasts, nothing of ours is within reach.
 
 The parent (`compile_commit`) starts a fresh interpreter in a session of its own: an empty environment but PATH, a scratch folder as
-HOME, limits on address space and CPU; it writes a JSON request, reads a bounded JSON answer, and kills the whole process group
-(git and cue too) when the time is over. The child (`main`) reads the repository and writes nothing but its answer.
+HOME, limits on address space and processor time; it writes a JSON request, reads a bounded JSON answer, and kills the whole process
+group (git and cue too) when the time on the clock, which is generous, is over. The child (`main`) reads
+the repository and writes nothing but its answer.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import selectors
@@ -28,7 +30,7 @@ from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS, MIB
 from gitops.pipeline.answer import CompiledCommit, decode_answer, describe_config, encode_answer
-from gitops.pipeline.bounds import HINT, Bounds
+from gitops.pipeline.bounds import HINT, SPARE_SECONDS, Bounds
 from gitops.pipeline.project import examine_tree
 from gitops.source.commits import snapshot_commit
 from gitops.source.merge import Conflict, merge
@@ -40,7 +42,6 @@ SCRATCH = "trueup-compile-"
 NO_COMMIT = "C613"
 SPACE_OF_GO = 4  # cue reserves address space that it does not use; its data is bounded all the same
 ERROR_TAIL, LAST_WORDS = 2000, 200
-SPARE_TIME = 0.15  # the child notices by itself, and can name the template, before it is killed
 KILLED_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.append(sys.argv[1]); from gitops.pipeline.child import main; main()"
@@ -145,11 +146,11 @@ def _run_child(request: bytes, scratch: Path, bounds: Bounds) -> CompiledCommit:
             start_new_session=True,
         )
         try:
-            output = _exchange(process, request, bounds.seconds)
+            output = _exchange(process, request, bounds.wall)
         finally:
             _end_group(process)
     if output is None:
-        return _stopped(bounds.too_long)
+        return _stopped(bounds.too_slow, "a busy machine, or git or cue waiting for something: try again")
     return _read_output(output, process.returncode, log, bounds)
 
 
@@ -229,7 +230,6 @@ def _encode_request(work: Work, bounds: Bounds) -> bytes:
             "head": work.head,
             "target": work.target,
             "subpath": work.subpath,
-            "until": int((time.monotonic() + bounds.seconds) * 1000),
             "milliseconds": int(bounds.seconds * 1000),
             "memory": bounds.memory,
         }
@@ -240,8 +240,7 @@ def _decode_request(data: bytes) -> tuple[Work, Bounds]:
     fields = Fields(decode_json(data), "request")
     fields.schema(REQUEST_SCHEMA)
     work = Work(Path(fields.text("repository")), fields.text("head"), fields.text("target"), fields.text("subpath"))
-    stated, left = fields.integer("milliseconds") / 1000, fields.integer("until") / 1000 - time.monotonic()
-    bounds = Bounds(max(0.1, left - SPARE_TIME * stated), fields.integer("memory"), stated)
+    bounds = Bounds(fields.integer("milliseconds") / 1000, fields.integer("memory"))
     fields.done()
     if not work.head:
         raise MalformedError("request: `head` is empty", code="M014")
@@ -249,13 +248,13 @@ def _decode_request(data: bytes) -> tuple[Work, Bounds]:
 
 
 def _limit_process(bounds: Bounds) -> None:
-    """Limit this process and its children for good: address space, CPU seconds, no core files."""
+    """Limit this process and its children for good: address space, processor seconds for the most hosts, no core files."""
     resource.setrlimit(resource.RLIMIT_AS, (bounds.memory, SPACE_OF_GO * bounds.memory))
     resource.setrlimit(resource.RLIMIT_DATA, (bounds.memory, bounds.memory))
-    seconds = max(1, int(bounds.stated) + 1)
+    seconds = math.ceil(bounds.most_seconds + 2 * SPARE_SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _stopped(message: str) -> CompiledCommit:
-    return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=HINT),))
+def _stopped(message: str, hint: str = HINT) -> CompiledCommit:
+    return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=hint),))

@@ -1,13 +1,13 @@
 """From a tree to compiled graphs: load, compile, stop on mistakes. The first half of every control-side spine.
 
-Whatever the tree holds, it ends within bounds of time and memory (in the main thread; others use `gitops.pipeline.child`).
+Whatever the tree holds, it ends within bounds of processor time and memory (in the main thread; others use `gitops.pipeline.child`).
 """
 
 from __future__ import annotations
 
 import gc
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -64,10 +64,10 @@ def examine_tree(tree: SourceTree, *, bounds: Bounds | None = None, cue: CueTool
     """Load and compile; collect every mistake of both. What an unreadable file would define causes no follow-up errors."""
     bounds = bounds or Bounds()
     try:
-        with keep_bounds(bounds):
-            return _examine(tree, cue)
+        with keep_bounds(bounds) as allow, _without_collector():
+            return _load_and_compile(tree, cue, allow)
     except LimitReachedError as error:
-        return _stopped(Diagnostic("C606", bounds.too_long, _place_of(error, tree), hint=HINT))
+        return _stopped(Diagnostic("C606", error.message, _place_of(error, tree), hint=HINT))
     except MemoryError as error:
         return _stopped(Diagnostic("C606", bounds.too_much, _place_of(error, tree), hint="look for what grows without end"))
     except RecursionError as error:
@@ -82,15 +82,11 @@ def build_tree(tree: SourceTree) -> Built:
     return examined.built
 
 
-def _examine(tree: SourceTree, cue: CueTool | None) -> Examined:
-    with _without_collector():
-        return _load_and_compile(tree, cue)
-
-
-def _load_and_compile(tree: SourceTree, cue: CueTool | None) -> Examined:
+def _load_and_compile(tree: SourceTree, cue: CueTool | None, allow: Callable[[int], None]) -> Examined:
     loaded = load_config(tree, cue=cue)
     if loaded.config is None:
         return Examined(None, loaded.diagnostics)
+    allow(len(loaded.config.hosts))
     compiled = compile_config(loaded.config, tree, evaluate=loaded.cue.evaluate)
     further = [item for item in compiled.diagnostics if loaded.is_whole or not may_follow(item)]
     found = sort_diagnostics((*loaded.diagnostics, *further))

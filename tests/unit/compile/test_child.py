@@ -20,7 +20,8 @@ from gitops.source.snapshot import snapshot_folder
 from tests.support.project import HOST, SMALL, Repository, write_files
 
 WITH_TEMPLATE = HOST.replace('content: "hello\\n"', "template: page.j2")
-SHORT = Bounds(seconds=3)
+SHORT = Bounds(seconds=1.5, wall=300)
+IMPATIENT = Bounds(seconds=3, wall=3)
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_a_template_that_never_ends_is_ended_and_named(repository: Repository) -
     repository.commit({"inventory/web.yaml": WITH_TEMPLATE, "templates/page.j2": loop})
     started = time.monotonic()
     found = compile_head(repository, bounds=SHORT)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 120
     assert [(item.code, item.place.file, item.place.line) for item in found.diagnostics] == [("C606", "templates/page.j2", 2)]
 
 
@@ -142,7 +143,7 @@ def test_a_call_that_never_comes_back_is_killed(repository: Repository) -> None:
     repository.commit({"inventory/web.yaml": WITH_TEMPLATE, "templates/page.j2": stuck})
     started = time.monotonic()
     found = compile_head(repository, bounds=SHORT)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 120
     assert [item.code for item in found.diagnostics] == ["C606"]
     assert "longer than" in found.diagnostics[0].message
 
@@ -178,8 +179,9 @@ def test_grandchildren_die_with_the_child(repository: Repository, tmp_path: Path
     (slow / "git").chmod(0o755)
     head = repository.git("rev-parse", "HEAD")
     monkeypatch.setenv("PATH", f"{slow}:{os.environ['PATH']}")
-    found = compile_commit(repository.path / ".git", head, target=head, bounds=SHORT)
+    found = compile_commit(repository.path / ".git", head, target=head, bounds=IMPATIENT)
     assert [item.code for item in found.diagnostics] == ["C606"]
+    assert "not done after 3 s" in found.diagnostics[0].message
     deadline = time.monotonic() + 10
     while is_running(int(ident.read_text())) and time.monotonic() < deadline:
         time.sleep(0.02)

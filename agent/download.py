@@ -70,6 +70,8 @@ def main() -> int:
         answer: dict[str, object] = {"tip": download(request)}
     except TrueupError as error:
         answer = {"error": {"code": error.code, "message": error.message, "hint": error.hint, "exit": error.exit_status}}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)  # what has an answer is not ended by the clock while the interpreter ends
     sys.stdout.write(json.dumps({"schema": DOWNLOAD_SCHEMA, **answer}))
     return 0
 

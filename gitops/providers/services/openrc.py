@@ -19,6 +19,7 @@ class OpenRc(Supervisor):
     """See the module."""
 
     name = "openrc"
+    starts_unseen = True
 
     def is_here(self, host: Host) -> bool:
         """Say whether it has reached a runlevel."""

@@ -14,6 +14,7 @@ from gitops.model.codec import Json
 from gitops.providers.host import Host
 
 OUTPUT_SHOWN = 400
+PAUSE_SECONDS = "1"
 REFRESHES = ("restart", "reload")  # each is its own undo, once what the service reads is back
 INVERSE: Mapping[str, str] = {"start": "stop", "stop": "start", "enable": "disable", "disable": "enable"}
 
@@ -22,6 +23,7 @@ class Supervisor(ABC):
     """One init system. Verbs are start, stop, restart, reload, enable, disable; restart and reload leave alone what is stopped."""
 
     name: ClassVar[str]
+    starts_unseen: ClassVar[bool] = False  # its scripts come back before the program that they start could fail
     takes_any_name: ClassVar[bool] = False  # else what ends like systemd's other units (`.socket`) is no service's name
 
     @abstractmethod
@@ -44,7 +46,11 @@ class Supervisor(ABC):
 
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise HostError when what was just started is dead already; `is_wanted` says that `state: running` is declared."""
-        if is_wanted and not self.read_states([name], host)[name]["running"]:
+        if not is_wanted:
+            return
+        if self.starts_unseen:
+            host.run(["sleep", PAUSE_SECONDS])
+        if not self.read_states([name], host)[name]["running"]:
             raise HostError(f"{name} was started and is not running", code="E132")
 
 

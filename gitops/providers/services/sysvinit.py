@@ -19,6 +19,7 @@ class SysVInit(Supervisor):
     """See the module."""
 
     name = "sysvinit"
+    starts_unseen = True
 
     def is_here(self, host: Host) -> bool:
         """Say whether process 1 is `init` and has scripts (OpenRC, asked before, may be started by the same `init`)."""

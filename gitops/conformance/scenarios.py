@@ -293,6 +293,7 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
     "package": (
         Scenario("create", (_declare("package", "tool"), _declare("package", "other")), ARCH),
         Scenario("current", (_declare("package", "tool"),), {**ARCH, "/var/lib/pacman/local/tool": "2.0-1\n"}),
+        Scenario("came along", (_declare("package", "tool"),), {**ARCH, "/var/lib/pacman/local/tool": "2.0-1 dependency\n"}),
         Scenario("remove", (_absent("package", "tool"),), {**ARCH, "/var/lib/pacman/local/tool": "2.0-1\n"}),
     ),
     "reboot": (Scenario("not required", (_declare("reboot", "updates", if_exists="/run/reboot-required"),)),),
@@ -333,7 +334,11 @@ SCENARIOS: Mapping[str, tuple[Scenario, ...]] = {
     ),
     "sysctl": (
         Scenario("create", (_declare("sysctl", "vm.swappiness", value="10"),), {"/proc/sys/vm/swappiness": "60\n"}),
-        Scenario("no such parameter here", (_declare("sysctl", "vm.unknown", value="1"),)),
+        Scenario(
+            "a name with a dot in it",
+            (_declare("sysctl", "net/ipv4/conf/eth0.100/forwarding", value="1"),),
+            {"/proc/sys/net/ipv4/conf/eth0.100/forwarding": "0\n"},
+        ),
         Scenario(
             "remove",
             (_absent("sysctl", "vm.swappiness", value="10"),),

@@ -19,6 +19,7 @@ from gitops.providers.host import Finished
 Program = Callable[[Path, Sequence[str]], str]
 FAILED = 1
 FIRST_ID = 1000
+DEPENDENCY = "dependency"  # why pacman has it; nothing when somebody asked for it
 USER_FLAGS = {"-u": 2, "-g": 3, "-c": 4, "-d": 5, "-s": 6}
 ACCOUNT_FILES = {"passwd": "etc/passwd", "group": "etc/group"}
 
@@ -164,9 +165,10 @@ def _gpasswd(root: Path, words: Sequence[str]) -> str:
 
 def _sysctl(root: Path, words: Sequence[str]) -> str:
     name, _, value = words[-1].partition("=")
-    path = root / "proc/sys" / name.replace(".", "/")
+    place = name if "/" in name else name.replace(".", "/")
+    path = root / "proc/sys" / place
     if not path.is_file():
-        raise ValueError(f"cannot stat /proc/sys/{name.replace('.', '/')}")
+        raise ValueError(f"cannot stat /proc/sys/{place}")
     _write(path, f"{value}\n")
     return ""
 
@@ -237,12 +239,19 @@ def _update_rc(root: Path, words: Sequence[str]) -> str:
 
 def _pacman(root: Path, words: Sequence[str]) -> str:
     database = root / "var/lib/pacman/local"
-    here = {path.name: path.read_text(encoding="utf-8").strip() for path in sorted(database.iterdir())}
+    rows = {path.name: path.read_text(encoding="utf-8").split() for path in sorted(database.iterdir())}
+    here = {name: row[0] for name, row in rows.items()}
     offered = dict(line.split(" ") for line in _read_lines(root / "var/lib/pacman/sync/core.db"))
     names = [word for word in words if not word.startswith("-") and word != "%n %v"]
     is_shown = "--print" in words
     if words[0] == "-Q":
         return "".join(f"{name} {here[name]}\n" for name in names if name in here)
+    if words[0] == "-Qdq":
+        return "".join(f"{name}\n" for name in names if rows.get(name, ())[1:] == [DEPENDENCY])
+    if words[0] == "-D":
+        for name in names:
+            _write(database / name, " ".join([here[name], *([DEPENDENCY] if "--asdeps" in words else [])]) + "\n")
+        return ""
     if words[0] == "-Si":
         return "".join(f"Name : {name}\nVersion : {offered[name]}\n" for name in names if name in offered)
     if words[0] == "-R":
@@ -256,6 +265,10 @@ def _pacman(root: Path, words: Sequence[str]) -> str:
         else:
             _write(database / name, f"{version}\n")
     return "".join(f"{name} {version}\n" for name, version in found.items()) if is_shown else ""
+
+
+def _sleep(root: Path, words: Sequence[str]) -> str:  # noqa: ARG001  time does not pass here
+    return ""
 
 
 PROGRAMS: Mapping[str, Program] = {
@@ -273,6 +286,7 @@ PROGRAMS: Mapping[str, Program] = {
     "service": _service,
     "update-rc.d": _update_rc,
     "pacman": _pacman,
+    "sleep": _sleep,
 }
 
 

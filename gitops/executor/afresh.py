@@ -69,8 +69,10 @@ def look_again(changes: Sequence[Change], items: Mapping[Address, Item], host: H
     states = observe_items([items[change.address] for change in changes], host)
     steps: List[Step[Any]] = []
     outcomes: List[Outcome] = []
+    notified = {address for one in done if one in items for address in items[one].resource.notify}
     for change in changes:
-        found = _judge(change, items[change.address], states[change.address], is_called=bool(done.intersection(change.causes)))
+        is_called = change.address in notified or bool(done.intersection(change.causes))
+        found = _judge(change, items[change.address], states[change.address], is_called=is_called)
         if isinstance(found, Outcome):
             outcomes.append(found)
         else:
@@ -92,6 +94,10 @@ def _judge(change: Change, item: Item, state: State, *, is_called: bool) -> Unio
     if change.action in REFRESHES or change.reason == OWED or (change.action == "run" and is_called):
         return make_step(change, item, state)
     found = item.diff(state)
+    if found is None and is_called and item.relations.refresh:
+        # What was planned would have done what was asked for on its way (a service is started, and so has read its files).
+        refresh = item.relations.refresh
+        return replace(make_step(change, item, state), action=refresh, difference=Difference(refresh))
     if found is None:
         return Outcome(change.address, change.action, "changed", ALREADY)
     if found.action == "refused":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Set, Tuple
 
 from gitops.errors import ConfigError, HostError
 from gitops.executor.afresh import Traces, find_untouched, look_again, make_step
@@ -22,6 +22,7 @@ BAD = ("failed", "refused", "skipped", "held")
 ENDINGS = ("stop", "revert")
 TOGETHER = ("directory", "package")
 ALONE = ("command",)  # what one does may answer the guard of the next
+CHECKING = "command"
 NOT_THERE: State = {"type": "absent"}
 MOST_AT_ONCE = 1000
 
@@ -104,6 +105,7 @@ class Application:
     def _do(self, due: Sequence[Change], host: Host) -> Iterator[Outcome]:
         """Do what of a batch is to be done, by facts that hold now; what failed and left no trace leaves no undo either."""
         steps: Sequence[Step[Any]] = [self._plan_step(change) for change in due]
+        known: Dict[Address, Outcome] = {}
         if any(self._may_be_reached(change) for change in due):
             try:
                 afresh = look_again(due, self._items, host, done=self._changed)
@@ -111,11 +113,10 @@ class Application:
                 yield from (Outcome(step.address, step.action, "failed", describe_failure(error)) for step in steps)
                 return
             steps = afresh.steps
-            yield from afresh.outcomes
+            known = {outcome.address: outcome for outcome in afresh.outcomes}
         for step in steps:
             self._traces.note(self._items[step.address], step.action)
-        if steps:
-            yield from self._apply(steps, host)
+        yield from _in_order(due, known, self._apply(steps, host) if steps else ())
 
     def _apply(self, steps: Sequence[Step[Any]], host: Host) -> Iterator[Outcome]:
         """Apply one batch; when it cannot go on (the journal cannot be written), what is left of it failed, and other batches go on."""
@@ -146,9 +147,14 @@ class Application:
         owned = [path for address in sorted(untouched) for path in self._items[address].relations.owns]
         if owned:
             host.void_undo(first, host.mark_undo(), paths=owned)
+        untouched |= {address for address in failed if self._is_check(address)}
         for address in sorted(untouched) if has_own else ():
             _, since, until = failed[address]
             host.void_undo(since, until)
+
+    def _is_check(self, address: Address) -> bool:
+        """Say whether what failed is a command that judges the run: such a one changes nothing that would have to be put back."""
+        return address.partition(":")[0] == CHECKING and self._policies.get(address) == "revert"
 
     def _may_be_reached(self, change: Change) -> bool:
         before = [edge.before for edge in self._before.get(change.address, ())]
@@ -172,6 +178,16 @@ class Application:
 
 def _kind_of(change: Change) -> str:
     return change.address.partition(":")[0]
+
+
+def _in_order(due: Sequence[Change], known: Dict[Address, Outcome], applied: Iterable[Outcome]) -> Iterator[Outcome]:
+    """Give outcomes as they come, those that are known already in the places of their changes."""
+    places = {change.address: number for number, change in enumerate(due)}
+    for outcome in applied:
+        place = places.get(outcome.address, 0)
+        yield from [known.pop(address) for address in list(known) if places[address] < place]
+        yield outcome
+    yield from known.values()
 
 
 def _is_full(batch: Sequence[Change]) -> bool:

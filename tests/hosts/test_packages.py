@@ -36,7 +36,7 @@ def test_a_version_goes_up_and_down_and_over_an_epoch(shared: Managed) -> None:
 
 def test_what_nobody_offers_fails_with_what_needs_it_and_the_rest_goes_on(shared: Managed) -> None:
     resources = (
-        "- package: no-such-tool\n- package: tool-b\n- package: tool-c\n  version: 9.9\n- package: mailer\n"
+        '- package: no-such-tool\n- package: tool-b\n- package: tool-c\n  version: "9.9"\n- package: mailer\n'
         "- package: tool-d\n  needs: [package:no-such-tool]\n- file: /etc/for-it\n  content: x\n  needs: [package:no-such-tool]\n"
     )
     plan = shared.plan(resources)

@@ -103,7 +103,10 @@ class Loop:
 
     def wait_idle(self) -> None:
         """Wait until no job is waiting or running."""
-        wait_for(lambda: self.service.get("/readyz")["jobs"] == {})
+        try:
+            wait_for(lambda: self.service.get("/readyz")["jobs"] == {})
+        except AssertionError:
+            raise AssertionError(f"{self.service.get('/readyz')['jobs']} stay\n{self.service.log[-3000:]}") from None
 
     def release_tip(self) -> str:
         refs = self.github.git("for-each-ref", "--format=%(objectname)", "refs/heads/release/production")

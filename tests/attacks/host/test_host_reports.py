@@ -62,7 +62,8 @@ def make_report(host: str, run: str, *, resources: int = 1, told: str = "") -> b
         for number in range(resources)
     }
     changes = (Outcome(parse_address("file:/srv/0"), "update", "changed", told),)
-    report = Report(run, host, "changed", AT, AT, changes=changes, observation=Observation(host, AT, {}, states))
+    observation = Observation(host, AT, {}, states)
+    report = Report(run, host, "changed", AT, AT, changes=changes, environment="production", observation=observation)
     return json.dumps(report.to_json()).encode()
 
 

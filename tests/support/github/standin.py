@@ -353,7 +353,13 @@ def _pull(forge: StandIn, pull: Pull, schema: str) -> dict[str, Any]:
     found["merge_commit_sha"] = pull.merged or None
     if schema == "pull-request":
         found["merged"] = bool(pull.merged)
+        found["commits"] = len(_log(forge, pull))
     return found
+
+
+def _log(forge: StandIn, pull: Pull) -> list[str]:
+    base = pull.base if not pull.merged else f"{pull.merged}^1"
+    return forge.git("log", "--reverse", "--format=%H%x00%an%x00%cn", f"{base}..{forge.head(pull)}").splitlines()
 
 
 def _list_pulls(forge: StandIn, request: Request) -> tuple[int, Any]:
@@ -371,10 +377,8 @@ def _list_commits(forge: StandIn, request: Request) -> tuple[int, Any]:
     pull = forge.pulls.get(request.path_params["number"])
     if pull is None or "commits" not in forge.offers:
         return _not_found()
-    base = pull.base if not pull.merged else f"{pull.merged}^1"
-    rows = forge.git("log", "--reverse", "--format=%H%x00%an%x00%cn", f"{base}..{forge.head(pull)}").splitlines()
     found: list[Any] = []
-    for row in rows:
+    for row in _log(forge, pull):
         sha, author, committer = row.split("\0")
         commit = {**make_least("commit"), "sha": sha}
         commit.update(author=_user(_login(author)), committer=_user(_login(committer)))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from gitops.executor import observe as observe_module
+from gitops.executor.afresh import look_again
 from gitops.executor.host import RealHost
 from gitops.executor.journal import Journal, read_journal
+from gitops.model.address import make_address, parse_address
+from gitops.model.plan import Change, FieldChange
 from gitops.model.report import Report
 from gitops.model.resource import Resource
+from gitops.plan.item import Preparer
+from gitops.providers.registry import PROVIDERS
+from tests.support.casehost import CaseHost
 from tests.support.rooted import Rooted, directory, file, symlink
 
 
@@ -120,6 +126,45 @@ def test_a_rollback_that_leaves_a_command_is_no_success_and_says_what_stays(mach
     assert (machine.status, undone.result) == (4, "failed")
     assert "1 of 2 things stay: command:a ran" in undone.reason
     assert not Path(here(machine, "/x")).exists()
+
+
+def test_a_check_that_fails_judges_the_run_and_is_nothing_that_stays(machine: Rooted) -> None:
+    check = Resource(
+        "command", "check", {"argv": ["/bin/false"]}, on_failure="revert", needs=(make_address("file", here(machine, "/x")),)
+    )
+    report = run(machine, file(here(machine, "/x"), "x"), check)
+    assert (machine.status, report.result) == (5, "reverted")
+    assert not Path(here(machine, "/x")).exists()
+
+
+RUNNING = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n"
+
+
+@pytest.mark.parametrize(
+    ("done", "expected"),
+    [(("file:/etc/app.conf",), ["restart"]), (("package:app",), []), (("file:/etc/other", "file:/etc/app.conf"), ["restart"])],
+)
+def test_what_a_file_asked_of_a_service_is_done_though_its_package_started_it_meanwhile(
+    done: tuple[str, ...], expected: list[str]
+) -> None:
+    items = {
+        item.resource.address: item
+        for item in Preparer(PROVIDERS).prepare_all(
+            (
+                Resource("file", "/etc/app.conf", {"content": "x"}, notify=(make_address("service", "app"),)),
+                Resource("file", "/etc/other", {"content": "x"}),
+                Resource("package", "app", {}),
+                Resource("service", "app", {"state": "running"}),
+            )
+        )
+    }
+    start = Change(make_address("service", "app"), "update", "initial", fields=(FieldChange("running", False, True),))
+    host = CaseHost(
+        {"paths": {"/run/systemd/system": "directory"}, "commands": [{"words": ["systemctl", "show"], "output": RUNNING}]}
+    )
+    found = look_again([start], items, cast("Any", host), done={parse_address(one) for one in done})
+    assert [step.action for step in found.steps] == expected
+    assert [(outcome.action, outcome.result) for outcome in found.outcomes] == ([] if expected else [("update", "changed")])
 
 
 def test_only_commands_between_two_marks_are_void_and_refreshes_stay(tmp_path: Path) -> None:

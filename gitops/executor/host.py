@@ -267,7 +267,9 @@ class RealHost:
 
     def has_written_below(self, folders: Sequence[str]) -> bool:
         """Say whether this run has written below one of these folders since that was asked last."""
-        journal = self._writable()
+        if self._journal is None:
+            return False
+        journal = self._journal
         fresh, self._asked = journal.noted[self._asked :], len(journal.noted)
         return any(path.startswith(tuple(f"{folder}/" for folder in folders)) for path, _ in fresh)
 

@@ -30,6 +30,7 @@ from gitops.plan.item import Item, Preparer
 from gitops.plan.laws import check_difference
 from gitops.plan.order import Edge, arrange, close_over
 from gitops.plan.risk import has_loss, judge_risk
+from gitops.providers.base import Foreseen
 
 Baseline = Mapping[Address, Resource]
 
@@ -117,6 +118,7 @@ class _Planning:
         for edge in edges:
             self._before.setdefault(edge.after, []).append(edge)
         self._shown: Set[Address] = set()
+        self._planned: Dict[Address, Foreseen] = {}
         self._changed: Dict[Address, Set[str]] = {}
         self._refused: Set[Address] = set()
         self._settled: Optional[Dict[Address, Optional[Resource]]] = None
@@ -151,11 +153,12 @@ class _Planning:
         if state is None:
             self._expect_anything(item, condition)
             return
-        difference = item.diff(state)
+        foreseen = item.provider.foresee(item.spec, state, self._list_before(address))
+        difference = item.diff(foreseen)
         if difference is not None:
             difference = self._meet_obstacle(item, check_difference(address, difference, item.relations.paths))
             difference = _restrict(difference, condition)
-        difference = self._add_note(address, difference, item.provider.note(item.spec, state))
+        difference = self._add_note(address, difference, item.provider.note(item.spec, foreseen))
         classification = self._classify(item, state)
         is_planned = difference is not None and self._plan_own(item, difference, classification)
         if not self._plan_refresh(item, difference) and not is_planned:
@@ -226,6 +229,7 @@ class _Planning:
         for parent in difference.implied:
             self._plan_parent(parent, change)
         self._record(change)
+        self._planned[address] = Foreseen(address, change.action, item.relations)
         return True
 
     def _make_change(self, item: Item, difference: Difference, classification: str) -> Change:
@@ -365,6 +369,11 @@ class _Planning:
             if edge.reason == "notify":
                 found |= self._changed.get(edge.before, set())
         return found
+
+    def _list_before(self, address: Address) -> Sequence[Foreseen]:
+        """Give the changes that are planned before this one, and that it comes after by an edge."""
+        before = {edge.before: None for edge in self._before.get(address, ())}
+        return [self._planned[one] for one in before if one in self._planned]
 
     def _comes_after(self, address: Address, kinds: Optional[AbstractSet[str]]) -> bool:
         shown = (edge.before for edge in self._before.get(address, ()) if edge.before in self._shown)

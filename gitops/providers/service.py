@@ -19,15 +19,14 @@ from gitops.model.attribute import attribute
 from gitops.model.observation import State
 from gitops.model.plan import Difference, FieldChange
 from gitops.model.report import Outcome
-from gitops.providers.base import Possible, Provider, Relations, Step
+from gitops.providers.base import Foreseen, Possible, Provider, Relations, Step
 from gitops.providers.host import Host
 from gitops.providers.services.choose import NONE_HERE, find_supervisor
 from gitops.providers.services.supervisor import Supervisor
-from gitops.providers.services.systemd import ONESHOT, unit_of
+from gitops.providers.services.systemd import CONFIGURED, FOLDERS, ONESHOT, unit_of
 from gitops.providers.steps import compare, do_each
 
 NAME = re.compile(r"(?!\.+\Z)[A-Za-z0-9:_.\\][A-Za-z0-9:_.\\@-]*\Z")
-FOLDERS = ("/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system")
 SCRIPTS = "/etc/init.d"
 SUPERVISED = "/etc/sv"
 DAEMONS = "/Library/LaunchDaemons"
@@ -118,7 +117,18 @@ class ServiceProvider(Provider[ServiceSpec]):
         others = tuple(f"path:{path}" for path in (script, folder, f"{folder}/run", f"{DAEMONS}/{spec.name}.plist"))
         wants = (f"package:{package}", *(f"path:{folder}/{name}" for folder in FOLDERS for name in files), *others)
         refresh = "" if spec.state == "stopped" else spec.on_notify
-        return Relations((f"service:{spec.name}",), wants, refresh=refresh)
+        is_up = spec.state == "running" or spec.enabled is True
+        return Relations((f"service:{spec.name}",), wants, refresh=refresh, stays_up=is_up)
+
+    def foresee(self, spec: ServiceSpec, state: State, before: Sequence[Foreseen]) -> State:
+        """A mask that is made or removed before counts; what then is there instead is known to the machine alone."""
+        places = {f"{folder}/{spec.unit}" for folder in FOLDERS}
+        touching = [item for item in before if places.intersection(item.relations.owns)]
+        if any(item.relations.is_mask and item.action != "remove" for item in touching):
+            return {**state, "masked": True}
+        if touching and state.get("masked"):
+            return {**{key: value for key, value in state.items() if key != "masked"}, "exists": False}
+        return state
 
     def bound(self, spec: ServiceSpec) -> Sequence[Possible]:
         """At most: set it."""
@@ -142,6 +152,13 @@ def _tell_trouble(specs: Sequence[ServiceSpec], trouble: str) -> Mapping[str, St
 
 
 def _find_obstacle(change: FieldChange, spec: ServiceSpec, state: State) -> str:
+    if change.name == "enabled" and state.get("alias_of"):
+        return f"it is another name of {state['alias_of']}, and such a name comes and goes with `enabled`: declare that one"
+    if change.name == "enabled" and change.after is False and state.get("linked"):
+        return (
+            f"its unit file is a link to {state['linked']}, which systemd removes when it disables the unit, so that nothing could "
+            f"enable it again: have the file in {CONFIGURED} (`systemd_unit`), or leave `enabled` out"
+        )
     if change.after is not True:
         return _find_bond(change, spec, state)
     if state.get("masked"):

@@ -13,6 +13,7 @@ from gitops.providers.base import BELOW, Possible, Provider, Relations, Step
 from gitops.providers.file import describe_path
 from gitops.providers.host import Host
 from gitops.providers.obstacles import meet
+from gitops.providers.services.systemd import is_mask
 from gitops.providers.steps import bound_parents, do_each, imply_parents, type_of
 
 
@@ -66,9 +67,11 @@ class SymlinkProvider(Provider[SymlinkSpec]):
         yield from do_each(steps, lambda step: self._do(step, host), failures)
 
     def relate(self, spec: SymlinkSpec) -> Relations:
-        """A link comes after its parent directory."""
+        """A link comes after its parent directory; one that masks a unit, after what stops that unit."""
         parent = spec.path.rpartition("/")[0] or "/"
-        return Relations((f"path:{spec.path}",), (f"path:{parent}",), (spec.path,), spec.state == "absent")
+        is_absent = spec.state == "absent"
+        hides = not is_absent and is_mask(spec.path, spec.target or "")
+        return Relations((f"path:{spec.path}",), (f"path:{parent}",), (spec.path,), is_absent, is_mask=hides)
 
     def bound(self, spec: SymlinkSpec) -> Sequence[Possible]:
         """At most: set or replace it, and make every parent."""

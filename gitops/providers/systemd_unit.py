@@ -17,13 +17,11 @@ from gitops.providers.base import Relations, Step
 from gitops.providers.file import NEW_MODE, PRIVATE_MODE, FileSpec
 from gitops.providers.generated import GeneratedProvider
 from gitops.providers.host import Host
-from gitops.providers.services.systemd import BOOTED
+from gitops.providers.services.systemd import BOOTED, CONFIGURED, RELOAD, read_files_again
 
-FOLDER = "/etc/systemd/system"
 TYPES = "service|socket|timer|path|mount|automount|swap|target|slice"
 NAME = re.compile(rf"[A-Za-z0-9:_][A-Za-z0-9:_.\\@-]{{0,199}}\.({TYPES})(\.d/[A-Za-z0-9_][A-Za-z0-9_.-]{{0,99}}\.conf)?\Z")
 BROKEN = ("error", "bad-setting")
-RELOAD = ("systemctl", "daemon-reload")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class SystemdUnitProvider(GeneratedProvider[SystemdUnitSpec]):
     def make_file(self, spec: SystemdUnitSpec) -> FileSpec:
         """The unit file."""
         mode = spec.mode or (PRIVATE_MODE if spec.is_secret else NEW_MODE)
-        return FileSpec(f"{FOLDER}/{spec.name}", spec.content, mode=mode, validate=spec.validate, state=spec.state)
+        return FileSpec(f"{CONFIGURED}/{spec.name}", spec.content, mode=mode, validate=spec.validate, state=spec.state)
 
     def apply(self, steps: Sequence[Step[SystemdUnitSpec]], host: Host) -> Iterator[Outcome]:
         """Write, tell systemd, and ask it whether it can load what was written."""
@@ -79,13 +77,13 @@ class SystemdUnitProvider(GeneratedProvider[SystemdUnitSpec]):
         """A drop-in, too, comes before whatever wants the unit's file."""
         found = super().relate(spec)
         unit, is_dropin, _ = spec.name.partition(".d/")
-        return replace(found, provides=(*found.provides, f"path:{FOLDER}/{unit}")) if is_dropin and found.owns else found
+        return replace(found, provides=(*found.provides, f"path:{CONFIGURED}/{unit}")) if is_dropin and found.owns else found
 
 
 def _find_troubles(steps: Sequence[Step[SystemdUnitSpec]], host: Host) -> Dict[str, str]:
     """Let systemd read its files again when one is another, and give what it then cannot load; templates are loaded by nobody."""
     if any(step.action != "update" or any(field.name == "content" for field in step.difference.fields) for step in steps):
-        host.run(list(RELOAD))
+        read_files_again(host)
     found: Dict[str, str] = {}
     for step in steps:
         unit = step.spec.name.partition(".d/")[0]

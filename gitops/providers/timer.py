@@ -24,7 +24,7 @@ from gitops.providers.base import Possible, Provider, Relations, Step
 from gitops.providers.file import FileProvider, FileSpec
 from gitops.providers.host import Host
 from gitops.providers.obstacles import find_obstacle_of
-from gitops.providers.services.systemd import BOOTED, show_units
+from gitops.providers.services.systemd import BOOTED, RELOAD, read_files_again, show_units
 from gitops.providers.steps import bound_parents, compare, describe_failure
 from gitops.providers.symlink import SymlinkProvider, SymlinkSpec
 from gitops.providers.timers.units import FOLDER, WANTS, make_service_file, make_timer_file
@@ -41,7 +41,6 @@ MAX_COMMAND = 4000
 VENDOR = ("/usr/lib/systemd/system", "/lib/systemd/system")
 NEXT = ("NextElapseUSecRealtime", "NextElapseUSecMonotonic")
 NEVER = ("", "0", "infinity", "n/a")
-RELOAD = ("systemctl", "daemon-reload")
 OUTPUT_SHOWN = 400
 
 
@@ -161,7 +160,7 @@ class TimerProvider(Provider[TimerSpec]):
         failures.update(broken)
         if host.is_live:
             if written:
-                host.run(list(RELOAD))
+                read_files_again(host)
                 host.note_undo(list(RELOAD))  # undone first, before anything is started by the new files
             rest = [step for step in due if step.action != "remove" and step.address not in failures]
             failures.update(_do_live(rest, _start, host))

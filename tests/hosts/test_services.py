@@ -276,3 +276,104 @@ def test_other_units_go_by_their_whole_names_and_dots_are_no_type(shared: Manage
     shared.converge("- service: tick.timer\n  state: running\n  enabled: true\n- service: php8.2-fpm\n  state: running\n")
     assert is_active(shared, "tick.timer") == "active"
     assert is_active(shared, "php8.2-fpm.service") == "active"
+
+
+MASK = "/etc/systemd/system/veiled.service"
+
+
+def vendor(machine: Managed, name: str, text: str) -> None:
+    """Put a unit where packages put theirs, so that a link in /etc can hide it."""
+    folders = (machine.host.path / "usr/lib/systemd/system", machine.host.path / "lib/systemd/system")
+    next(folder / name for folder in folders if folder.is_dir()).write_text(text, encoding="utf-8")
+    machine.host.run(["systemctl", "daemon-reload"])
+
+
+def test_a_mask_that_goes_and_the_service_that_runs_then_are_one_run_and_one_undo(shared: Managed) -> None:
+    vendor(shared, "veiled.service", LOOP)
+    shared.host.run(["systemctl", "mask", "--now", "veiled"])
+    assert is_enabled(shared, "veiled") == "masked"
+    resources = f"- symlink: {MASK}\n  state: absent\n- service: veiled\n  state: running\n  enabled: true\n"
+    plan = shared.plan(resources)
+    assert [(item.address, item.confidence) for item in plan.changes] == [
+        (f"symlink:{MASK}", "exact"),
+        ("service:veiled", "conditional"),
+    ]
+    report = shared.converge(resources)
+    assert (is_active(shared, "veiled"), is_enabled(shared, "veiled")) == ("active", "enabled")
+    assert shared.rollback(report.run).report.result == "reverted"
+    assert (is_active(shared, "veiled"), is_enabled(shared, "veiled")) == ("inactive", "masked")
+
+
+def test_a_mask_comes_after_the_service_is_stopped_and_its_undo_starts_it_again(shared: Managed) -> None:
+    vendor(shared, "veiled.service", LOOP)
+    shared.host.run(["systemctl", "unmask", "veiled"])
+    shared.converge("- service: veiled\n  state: running\n  enabled: true\n")
+    report = shared.converge(f"- symlink: {MASK}\n  target: /dev/null\n- service: veiled\n  state: stopped\n  enabled: false\n")
+    assert [item.address for item in report.changes] == ["service:veiled", f"symlink:{MASK}"]
+    assert (is_active(shared, "veiled"), is_enabled(shared, "veiled")) == ("inactive", "masked")
+    assert shared.rollback(report.run).report.result == "reverted"
+    assert (is_active(shared, "veiled"), is_enabled(shared, "veiled")) == ("active", "enabled")
+    shared.converge("- service: veiled\n  state: stopped\n")
+    both = f"- symlink: {MASK}\n  target: /dev/null\n- service: veiled\n  state: stopped\n"
+    assert "masked" in reasons(shared.plan(both.replace("stopped", "running")))["service:veiled"]
+
+
+def test_a_unit_in_the_place_of_a_mask_runs_after_one_run(shared: Managed) -> None:
+    shared.host.run(["ln", "-sf", "/dev/null", "/etc/systemd/system/uncovered.service"])
+    shared.host.run(["systemctl", "daemon-reload"])
+    unit_text = json.dumps(LOOP)
+    resources = (
+        f"- systemd_unit: uncovered.service\n  content: {unit_text}\n- service: uncovered\n  state: running\n  enabled: true\n"
+    )
+    report = shared.converge(resources)
+    assert (is_active(shared, "uncovered"), is_enabled(shared, "uncovered")) == ("active", "enabled")
+    assert shared.rollback(report.run).report.result == "reverted"
+    assert is_enabled(shared, "uncovered") == "masked"
+
+
+def test_a_name_that_goes_with_enabled_is_refused_and_says_whose_it_is(shared: Managed) -> None:
+    vendor(shared, "named.service", f"{LOOP}Alias=called.service\n")
+    shared.host.run(["systemctl", "enable", "--now", "named"])
+    assert shared.plan("- service: called\n  state: running\n  enabled: true\n").changes == ()
+    found = reasons(shared.plan("- service: called\n  enabled: false\n"))
+    assert "another name of named.service" in found["service:called"]
+    shared.converge("- service: called\n  state: stopped\n")
+    assert is_active(shared, "named") == "inactive"
+    shared.converge("- service: named\n  enabled: false\n")
+    assert shared.plan("- service: called\n  enabled: false\n").changes == ()
+
+
+def test_a_linked_unit_is_not_disabled_since_it_would_be_gone(shared: Managed) -> None:
+    shared.host.run(["mkdir", "-p", "/opt/afar"])
+    (shared.host.path / "opt/afar/afar.service").write_text(LOOP, encoding="utf-8")
+    shared.host.run(["systemctl", "enable", "/opt/afar/afar.service"])
+    assert is_enabled(shared, "afar") == "enabled"
+    found = reasons(shared.plan("- service: afar\n  enabled: false\n"))
+    assert "is a link to /opt/afar/afar.service" in found["service:afar"]
+    report = shared.converge("- service: afar\n  state: running\n  enabled: true\n")
+    assert is_active(shared, "afar") == "active"
+    assert shared.rollback(report.run).report.result == "reverted"
+    shared.host.run(["systemctl", "disable", "afar"])
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "/etc/systemd/system/part@.service.d",
+        "/etc/systemd/system/service.d",
+        "/run/systemd/system/part@one.service.d",
+        "/usr/lib/systemd/system/part@one.service.d",
+    ],
+)
+def test_a_drop_in_of_a_new_folder_is_in_what_is_restarted(shared: Managed, folder: str) -> None:
+    unit(shared, "part@.service", LOOP)
+    shared.converge("- service: part@one\n  state: running\n")
+    dropin = f"{folder}/more.conf"
+    text = json.dumps("[Service]\nEnvironment=TOLD=yes\n")
+    resources = f"- file: {dropin}\n  content: {text}\n  notify: [service:part@one]\n- service: part@one\n  state: running\n"
+    report = shared.converge(resources)
+    assert "TOLD=yes" in shown(shared, "systemctl", "show", "-p", "Environment", "part@one")
+    assert "TOLD=yes" in shown(shared, "sh", "-c", "tr '\\0' '\\n' </proc/$(systemctl show -p MainPID --value part@one)/environ")
+    assert shared.rollback(report.run).report.result == "reverted"
+    assert "TOLD" not in shown(shared, "systemctl", "show", "-p", "Environment", "part@one")
+    shared.host.run(["systemctl", "stop", "part@one"])

@@ -168,8 +168,12 @@ class Managed:
         """Plan, apply, and check that what happened is what was planned, and that nothing is left to do."""
         planned = self.plan(resources, guards=True)
         report = self.apply(resources).report
-        happened = [(item.address, item.action, item.result) for item in report.changes]
-        assert happened == [(item.address, item.action, "changed") for item in planned.changes], describe(report)
+        sure = {
+            item.address for item in planned.changes if item.confidence == "exact"
+        }  # what comes before may change how the rest is done
+        happened = [(item.address, item.action if item.address in sure else "", item.result) for item in report.changes]
+        expected = [(item.address, item.action if item.address in sure else "", "changed") for item in planned.changes]
+        assert happened == expected, describe(report)
         before = self.walk()
         again = self.apply(resources)
         assert (again.report.result, again.plan.changes, again.report.changes) == ("converged", (), ()), describe(again.report)

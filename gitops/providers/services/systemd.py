@@ -16,7 +16,11 @@ from gitops.providers.services.supervisor import INVERSE, OUTPUT_SHOWN, REFRESHE
 
 BOOTED = "/run/systemd/system"
 CONFIGURED = "/etc/systemd/system"
-PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit", "MainPID")
+# systemd.unit(5), "Unit File Load Path", with Debian's older place.
+FOLDERS = (CONFIGURED, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+NOTHING = "/dev/null"
+PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "Type", "RemainAfterExit", "MainPID")
+RELOAD = ("systemctl", "daemon-reload")
 SHOW = ("systemctl", "show", "--no-pager", *(f"--property={name}" for name in PROPERTIES))
 RUNNING = ("active", "reloading", "activating")
 ENABLED = ("enabled", "alias")
@@ -47,11 +51,18 @@ class Systemd(Supervisor):
         return host.inspect(BOOTED).type == "directory"
 
     def read_states(self, names: Sequence[str], host: Host) -> Mapping[str, Dict[str, Json]]:
-        """Ask systemctl once; what an init script brought is asked again, since only its own tool knows."""
+        """Ask systemctl once; what an init script brought is asked again, since only its own tool knows. Within a run that wrote unit
+        files systemd reads them first, else it would tell of those before.
+        """
+        if names and host.has_written_below(FOLDERS):
+            _read_files_again(host)
         shown = dict(zip(names, show_units([unit_of(name) for name in names], host)))
         states: Dict[str, Dict[str, Json]] = {}
         for name in names:
-            states[name] = make_state(shown[name])
+            states[name] = make_state(shown[name], unit_of(name))
+            linked = _find_link(unit_of(name), host) if states[name]["exists"] else ""
+            if linked:
+                states[name]["linked"] = linked
             if shown[name].get("UnitFileState") == "generated":
                 states[name]["enabled"] = host.run(["systemctl", "is-enabled", "--", unit_of(name)]).status == 0
         return states
@@ -68,7 +79,12 @@ class Systemd(Supervisor):
             raise HostError(f"systemctl {word}: {lines}", code="E131")
 
     def prepare(self, names: Sequence[str], host: Host) -> None:
-        """Let systemd read its files again when one of these changed since, or is not known yet."""
+        """Let systemd read its files again when this run wrote any, when one of these changed since, or is not known yet. It does not
+        notice by itself all that makes a unit another (252: what lies in folders that are new).
+        """
+        if host.has_written_below(FOLDERS):
+            _read_files_again(host)
+            return
         units = [unit_of(name) for name in names]
         try:
             shown = show_units(units, host, ("NeedDaemonReload", "DropInPaths"))
@@ -81,12 +97,11 @@ class Systemd(Supervisor):
         except HostError:
             is_stale = True
         if is_stale:
-            host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)  # for unit files that are new, and gone again by then
-            host.run(["systemctl", "daemon-reload"])
+            _read_files_again(host)
 
     def finish(self, host: Host) -> None:
         """Note the newest entry, so the first to be undone: unit files may be back by then."""
-        host.note_undo(["systemctl", "daemon-reload"], is_refresh=True)
+        host.note_undo(list(RELOAD), is_refresh=True)
 
     def check_alive(self, name: str, host: Host, *, is_wanted: bool) -> None:
         """Raise when the unit has failed by now although systemctl was content (a service of type `simple` that ends at once)."""
@@ -103,8 +118,10 @@ def unit_of(name: str) -> str:
     return name if name.rpartition(".")[2] in UNIT_TYPES and "." in name else f"{name}.service"
 
 
-def make_state(shown: Mapping[str, str]) -> Dict[str, Json]:
-    """Give the state of one unit from systemd's properties; a service that waits to be started again after it failed is not running."""
+def make_state(shown: Mapping[str, str], unit: str = "") -> Dict[str, Json]:
+    """Give the state of one unit from systemd's properties; a service that waits to be started again after it failed is not running.
+    What is asked for by another name than its own has that as `alias_of`.
+    """
     load, file_state = shown.get("LoadState", "not-found"), shown.get("UnitFileState", "")
     state: Dict[str, Json] = {
         "exists": load != "not-found",
@@ -113,11 +130,24 @@ def make_state(shown: Mapping[str, str]) -> Dict[str, Json]:
     }
     if load == "masked":
         state["masked"] = True
+    if unit and shown.get("Id", unit) != unit and load not in ("not-found", "masked"):
+        state["alias_of"] = shown["Id"]
     if file_state in NO_CHOICE:
         state["fixed"] = file_state
     if shown.get("Type") == "oneshot" and shown.get("RemainAfterExit") == "no":
         state["oneshot"] = True
     return state
+
+
+def read_files_again(host: Host) -> None:
+    """Let systemd read its files; what this run wrote so far is known to it then."""
+    host.has_written_below(FOLDERS)
+    host.run(list(RELOAD))
+
+
+def is_mask(path: str, target: str) -> bool:
+    """Say whether a link hides a unit from systemd: to /dev/null, where unit files are looked for."""
+    return target == NOTHING and path.rpartition("/")[0] in FOLDERS
 
 
 def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Sequence[Mapping[str, str]]:
@@ -129,6 +159,18 @@ def show_units(units: Sequence[str], host: Host, more: Sequence[str] = ()) -> Se
     if done.status != 0 or len(blocks) != len(units):
         raise HostError(f"systemctl show ended with {done.status}: {done.output.strip()[-OUTPUT_SHOWN:]}", code="E130")
     return blocks
+
+
+def _read_files_again(host: Host) -> None:
+    host.note_undo(list(RELOAD), is_refresh=True)  # for unit files that are new, and gone again by then
+    read_files_again(host)
+
+
+def _find_link(unit: str, host: Host) -> str:
+    """Give where `systemctl link` found a unit's file; nothing when it lies where such files belong."""
+    target = host.inspect(f"{CONFIGURED}/{unit}").target
+    is_elsewhere = target.startswith("/") and target != NOTHING and target.rpartition("/")[0] not in FOLDERS
+    return target if is_elsewhere else ""
 
 
 def _has_other_parts(unit: str, shown: Mapping[str, str], host: Host) -> bool:

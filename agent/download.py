@@ -16,11 +16,12 @@ import socket
 import sys
 import zlib
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
-from dulwich.client import GitClient, get_transport_and_path
+from dulwich.client import GitClient, LocalGitClient, get_transport_and_path
 from dulwich.errors import GitProtocolError, NotGitRepository
 from dulwich.objects import ObjectID
 from dulwich.refs import Ref
@@ -44,6 +45,7 @@ from gitops.trust.contents import find_blobs
 
 OUT_OF_MEMORY = -4
 MOST_WANTS = 2000
+SHA1_LETTERS = 40
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,11 @@ class _Remote:
             raise RemoteError(
                 f"the remote has no branch `{self._request.branch}`", code="R111", hint="nothing was released yet, or it moved"
             )
+        if len(found) != SHA1_LETTERS:
+            message = "the remote names what it holds by SHA-256 (`git init --object-format=sha256`), which is not supported"
+            raise RemoteError(
+                message, code="R115", hint="make the repository with `--object-format=sha1` and push the branch there"
+            )
         return found.decode()
 
     def bring(self, repo: Repo, tip: str) -> None:
@@ -218,7 +225,18 @@ def _connect(request: Download) -> tuple[GitClient, str]:
     scheme, separator, _ = request.url.partition("://")
     if separator and scheme not in ("file", "http", "https", "ssh"):
         raise RemoteError(f"the address begins with {scheme}://, expected file, http, https or ssh", code="R114")
-    return get_transport_and_path(request.url, ssh_command=request.ssh_command or None, thin_packs=False, quiet=True)
+    client, path = get_transport_and_path(request.url, ssh_command=request.ssh_command or None, thin_packs=False, quiet=True)
+    return (_LocalClient(thin_packs=False, quiet=True) if isinstance(client, LocalGitClient) else client), path
+
+
+class _LocalClient(LocalGitClient):
+    """Looks for no symbolic refs: dulwich asserts that whatever lies below `refs` has the name of one, and `refs/save` has not."""
+
+    @classmethod
+    def _open_repo(cls, path: str | bytes) -> closing[Repo]:
+        repo = Repo(path if isinstance(path, str) else path.decode())
+        vars(repo.refs)["get_symrefs"] = dict
+        return closing(repo)
 
 
 class _Tree:

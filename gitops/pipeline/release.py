@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gitops import __version__
 from gitops.config.config import Environment
-from gitops.errors import MalformedError, RemoteError, TrustError, UsageError
+from gitops.errors import HeldError, MalformedError, RemoteError, TrustError, UsageError
 from gitops.model.approval import Approval
 from gitops.model.candidate import Candidate, Listed
 from gitops.model.codec import Json, format_time, parse_time
@@ -38,7 +38,7 @@ from gitops.source.publish import Place, commit_files, fetch_tip, push_commit
 from gitops.source.release import open_release
 from gitops.source.repository import is_ancestor
 from gitops.trust.layout import check_layout
-from gitops.trust.release import verify_member
+from gitops.trust.release import CLOCK_SKEW, verify_member
 from gitops.trust.rotation import follow_rotations
 
 VALID = timedelta(days=90)
@@ -108,6 +108,7 @@ def make_release(order: ReleaseOrder, *, pause: Pause) -> Released:
     for attempt in range(DEFAULTS.retries):
         # 1. What is released now, verified before it is built on.
         tip = _read_tip(order, place)
+        _check_clock(order, tip)
         # 2. Is there something to release?
         reason = _find_reason_not_to(order, tip)
         if tip is not None and reason:
@@ -159,6 +160,21 @@ def _read_tip(order: ReleaseOrder, place: Place) -> Deployed | None:
     root = order.root or _own_root(order)
     verify_member(open_release(order.repository, commit), root, order.environment.name, BundleVerifier(), order.older)
     return read_release(order.repository, commit, order.environment.name)
+
+
+def _check_clock(order: ReleaseOrder, tip: Deployed | None) -> None:
+    """Raise HeldError when the tip is from so far ahead that no machine takes it, nor anything that is issued after it."""
+    if tip is None or tip.manifest.issued <= order.now + CLOCK_SKEW:
+        return
+    serial, issued = tip.manifest.serial, tip.manifest.issued
+    message = (
+        f"release {serial} says that it was issued at {issued:%Y-%m-%d %H:%M} UTC, and here it is {order.now:%Y-%m-%d %H:%M} UTC"
+    )
+    hint = (
+        "set this machine's clock if it is behind; if the clock that issued it was ahead, no machine took it: take it off "
+        f"`{order.environment.release}` and release again (docs/how-to/agent.md, When something is wrong)"
+    )
+    raise HeldError(message, code="H055", hint=hint)
 
 
 def _own_root(order: ReleaseOrder) -> TrustRoot:

@@ -114,6 +114,28 @@ def test_over_ssh_it_works_with_the_ssh_command_of_the_settings(tmp_path: Path, 
     assert "git@192.0.2.1" in asked
 
 
+@pytest.mark.parametrize("is_local", [True, False])
+def test_a_remote_of_sha256_is_said_to_be_one(tmp_path: Path, publisher: Publisher, server: GitServer, *, is_local: bool) -> None:
+    anew = publisher.bare.parent / "anew"
+    publisher.work.git("init", "-q", "--object-format=sha256", str(anew))
+    Repository(anew).commit({"x": "x"})
+    Repository(anew).git("branch", BRANCH)
+    url = f"file://{anew}" if is_local else f"{server.url}/anew/.git"
+    with pytest.raises(RemoteError, match="names what it holds by SHA-256") as caught:
+        fetch_tip(remote_of(tmp_path, url), "")
+    assert "sha1" in caught.value.hint
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_refs_that_are_no_branches_are_passed_over(
+    tmp_path: Path, publisher: Publisher, server: GitServer, *, is_local: bool
+) -> None:
+    Repository(publisher.bare).git("update-ref", "refs/save", f"refs/heads/{BRANCH}")
+    url = f"file://{publisher.bare}" if is_local else f"{server.url}/acme.git"
+    tip = fetch_tip(remote_of(tmp_path, url), "")
+    assert all(contents(tmp_path, tip).values())
+
+
 def test_a_tip_that_is_known_is_not_fetched(tmp_path: Path, publisher: Publisher, server: GitServer) -> None:
     remote = remote_of(tmp_path, f"{server.url}/acme.git")
     tip = fetch_tip(remote, "")

@@ -162,6 +162,19 @@ def test_a_clock_behind_the_tip_does_not_go_back(desk: Desk) -> None:
     assert second.manifest.issued == first.manifest.issued
 
 
+def test_a_tip_from_far_ahead_is_not_built_on_and_once_it_is_gone_all_goes_on(desk: Desk) -> None:
+    first = desk.release(FIRST)
+    desk.now += 400 * DAY
+    ahead = desk.release(SECOND)
+    desk.now -= 400 * DAY
+    with pytest.raises(HeldError, match=f"release 2 says that it was issued at {ahead.manifest.issued:%Y-%m-%d}") as caught:
+        desk.release(SECOND, is_forced=True)
+    assert (caught.value.exit_status, f"`{BRANCH}`" in caught.value.hint) == (3, True)
+    desk.repository.git("update-ref", f"refs/heads/{BRANCH}", first.commit)
+    again = desk.release(SECOND)
+    assert (again.serial, again.manifest.issued < ahead.manifest.issued) == (2, True)
+
+
 def test_an_older_commit_is_not_released_over_a_newer_one(desk: Desk) -> None:
     old = desk.repository.commit({"a": "1"})
     desk.release(SECOND)

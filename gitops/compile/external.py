@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitops.compile.interpolate import holds_secret, is_secret_text
+from gitops.compile.pointers import check_content
 from gitops.compile.scope import CompileError, fail
 from gitops.config.config import DeclaredProvider
 from gitops.config.node import Node, to_json
@@ -49,6 +50,7 @@ def compile_external(
         return ExternalThing({})  # told already
     checked = _check_values(f"external:{name}", values, provider, place, is_absent=is_absent)
     program = tree.read(provider.executable)
+    check_content(program, provider.executable, f"external: {name[:80]}", place)
     digest = digest_bytes(program)
     executable: Json = {"blob": digest, "size": len(program)}
     more: dict[str, Json] = {"on_notify": provider.on_notify} if provider.on_notify else {}

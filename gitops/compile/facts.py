@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from gitops.compile.pointers import check_content
 from gitops.compile.scope import fail
 from gitops.config.config import DeclaredFact
 from gitops.config.node import Node, to_plain
@@ -41,6 +42,7 @@ def compile_facts(asked: Node | None, facts: Mapping[str, DeclaredFact], tree: S
         when[name] = tuple(_spell(name, item, fact.type) for item in (node.items or (node,)))
         if fact.program:  # else told already
             data = tree.read(fact.program)
+            check_content(data, fact.program, f"`when`: {name}", asked.key_place(name))
             digest = digest_bytes(data)
             programs[name] = FactProgram(digest, len(data), fact.type, fact.timeout)
             blobs[digest] = data

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from gitops.compile.external import compile_external
 from gitops.compile.facts import compile_facts
 from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
+from gitops.compile.pointers import check_content
 from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import render_template
 from gitops.config.config import DeclaredFact, DeclaredProvider, ResourceNode
@@ -217,7 +218,9 @@ class UnitCompiler:
             attributes["content"] = self._keep_blob(data)
         elif "template" in expanded:
             path = self._find_beside(expanded["template"], "templates", what)
-            text = render_template(self._decode_template(path), path, scope)
+            source = self._decode_template(path)
+            check_content(source.encode("utf-8"), path, what, expanded["template"].place)
+            text = render_template(source, path, scope)
             content = text_to_json(text)
             is_sensitive = is_sensitive or isinstance(content, dict)
             attributes["content"] = content
@@ -235,7 +238,9 @@ class UnitCompiler:
         path = self._find_beside(node, folder, what)
         if self._tree.size(path) > DEFAULTS.blob_bytes:
             raise fail("C602", f"{path} is larger than {DEFAULTS.blob_bytes} bytes", node.place)
-        return self._tree.read(path)
+        data = self._tree.read(path)
+        check_content(data, path, what, node.place)
+        return data
 
     def _find_beside(self, node: Node, folder: str, what: str) -> str:
         if not isinstance(node.value, str):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
 from gitops.compile.frozen import freeze
 from gitops.compile.interpolate import expand_node, holds_secret
-from gitops.compile.params import Filled, check_schemas, fill_params
+from gitops.compile.params import Filled, fill_params
+from gitops.compile.paramschemas import check_schemas
 from gitops.compile.peers import NO_PEERS, Peers
 from gitops.compile.quickcheck import HostChecker
 from gitops.compile.scope import CompileError, Layer, Scope, fail, layer_variables
@@ -112,6 +113,7 @@ class _Compiling:
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     shared: dict[tuple[str, str, str], _Sharing] = field(default_factory=dict[tuple[str, str, str], _Sharing])
     filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
+    broken: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     blocks: dict[int, tuple[Unit, str, Block]] = field(default_factory=dict[int, tuple[Unit, str, Block]])
     checked: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
     peers: dict[str, Peers] = field(default_factory=dict[str, Peers])
@@ -127,8 +129,10 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
     """Compile every host of a project; `evaluate` runs CUE (None for projects without CUE modules)."""
     programs = Programs(config.providers, config.facts)
     state = _Compiling(config, tree, CueModules(tree, evaluate or _refuse_cue), programs)
-    for _, module in sorted(config.modules.items()):
-        state.found.extend(check_schemas(module))
+    for name, module in sorted(config.modules.items()):
+        checked = check_schemas(module)
+        state.found.extend(checked.diagnostics)
+        state.broken[name] = checked.broken
     state.found.extend(_check_selectors(config))
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
     for environment in {item.environment for item in resolved}:
@@ -251,7 +255,7 @@ def _fill(item: _Use, scope: Scope, state: _Compiling) -> Filled:
     key = (item.use.name, _freeze_params(item.given))
     found = state.filled.get(key)
     if found is None or found.diagnostics:
-        found = fill_params(item.module, item.use, item.given)
+        found = fill_params(item.module, item.use, item.given, state.broken[item.module.name])
         found = state.filled[key] = replace(found, frozen=_freeze_params(found.params))
     return found
 

@@ -6,7 +6,7 @@ template may show one) but never in what is digested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -43,6 +43,16 @@ class Node:
     def key_place(self, key: str) -> Place:
         """Give the place of a key, or of the map."""
         return self.keys.get(key, self.place)
+
+    def at(self, path: Iterable[str | int]) -> Node:
+        """Give what keys and positions lead to, as far as there is something."""
+        node = self
+        for part in path:
+            if isinstance(part, str) and part in node.entries:
+                node = node.entries[part]
+            elif isinstance(part, int) and part < len(node.items):
+                node = node.items[part]
+        return node
 
     def walk(self) -> Iterator[Node]:
         """Give this node and all below it."""

@@ -17,12 +17,14 @@ from gitops.compile.paramschemas import check_schemas
 from gitops.compile.peers import NO_PEERS, Peers
 from gitops.compile.quickcheck import HostChecker
 from gitops.compile.scope import CompileError, Layer, Scope, fail, layer_variables
+from gitops.compile.template import check_templates
 from gitops.compile.unit import EVERYTHING, Placed, Programs, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
 from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
 from gitops.config.cue import CueAnswer, CueProblem, Instance
 from gitops.config.node import Node, to_plain
 from gitops.config.reader import suggest
+from gitops.config.selecting import explain_mismatch
 from gitops.model.codec import digest_bytes
 from gitops.model.diagnostic import Diagnostic, Place, sort_diagnostics
 from gitops.model.graph import Block, Graphs, HostGraph
@@ -134,6 +136,7 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
         state.found.extend(checked.diagnostics)
         state.broken[name] = checked.broken
     state.found.extend(_check_selectors(config))
+    state.found.extend(check_templates(config, tree))
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
     for environment in {item.environment for item in resolved}:
         own = [(item.host, item.values) for item in resolved if item.environment == environment]
@@ -344,8 +347,10 @@ def _check_selectors(config: Config) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     owners = [(f"group `{group.name}`", group.selector, group.place) for group in config.groups.values()]
     owners.extend((f"environment `{item.name}`", item.hosts, item.place) for item in config.project.environments.values())
+    labels = [host.labels for host in config.hosts.values()]
     for what, selector, place in owners:
         is_broken = "" in selector  # told already
-        if not is_broken and not any(matches(selector, host.labels) for host in config.hosts.values()):
-            found.append(Diagnostic("C211", f"the selector of {what} matches no host", place, severity="warning"))
+        if not is_broken and not any(matches(selector, mine) for mine in labels):
+            message, hint = f"the selector of {what} matches no host", explain_mismatch(selector, labels)
+            found.append(Diagnostic("C211", message, place, severity="warning", hint=hint))
     return found

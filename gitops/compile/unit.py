@@ -13,12 +13,11 @@ from gitops.compile.external import compile_external
 from gitops.compile.facts import compile_facts
 from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
 from gitops.compile.scope import CompileError, Scope, fail
-from gitops.compile.template import render_template
+from gitops.compile.template import folder_beside, read_template, render_template
 from gitops.config.config import DeclaredFact, DeclaredProvider, ResourceNode
 from gitops.config.node import Node, name_type, to_json
 from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes
-from gitops.config.yaml import decode_text
-from gitops.errors import ConfigError, MalformedError
+from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.attribute import Attribute, decode_value
 from gitops.model.codec import Json, digest_bytes
@@ -217,7 +216,7 @@ class UnitCompiler:
             attributes["content"] = self._keep_blob(data)
         elif "template" in expanded:
             path = self._find_beside(expanded["template"], "templates", what)
-            text = render_template(self._decode_template(path), path, scope)
+            text = render_template(read_template(self._tree, path), path, scope)
             content = text_to_json(text)
             is_sensitive = is_sensitive or isinstance(content, dict)
             attributes["content"] = content
@@ -240,7 +239,7 @@ class UnitCompiler:
     def _find_beside(self, node: Node, folder: str, what: str) -> str:
         if not isinstance(node.value, str):
             raise fail("C105", f"{what}: the file is {name_type(node)}, expected a string", node.place)
-        base = f"{self._folder}/{folder}" if self._folder else folder
+        base = folder_beside(self._folder, folder)
         parts = node.value.split("/")
         if node.value.startswith("/") or any(part in ("", ".", "..") for part in parts):
             hint = f"name a file below {base}/"
@@ -254,15 +253,6 @@ class UnitCompiler:
         if kind not in ("file", "executable"):
             raise fail("C610", f"{what}: {path} is a {kind}, expected a file", node.place)
         return path
-
-    def _decode_template(self, path: str) -> str:
-        try:
-            text = decode_text(self._tree.read(path), path)
-        except ConfigError as error:
-            raise fail(error.code, error.message, Place(path)) from error
-        if isinstance(text, Diagnostic):
-            raise CompileError(text)
-        return text
 
     def _read_edges(self, nodes: tuple[Node, ...], scope: Scope) -> dict[Address, Place]:
         found: dict[Address, Place] = {}

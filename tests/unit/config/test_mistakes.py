@@ -104,7 +104,15 @@ ROWS = [
     ("file and directory", host("  resources:\n    - file: /a\n    - directory: /a\n"), "C203", (WEB, 7, 7), ["/a has two owners"]),
     ("unknown variable", host("  resources:\n    - file: /a\n      content: ${vars.domian}\n"), "C204", (WEB, 7, 16), ["unknown variable `domian`", "did you mean `domain`?"]),
     ("unknown variable in text", host("  resources:\n    - file: /a\n      content: \"x ${vars.y}\"\n"), "C204", (WEB, 7, 19), ["`y`"]),
-    ("unknown label", host("  resources:\n    - file: /a\n      content: ${host.labels.zone}\n"), "C204", (WEB, 7, 16), ["`labels.zone`"]),
+    ("unknown label", host("  resources:\n    - file: /a\n      content: ${host.labels.zone}\n"), "C204", (WEB, 7, 16), ["unknown label `zone`", "web-1 has: env, role"]),
+    ("label nearly right", host("  resources:\n    - file: /a\n      content: ${host.labels.rol}\n"), "C204", (WEB, 7, 16), ["unknown label `rol`", "did you mean `role`? web-1 has: env, role"]),
+    ("label in a template", {**host("  resources:\n    - file: /a\n      template: a.j2\n"), "templates/a.j2": "{{ host.labels.rol }}"}, "C303", ("templates/a.j2", 1, 1), ["no key `rol`", "did you mean `role`? it has: env, role"]),
+    ("part of a variable", host("  vars: {a: {port: 1}}\n  resources:\n    - file: /a\n      content: x${vars.a.prt}\n"), "C204", (WEB, 8, 17), ["unknown variable `a.prt`", "did you mean `port`?"]),
+    ("item of a list", host("  vars: {a: [x, y]}\n  resources:\n    - file: /a\n      content: ${vars.a.7}\n"), "C204", (WEB, 8, 16), ["unknown variable `a.7`", "`vars.a` has: 0, 1"]),
+    ("variable like no other", host("  resources:\n    - file: /a\n      content: ${vars.zzz}\n"), "C204", (WEB, 7, 16), ["unknown variable `zzz`", "there are: domain"]),
+    ("parameter in a template", template("{{ params.prt }}"), "C303", ("modules/nginx/templates/site.conf.j2", 1, 1), ["unknown parameter `prt`", "did you mean `port`?"]),
+    ("kind like another", host("  resources:\n    - servce: nginx\n"), "C103", (WEB, 6, 7), ["unknown kind of resource `servce`", "did you mean `service`?"]),
+    ("kind like no other", host("  resources:\n    - wombat: /x\n"), "C103", (WEB, 6, 7), ["unknown kind of resource `wombat`", "expected one of"]),
     ("unknown parameter", with_file(NGINX, MODULE.replace("${params.name}", "${params.nam}")) | {WEB: HEAD + "  modules: [nginx]\n"}, "C205", (NGINX, 10, 24), ["unknown parameter `nam`", "did you mean `name`?"]),
     ("unknown secret", host("  resources:\n    - file: /a\n      content: ${secret.tokn}\n"), "C401", (WEB, 7, 16), ["unknown secret `tokn`", "did you mean `token`?"]),
     ("unknown module", host("  modules: [ngnix]\n"), "C206", (WEB, 5, 13), ["unknown module `ngnix`", "did you mean `nginx`?"]),
@@ -164,7 +172,8 @@ ROWS = [
     ("null inside text", host("  vars: {l: null}\n  resources:\n    - file: /a\n      content: \"x ${vars.l}\"\n"), "C217", (WEB, 8, 19), ["nothing cannot stand inside text"]),
     ("integer beyond 2^53", host("  resources:\n    - command: c\n      argv: [a]\n      timeout: 9007199254740993\n"), "C105", (WEB, 8, 16), ["9007199254740993"]),
     ("float for an integer", host("  resources:\n    - user: u\n      uid: 1.5\n"), "C105", (WEB, 7, 12), ["uid"]),
-    ("selector matching no host", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {role: db}}\n"), "C211", ("x.yaml", 1, 1), ["group `g` matches no host"]),
+    ("selector matching no host", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {role: db}}\n"), "C211", ("x.yaml", 1, 1), ["group `g` matches no host", "no host has `role: db`, there are: web"]),
+    ("selector of an unknown label", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {rol: web}}\n"), "C211", ("x.yaml", 1, 1), ["no host has the label `rol`, did you mean `role`? there are: env, role"]),
     ("host in no environment", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Host\nmetadata: {name: n}\n"), "C213", ("x.yaml", 1, 1), ["`n` is in no environment"]),
     ("host in two environments", with_file(GITOPS, DOMAIN.replace("  vars:", "    second: {hosts: {}}\n  vars:")), "C212", (WEB, 1, 1), ["production and second"]),
     ("two projects", with_file("x.yaml", PROJECT.replace("acme", "other")), "C102", ("x.yaml", 1, 1), ["more than one Project"]),
@@ -254,6 +263,39 @@ def test_all_mistakes_are_found_in_one_run_and_sorted(tmp_path: Path) -> None:
         ("C107", "inventory/web.yaml:12:20"),
         ("C301", "inventory/web.yaml:14:17"),
         ("C302", f"{SITE}:1:1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "other"),
+    [
+        (host("  modules: [nginx]\n  resources:\n    - file: /a\n      contents: x\n"), "C104"),
+        ({**host("  modules: [nginx]\n"), NGINX: MODULE.replace("      template:", "      ower: root\n      template:")}, "C104"),
+        ({**host("  modules: [nginx]\n"), NGINX: MODULE.replace("type: integer", "type: intger")}, "C218"),
+        (use("{port: 0}"), "C207"),
+        (use("{port: '${vars.nope}'}"), "C204"),
+        ({**host("  modules: [nginx]\n"), NGINX: MODULE.replace("${params.name}", "${params.nme}")}, "C205"),
+        ({**host("  modules: [ngnix]\n")}, "C206"),
+        ({**host("  modules: [nginx]\n"), "a.yaml": "a: [1\n"}, "C701"),
+    ],
+)
+def test_a_templates_syntax_is_told_beside_mistakes_of_other_stages(tmp_path: Path, files: Mapping[str, str], other: str) -> None:
+    found = examine(tmp_path, {**files, SITE: "listen\n{% if %}\n"}).diagnostics
+    assert {item.code for item in found} == {"C302", other}
+    assert [str(item.place) for item in found if item.code == "C302"] == [f"{SITE}:2:1"]
+
+
+def test_a_template_that_no_resource_names_is_nobodys(tmp_path: Path) -> None:
+    found = examine(tmp_path, {**BASE, "modules/nginx/templates/other.j2": "{% if %}", "templates/x.j2": b"\xff"})
+    assert found.diagnostics == ()
+
+
+def test_a_template_in_bytes_is_told_though_its_resource_is_wrong(tmp_path: Path) -> None:
+    files = {**host("  resources:\n    - file: /a\n      ower: x\n      template: x.j2\n"), "templates/x.j2": b"a\n\xff"}
+    found = examine(tmp_path, files).diagnostics
+    assert [(item.code, str(item.place)) for item in found] == [
+        ("C104", "inventory/web.yaml:7:7"),
+        ("C704", "templates/x.j2:2:1"),
     ]
 
 

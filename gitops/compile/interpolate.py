@@ -40,7 +40,7 @@ def expand_text(node: Node, scope: Scope) -> Node:
     pieces = _split(node, scope)
     if len(pieces) == 1 and not isinstance(pieces[0], str):
         only = pieces[0][0]
-        return Node(only.value, node.place, node.width, only.keys)
+        return Node(only.value, node.place, node.width, only.keys, only.origin or only.place)
     parts: list[Node] = []
     text = ""
     for piece in pieces:

@@ -16,7 +16,7 @@ from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import folder_beside, read_template, render_template
 from gitops.config.config import DeclaredFact, DeclaredProvider, ResourceNode
 from gitops.config.node import Node, name_type, to_json
-from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes
+from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes, suggest_quotes
 from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.attribute import Attribute, decode_value
@@ -137,7 +137,8 @@ class UnitCompiler:
     def _compile_one(self, node: ResourceNode, scope: Scope) -> Placed:
         name = expand_text(node.name, scope)
         if not isinstance(name.value, str) or not name.value:
-            raise fail("C105", f"the name of a {node.kind} is {name_type(name)}, expected a string", node.name.place)
+            message = f"the name of a {node.kind} is {name_type(name)}, expected a string"
+            raise fail("C105", message, node.name.place, hint=suggest_quotes(name))
         what = f"{node.kind}:{name.value}"
         expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
         self._check_secrets(node.kind, expanded, what)
@@ -238,7 +239,7 @@ class UnitCompiler:
 
     def _find_beside(self, node: Node, folder: str, what: str) -> str:
         if not isinstance(node.value, str):
-            raise fail("C105", f"{what}: the file is {name_type(node)}, expected a string", node.place)
+            raise fail("C105", f"{what}: the file is {name_type(node)}, expected a string", node.place, hint=suggest_quotes(node))
         base = folder_beside(self._folder, folder)
         parts = node.value.split("/")
         if node.value.startswith("/") or any(part in ("", ".", "..") for part in parts):
@@ -259,7 +260,8 @@ class UnitCompiler:
         for node in nodes:
             expanded = expand_node(node, scope)
             if not isinstance(expanded.value, str):
-                raise fail("C201", f"a reference is {name_type(expanded)}, expected an address like service:nginx", node.place)
+                message = f"a reference is {name_type(expanded)}, expected an address like service:nginx"
+                raise fail("C201", message, node.place, hint=suggest_quotes(expanded))
             try:
                 found[parse_address(expanded.value)] = node.place
             except MalformedError as error:

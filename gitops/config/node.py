@@ -18,12 +18,16 @@ Scalar = None | bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`value` is a scalar, a tuple of Nodes or a dict of Nodes; `keys` are the places of a map's keys; `width` underlines it."""
+    """`value` is a scalar, a tuple of Nodes or a dict of Nodes; `keys` are the places of a map's keys; `width` underlines it.
+
+    `origin` is where the value was written that `${…}` brought here; None when it stands here itself.
+    """
 
     value: Scalar | tuple[Node, ...] | dict[str, Node]
     place: Place
     width: int = 1
     keys: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    origin: Place | None = field(default=None, compare=False)
 
     @property
     def entries(self) -> dict[str, Node]:

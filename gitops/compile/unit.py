@@ -15,6 +15,7 @@ from gitops.compile.interpolate import expand_node, expand_text, holds_secret, i
 from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import folder_beside, read_template, render_template
 from gitops.config.config import DeclaredFact, DeclaredProvider, ResourceNode
+from gitops.config.nearnames import suggest_file
 from gitops.config.node import Node, name_type, to_json
 from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes, suggest_quotes
 from gitops.errors import MalformedError
@@ -249,7 +250,7 @@ class UnitCompiler:
         try:
             kind = self._tree.kind(path)
         except KeyError:
-            hint = f"make the file, or look in {base}/"
+            hint = suggest_file(path, base, self._tree.paths())
             raise fail("C301", f"{what}: {path} is missing", node.place, hint=hint, width=node.width) from None
         if kind not in ("file", "executable"):
             raise fail("C610", f"{what}: {path} is a {kind}, expected a file", node.place)

@@ -63,6 +63,7 @@ CODES: Mapping[str, str] = {
     "C613": "no such commit",
     "C614": "no such folder in the commit",
     "C615": "a pull request that does not merge with its target, in git's words",
+    "C616": "a file that is not read, since its name is only nearly right",
     "C701": "YAML syntax error",
     "C702": "duplicate key",
     "C703": "a key that is not a string",

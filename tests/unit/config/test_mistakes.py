@@ -139,6 +139,17 @@ ROWS = [
     ("number as a name", host("  vars: {n: 5}\n  resources:\n    - package: ${vars.n}\n"), "C105", (WEB, 7, 16), ["the name of a package is the number 5", "quote it where it is set: inventory/web.yaml:5:13"]),
     ("number of a parameter", {**use("{port: 81}"), NGINX: MODULE.replace("template: site.conf.j2", "content: ${params.port}")}, "C105", (NGINX, 11, 16), ["quote it where it is set: inventory/web.yaml:7:22"]),
     ("number that is written here", host("  resources:\n    - file: /a\n      content: 80\n"), "C105", (WEB, 7, 16), ["got the number 80, expected a string", "| quote it"]),
+    ("YAML in capitals", with_file("inventory/b.YAML", HEAD), "C616", ("inventory/b.YAML", 1, 1), ["got `inventory/b.YAML`, expected `inventory/b.yaml`"]),
+    ("YML in capitals", with_file("b.Yml", HEAD), "C616", ("b.Yml", 1, 1), ["expected `b.yml`"]),
+    ("CUE in capitals", with_file("b.CUE", "x: 1\n"), "C616", ("b.CUE", 1, 1), ["expected `b.cue`"]),
+    ("capitals beside the right name", with_file("inventory/web.YAML", HEAD), "C616", ("inventory/web.YAML", 1, 1), ["expected `inventory/web.yaml`", "rename or remove it"]),
+    ("project in capitals", {**{key: text for key, text in BASE.items() if key != "gitops.yaml"}, "gitops.YAML": DOMAIN}, "C616", ("gitops.YAML", 1, 1), ["expected `gitops.yaml`"]),
+    ("provider as yml", with_file("providers/x/provider.yml", "x: 1\n"), "C616", ("providers/x/provider.yml", 1, 1), ["expected `providers/x/provider.yaml`"]),
+    ("provider in CUE", with_file("providers/x/Provider.cue", "x: 1\n"), "C616", ("providers/x/Provider.cue", 1, 1), ["expected `providers/x/provider.yaml`"]),
+    ("folder in capitals", with_file("Modules/x/module.cue", "package module\n"), "C616", ("Modules/x/module.cue", 1, 1), ["expected `modules/x/module.cue`"]),
+    ("params in capitals", with_file("modules/nginx/Params.cue", "package module\n"), "C616", ("modules/nginx/Params.cue", 1, 1), ["expected `modules/nginx/params.cue`"]),
+    ("templates in capitals", {**host("  resources:\n    - file: /a\n      template: a.j2\n"), "Templates/a.j2": "x"}, "C301", (WEB, 7, 17), ["templates/a.j2 is missing", "there is `Templates/a.j2`"]),
+    ("template nearly right", {**host("  resources:\n    - file: /a\n      template: pgae.j2\n"), "templates/page.j2": "x"}, "C301", (WEB, 7, 17), ["did you mean `page.j2`?"]),
     ("secret as parameter", use("{name: '${secret.token}'}"), "C403", (WEB, 7, 22), ["holds a secret"]),
     ("same module, other parameters", host("  modules:\n    - nginx\n    - {name: nginx, params: {port: 81}}\n"), "C208", (WEB, 7, 14), ["different parameters on web-1"]),
     ("circle of variables", host("  vars: {a: '${vars.b}', b: '${vars.a}'}\n"), "C209", (WEB, 5, 13), ["a → b → a"]),
@@ -293,6 +304,13 @@ def test_a_templates_syntax_is_told_beside_mistakes_of_other_stages(tmp_path: Pa
     found = examine(tmp_path, {**files, SITE: "listen\n{% if %}\n"}).diagnostics
     assert {item.code for item in found} == {"C302", other}
     assert [str(item.place) for item in found if item.code == "C302"] == [f"{SITE}:2:1"]
+
+
+@pytest.mark.parametrize(
+    "path", [".hidden/b.YAML", "files/b.YAML", "modules/nginx/files/b.YAML", "providers/x/data.YAML", "b.yaml.txt", "docs/YAML"]
+)
+def test_files_that_are_nobodys_documents_may_be_named_as_they_like(tmp_path: Path, path: str) -> None:
+    assert examine(tmp_path, with_file(path, "anything: [\n")).diagnostics == ()
 
 
 def test_a_template_that_no_resource_names_is_nobodys(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ REQUEST_SCHEMA = "gitops/compile-request/v1"
 FAILED_SCHEMA = "gitops/compile-failed/v1"
 SCRATCH = "trueup-compile-"
 NO_COMMIT = "C613"
+MOST_NAMED = 50
 SPACE_OF_GO = 4  # cue reserves address space that it does not use; its data is bounded all the same
 WAITING = "a busy machine, or git or cue waiting for something: try again"
 # What ends a whole service and reaches its children as well: the compile was not the reason.
@@ -140,9 +141,14 @@ def _read_tree(work: Work) -> Snapshot | Conflict:
 
 
 def _describe_conflict(conflict: Conflict) -> CompiledCommit:
-    """Say it in git's words, a diagnostic for each clash; the flag is what counts, whatever files are named."""
+    """Say it in git's words, a diagnostic for each clash, and name the files that no clash names; the flag is what counts."""
     hint = "merge the target branch into this one, or rebase it, then push"
     found = [Diagnostic("C615", item.message, Place(item.path or PROJECT_FILE), hint=hint) for item in conflict.clashes]
+    said = "\n".join(f"{item.path}\n{item.message}" for item in conflict.clashes)
+    rest = [name for name in conflict.files if name not in said]
+    found.extend(Diagnostic("C615", f"git leaves {name} in conflict", Place(name), hint=hint) for name in rest[:MOST_NAMED])
+    if len(rest) > MOST_NAMED:
+        found.append(Diagnostic("C615", f"{len(rest) - MOST_NAMED} more files are in conflict", Place(PROJECT_FILE), hint=hint))
     return CompiledCommit(is_conflict=True, conflicts=conflict.files, diagnostics=tuple(found))
 
 

@@ -101,6 +101,34 @@ def test_a_conflict_names_its_files(repository: Repository) -> None:
     assert "Merge conflict in inventory/web.yaml" in said.message
 
 
+def test_every_file_of_a_conflict_is_named_however_many(repository: Repository) -> None:
+    names = [f"notes/{number:03d}.txt" for number in range(120)]
+    repository.commit(dict.fromkeys(names, "x\n"))
+    repository.git("checkout", "-q", "-b", "topic")
+    head = repository.commit(dict.fromkeys(names, "one\n"))
+    repository.git("checkout", "-q", "main")
+    target = repository.commit(dict.fromkeys(names, "two\n"))
+    found = compile_commit(repository.path / ".git", head, target=target)
+    assert found.conflicts == tuple(names)
+    said = [item for item in found.diagnostics if item.code == "C615"]
+    assert {item.place.file for item in said} == {*names[:100], "gitops.yaml"}
+    assert said[-1].message == "20 more files are in conflict"
+
+
+def test_files_that_were_renamed_twice_are_named_in_gits_words(repository: Repository) -> None:
+    text = "".join(f"{number}\n" for number in range(30))
+    repository.commit({"notes/a": text})
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.git("mv", "notes/a", "notes/x")
+    head = repository.commit({})
+    repository.git("checkout", "-q", "main")
+    repository.git("mv", "notes/a", "notes/y")
+    found = compile_commit(repository.path / ".git", head, target=repository.commit({}))
+    (said,) = found.diagnostics
+    assert said.place.file == "notes/a"
+    assert all(name in said.message for name in found.conflicts)
+
+
 def test_a_conflict_that_names_no_file_is_no_empty_project(repository: Repository) -> None:
     repository.commit({f"groups/{number}.txt": f"{number}\n" * 20 for number in range(4)})
     repository.git("checkout", "-q", "-b", "topic")

@@ -17,9 +17,9 @@ from typing import Any
 import click
 
 from gitops import __version__
-from gitops.cli.output import print_error
+from gitops.cli.output import find_asked, print_error
 from gitops.cli.verbs import VERBS
-from gitops.errors import TrueupError, UsageError
+from gitops.errors import BugError, TrueupError, UsageError
 from gitops.executor.ownfolder import correct_homes
 from gitops.model.codec import digest_bytes
 
@@ -79,6 +79,7 @@ def correct_environment() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one verb and give its exit status; never raises but for the interpreter's own exits."""
+    context: click.Context | None = None
     try:
         with gitops.make_context("gitops", arguments) as context:
             status: Any = gitops.invoke(context)
@@ -87,20 +88,37 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("interrupted", err=True)
         return INTERRUPTED_EXIT
-    except click.ClickException as error:
-        error.show()
-        return 1
-    except TrueupError as error:
-        print_error(error)
-        return error.exit_status
     except BrokenPipeError:
         return _let_go_of_pipe()
-    except OSError as error:
-        print_error(UsageError(_describe_failure(error), code="U046"))
-        return 1
-    except Exception:
-        return _report_bug()
+    except Exception as error:
+        return _fail(context, error)
     return status if isinstance(status, int) else 0
+
+
+def _fail(context: click.Context | None, error: Exception) -> int:
+    """Say what went wrong, to people and in the format that was asked for; give the exit status."""
+    try:
+        if isinstance(error, click.ClickException):
+            error.show()
+            _print_failure(context, UsageError(error.format_message()))
+            return 1
+        if isinstance(error, OSError):
+            error = UsageError(_describe_failure(error), code="U046")
+        if isinstance(error, TrueupError):
+            print_error(error)
+            _print_failure(context, error)
+            return error.exit_status
+        status = _report_bug(error)
+        _print_failure(context, BugError(f"a bug in gitops: {type(error).__name__}", hint=f"report it to {REPORT_TO}"))
+    except BrokenPipeError:
+        return _let_go_of_pipe()
+    return status
+
+
+def _print_failure(context: click.Context | None, error: TrueupError) -> None:
+    """Give the failure in the format that was asked for; what does that loads by name, as verbs do: most runs never need it."""
+    if context is not None and find_asked(context):
+        importlib.import_module("gitops.cli.failure").print_failure(context, error)
 
 
 def _let_go_of_pipe() -> int:
@@ -115,8 +133,8 @@ def _describe_failure(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def _report_bug() -> int:
-    trace = traceback.format_exc()
+def _report_bug(error: Exception) -> int:
+    trace = "".join(traceback.format_exception(error))
     folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "gitops"
     log = folder / f"bug-{digest_bytes(trace.encode())[:12]}.log"
     try:

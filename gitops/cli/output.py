@@ -19,6 +19,8 @@ from gitops.render.diagnostics import render_diagnostics
 from gitops.render.escape import escape_terminal
 
 FORMATS = ("text", "json")
+DIAGNOSTIC_FORMATS = ("text", "json", "sarif", "github")
+ASKED = "gitops.cli.format"
 
 
 def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,8 +28,30 @@ def format_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--format", "format_name", type=click.Choice(FORMATS), default="text", show_default=True)(function)
 
 
+def diagnostics_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--format` to a verb whose document is its diagnostics; what is asked for is remembered for when the verb itself fails."""
+    kind = click.Choice(DIAGNOSTIC_FORMATS)
+    return click.option(
+        "--format", "format_name", type=kind, default="text", show_default=True, is_eager=True, callback=_remember
+    )(function)
+
+
+def find_asked(context: click.Context) -> str:
+    """Give the format in which a document is still due on standard output; empty when none is."""
+    asked = context.meta.get(ASKED, "text")
+    return "" if asked == "text" else str(asked)
+
+
+def _remember(context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    context.meta[ASKED] = value
+    return value
+
+
 def print_json(value: Json) -> None:
     """Print a document on stdout, indented, keys sorted."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.meta[ASKED] = "text"  # it is given
     click.echo(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
 
 

@@ -11,6 +11,8 @@ from gitops.cli.folders import cache_folder
 from gitops.cli.output import print_diagnostics, read_file
 from gitops.config.config import HostDocument
 from gitops.config.cue import CueTool
+from gitops.config.reader import suggest_among
+from gitops.config.selecting import explain_mismatch
 from gitops.errors import UsageError
 from gitops.model.codec import decode_json
 from gitops.model.diagnostic import InvalidConfigError
@@ -64,7 +66,7 @@ def one_environment(built: Built, name: str) -> Graphs:
     named = [item for item in graphs if item]
     if name:
         if name not in graphs:
-            raise UsageError(f"there is no environment `{name}`", code="U022", hint="it has: " + (", ".join(named) or "none"))
+            raise UsageError(f"there is no environment `{name}`", code="U022", hint=suggest_among(name, named, "it has"))
         return graphs[name]
     if len(named) == 1:
         return graphs[named[0]]
@@ -77,8 +79,8 @@ def find_host(built: Built, name: str) -> tuple[HostDocument, Graphs]:
     """Give a host and the graphs of its environment."""
     host = built.config.hosts.get(name)
     if host is None:
-        known = ", ".join(sorted(built.config.hosts)[:20]) or "none"
-        raise UsageError(f"there is no host `{name}`", code="U023", hint=f"the project has: {known}")
+        hint = suggest_among(name, built.config.hosts, "the project has")
+        raise UsageError(f"there is no host `{name}`", code="U023", hint=hint)
     return host, built.compiled.graphs[built.compiled.hosts[name].environment]
 
 
@@ -113,9 +115,21 @@ def select_hosts(hosts: Mapping[str, HostDocument], selectors: Iterable[str], *,
     }
     if wanted and not found:
         raise UsageError(
-            f"no host matches {' '.join(wanted)}", code="U024", hint="`gitops compile --format json` lists the hosts"
+            f"no host matches {' '.join(wanted)}", code="U024", hint=_explain_selection(hosts, names, labels, leaving)
         )
     return tuple(sorted(found))
+
+
+def _explain_selection(
+    hosts: Mapping[str, HostDocument], names: list[str], labels: list[tuple[str, str, str]], leaving: Iterable[str]
+) -> str:
+    """Say what there is instead: hosts near a name that none has, else labels and values."""
+    known = {*hosts, *leaving}
+    for name in names:
+        if not any(fnmatch.fnmatchcase(host, name) for host in known):
+            return suggest_among(name, known, "the hosts are")
+    selector = {label: (value,) for label, _, value in labels}
+    return explain_mismatch(selector, [host.labels for host in hosts.values()])
 
 
 def read_observations(path: Path) -> dict[str, Observation]:

@@ -12,16 +12,19 @@ from dataclasses import dataclass, field, replace
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
 from gitops.compile.frozen import freeze
 from gitops.compile.interpolate import expand_node, holds_secret
-from gitops.compile.params import Filled, check_schemas, fill_params
+from gitops.compile.params import Filled, fill_params
+from gitops.compile.paramschemas import check_schemas
 from gitops.compile.peers import NO_PEERS, Peers
 from gitops.compile.quickcheck import HostChecker
 from gitops.compile.scope import CompileError, Layer, Scope, fail, layer_variables
+from gitops.compile.template import check_templates
 from gitops.compile.unit import EVERYTHING, Placed, Programs, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
 from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
 from gitops.config.cue import CueAnswer, CueProblem, Instance
 from gitops.config.node import Node, to_plain
 from gitops.config.reader import suggest
+from gitops.config.selecting import explain_mismatch
 from gitops.model.codec import digest_bytes
 from gitops.model.diagnostic import Diagnostic, Place, sort_diagnostics
 from gitops.model.graph import Block, Graphs, HostGraph
@@ -112,6 +115,7 @@ class _Compiling:
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     shared: dict[tuple[str, str, str], _Sharing] = field(default_factory=dict[tuple[str, str, str], _Sharing])
     filled: dict[tuple[str, str], Filled] = field(default_factory=dict[tuple[str, str], Filled])
+    broken: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     blocks: dict[int, tuple[Unit, str, Block]] = field(default_factory=dict[int, tuple[Unit, str, Block]])
     checked: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
     peers: dict[str, Peers] = field(default_factory=dict[str, Peers])
@@ -127,9 +131,12 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
     """Compile every host of a project; `evaluate` runs CUE (None for projects without CUE modules)."""
     programs = Programs(config.providers, config.facts)
     state = _Compiling(config, tree, CueModules(tree, evaluate or _refuse_cue), programs)
-    for _, module in sorted(config.modules.items()):
-        state.found.extend(check_schemas(module))
+    for name, module in sorted(config.modules.items()):
+        checked = check_schemas(module)
+        state.found.extend(checked.diagnostics)
+        state.broken[name] = checked.broken
     state.found.extend(_check_selectors(config))
+    state.found.extend(check_templates(config, tree))
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
     for environment in {item.environment for item in resolved}:
         own = [(item.host, item.values) for item in resolved if item.environment == environment]
@@ -251,7 +258,7 @@ def _fill(item: _Use, scope: Scope, state: _Compiling) -> Filled:
     key = (item.use.name, _freeze_params(item.given))
     found = state.filled.get(key)
     if found is None or found.diagnostics:
-        found = fill_params(item.module, item.use, item.given)
+        found = fill_params(item.module, item.use, item.given, state.broken[item.module.name])
         found = state.filled[key] = replace(found, frozen=_freeze_params(found.params))
     return found
 
@@ -340,8 +347,10 @@ def _check_selectors(config: Config) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     owners = [(f"group `{group.name}`", group.selector, group.place) for group in config.groups.values()]
     owners.extend((f"environment `{item.name}`", item.hosts, item.place) for item in config.project.environments.values())
+    labels = [host.labels for host in config.hosts.values()]
     for what, selector, place in owners:
         is_broken = "" in selector  # told already
-        if not is_broken and not any(matches(selector, host.labels) for host in config.hosts.values()):
-            found.append(Diagnostic("C211", f"the selector of {what} matches no host", place, severity="warning"))
+        if not is_broken and not any(matches(selector, mine) for mine in labels):
+            message, hint = f"the selector of {what} matches no host", explain_mismatch(selector, labels)
+            found.append(Diagnostic("C211", message, place, severity="warning", hint=hint))
     return found

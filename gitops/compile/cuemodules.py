@@ -17,7 +17,8 @@ from typing import cast
 from gitops.compile.scope import ALL, PEERS, Scope
 from gitops.config.config import Module, ModuleUse, ResourceNode
 from gitops.config.cue import OWN_CLAUSE, CueAnswer, CueProblem, Instance, make_diagnostic
-from gitops.config.cuedocuments import Locator, read_source
+from gitops.config.cuedocuments import read_source
+from gitops.config.locator import Locator
 from gitops.config.node import Node, from_plain, to_plain
 from gitops.config.reader import Findings
 from gitops.config.resources import read_resources

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 
-from gitops.compile.scope import ROOTS, Scope, as_text, fail
+from gitops.compile.scope import ROOT_WORDS, ROOTS, CompileError, Scope, as_text, fail
 from gitops.config.node import Node, name_type
-from gitops.config.reader import suggest
+from gitops.config.reader import suggest_among, suggest_and_list
 from gitops.model.diagnostic import Place
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
@@ -40,7 +40,7 @@ def expand_text(node: Node, scope: Scope) -> Node:
     pieces = _split(node, scope)
     if len(pieces) == 1 and not isinstance(pieces[0], str):
         only = pieces[0][0]
-        return Node(only.value, node.place, node.width, only.keys)
+        return Node(only.value, node.place, node.width, only.keys, only.origin or only.place)
     parts: list[Node] = []
     text = ""
     for piece in pieces:
@@ -134,12 +134,31 @@ def _resolve(path: tuple[str, ...], place: Place, scope: Scope) -> Node:
         return _secret(path, place, scope)
     node = scope.look_up(path)
     if node is None:
-        words = {"vars": "variable", "params": "parameter", "each": "value of for_each", "host": "property of the host"}
-        name = ".".join(path[1:])
-        hint = suggest(path[1], scope.names(path[0]))
-        width = len(".".join(path)) + 3
-        raise fail(UNKNOWN_CODES[path[0]], f"unknown {words[path[0]]} `{name[:60]}`", place, hint=hint, width=width)
+        raise _explain_unknown(path, place, scope)
     return node
+
+
+def _explain_unknown(path: tuple[str, ...], place: Place, scope: Scope) -> CompileError:
+    """Say how far a reference leads, and what there is instead of what it names next."""
+    root, width = path[0], len(".".join(path)) + 3
+    if path[:2] == ("host", "labels"):
+        name = ".".join(path[2:])
+        hint = suggest_and_list(name, scope.host.labels, f"{scope.host.name} has")
+        return fail(UNKNOWN_CODES[root], f"unknown label `{name[:60]}`", place, hint=hint, width=width)
+    name, known = ".".join(path[1:]), scope.names(root)
+    if path[1] not in known:
+        return fail(
+            UNKNOWN_CODES[root],
+            f"unknown {ROOT_WORDS[root]} `{name[:60]}`",
+            place,
+            hint=suggest_among(path[1], known, "there are"),
+            width=width,
+        )
+    depth = next(count for count in range(2, len(path) + 1) if scope.look_up(path[:count]) is None)
+    above = scope.look_up(path[: depth - 1])
+    inner = () if above is None else tuple(above.entries) or tuple(map(str, range(len(above.items))))
+    hint = suggest_among(path[depth - 1], inner, f"`{'.'.join(path[: depth - 1])[:60]}` has")
+    return fail(UNKNOWN_CODES[root], f"unknown {ROOT_WORDS[root]} `{name[:60]}`", place, hint=hint, width=width)
 
 
 def _secret(path: tuple[str, ...], place: Place, scope: Scope) -> Node:
@@ -147,7 +166,10 @@ def _secret(path: tuple[str, ...], place: Place, scope: Scope) -> Node:
     if ref is None:
         name = ".".join(path[1:])
         raise fail(
-            "C401", f"unknown secret `{name[:60]}`", place, hint=suggest(path[1], scope.secrets) or "declare it in gitops.yaml"
+            "C401",
+            f"unknown secret `{name[:60]}`",
+            place,
+            hint=suggest_among(path[1], scope.secrets, "declare it in gitops.yaml; it has"),
         )
     entries: dict[str, Node] = {key: Node(value, place) for key, value in _secret_table(ref.name, ref.source, ref.key).items()}
     return Node({"parts": Node((Node(entries, place),), place)}, place, keys=SECRET)

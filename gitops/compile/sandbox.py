@@ -22,7 +22,7 @@ from jinja2.utils import missing
 
 from gitops.compile.marks import SecretMark, Secrets, TransformedSecretError
 from gitops.compile.scope import Names, describe_unknown, read_root
-from gitops.config.reader import suggest_among
+from gitops.config.reader import suggest_among, suggest_and_list
 
 ROOTS = ("vars", "params", "host", "secret", "hosts()")
 GLOBALS = ("range", "dict", "namespace")
@@ -168,9 +168,8 @@ def _describe_missing(said: str | None, value: object, name: object) -> tuple[st
     if isinstance(value, Names):
         return describe_unknown(value, str(name))
     if isinstance(value, Mapping):
-        return f"the map has no key `{name}`", suggest_among(
-            str(name), map(str, cast("Mapping[object, object]", value)), "it has"
-        )
+        known = map(str, cast("Mapping[object, object]", value))
+        return f"the map has no key `{name}`", suggest_and_list(str(name), known, "it has")
     if isinstance(value, list | tuple):
         return f"the list has no item `{name}`", f"it has {len(cast('list[object]', value))}, counted from 0"
     words = "text" if isinstance(value, str) else "number" if isinstance(value, int | float) else "value"

@@ -19,10 +19,14 @@ from jinja2.exceptions import SecurityError
 from gitops.compile.marks import MARK, Secrets, TransformedSecretError, UnknownSecretError
 from gitops.compile.sandbox import Function, UnprintableError, Words, make_environment
 from gitops.compile.scope import PEERS, CompileError, Names, Scope, fail
+from gitops.config.config import Config
 from gitops.config.reader import suggest_among
+from gitops.config.yaml import decode_text
+from gitops.errors import ConfigError
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import SecretRef, Text
+from gitops.model.sourcetree import SourceTree
 
 COMPILED = 256
 DECLARED = "declare it in gitops.yaml; it has"
@@ -61,6 +65,43 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     except FAILURES as error:
         raise _explain(error, path, scope) from error
     return _read_marks(rendered, placed, path)
+
+
+def read_template(tree: SourceTree, path: str) -> str:
+    """Read a template's text; raise CompileError when it is none."""
+    try:
+        text = decode_text(tree.read(path), path)
+    except ConfigError as error:
+        raise fail(error.code, error.message, Place(path)) from error
+    if isinstance(text, Diagnostic):
+        raise CompileError(text)
+    return text
+
+
+def folder_beside(folder: str, name: str) -> str:
+    """Give the path of `templates` or `files` of a module's folder, or of the project (an empty folder)."""
+    return f"{folder}/{name}" if folder else name
+
+
+def check_templates(config: Config, tree: SourceTree) -> list[Diagnostic]:
+    """Find what is wrong with the templates that resources name, whoever uses them and whatever else is wrong with those."""
+    owners = [("", item.resources) for item in (*config.hosts.values(), *config.groups.values())]
+    owners.extend((module.folder, module.resources) for module in config.modules.values())
+    names = {
+        (folder, node.attributes["template"].value) for folder, nodes in owners for node in nodes if "template" in node.attributes
+    }
+    paths = {f"{folder_beside(folder, 'templates')}/{name}" for folder, name in names if isinstance(name, str)}
+    found = [_check_template(tree, path) for path in sorted(paths.intersection(tree.paths()))]
+    return [item for item in found if item is not None]
+
+
+def _check_template(tree: SourceTree, path: str) -> Diagnostic | None:
+    if tree.kind(path) not in ("file", "executable"):
+        return None  # told where it is used
+    try:
+        return check_syntax(read_template(tree, path), path)
+    except CompileError as error:
+        return error.diagnostic
 
 
 def check_syntax(source: str, path: str) -> Diagnostic | None:

@@ -14,12 +14,12 @@ from gitops.compile.facts import compile_facts
 from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
 from gitops.compile.pointers import check_content
 from gitops.compile.scope import CompileError, Scope, fail
-from gitops.compile.template import render_template
+from gitops.compile.template import folder_beside, read_template, render_template
 from gitops.config.config import DeclaredFact, DeclaredProvider, ResourceNode
+from gitops.config.nearnames import suggest_file
 from gitops.config.node import Node, name_type, to_json
-from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes
-from gitops.config.yaml import decode_text
-from gitops.errors import ConfigError, MalformedError
+from gitops.config.resources import FILLED_IN, check_types, check_values, known_attributes, suggest_quotes
+from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
 from gitops.model.attribute import Attribute, decode_value
 from gitops.model.codec import Json, digest_bytes
@@ -139,7 +139,8 @@ class UnitCompiler:
     def _compile_one(self, node: ResourceNode, scope: Scope) -> Placed:
         name = expand_text(node.name, scope)
         if not isinstance(name.value, str) or not name.value:
-            raise fail("C105", f"the name of a {node.kind} is {name_type(name)}, expected a string", node.name.place)
+            message = f"the name of a {node.kind} is {name_type(name)}, expected a string"
+            raise fail("C105", message, node.name.place, hint=suggest_quotes(name))
         what = f"{node.kind}:{name.value}"
         expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
         self._check_secrets(node.kind, expanded, what)
@@ -218,7 +219,7 @@ class UnitCompiler:
             attributes["content"] = self._keep_blob(data)
         elif "template" in expanded:
             path = self._find_beside(expanded["template"], "templates", what)
-            source = self._decode_template(path)
+            source = read_template(self._tree, path)
             check_content(source.encode("utf-8"), path, what, expanded["template"].place)
             text = render_template(source, path, scope)
             content = text_to_json(text)
@@ -244,8 +245,8 @@ class UnitCompiler:
 
     def _find_beside(self, node: Node, folder: str, what: str) -> str:
         if not isinstance(node.value, str):
-            raise fail("C105", f"{what}: the file is {name_type(node)}, expected a string", node.place)
-        base = f"{self._folder}/{folder}" if self._folder else folder
+            raise fail("C105", f"{what}: the file is {name_type(node)}, expected a string", node.place, hint=suggest_quotes(node))
+        base = folder_beside(self._folder, folder)
         parts = node.value.split("/")
         if node.value.startswith("/") or any(part in ("", ".", "..") for part in parts):
             hint = f"name a file below {base}/"
@@ -254,27 +255,19 @@ class UnitCompiler:
         try:
             kind = self._tree.kind(path)
         except KeyError:
-            hint = f"make the file, or look in {base}/"
+            hint = suggest_file(path, base, self._tree.paths())
             raise fail("C301", f"{what}: {path} is missing", node.place, hint=hint, width=node.width) from None
         if kind not in ("file", "executable"):
             raise fail("C610", f"{what}: {path} is a {kind}, expected a file", node.place)
         return path
-
-    def _decode_template(self, path: str) -> str:
-        try:
-            text = decode_text(self._tree.read(path), path)
-        except ConfigError as error:
-            raise fail(error.code, error.message, Place(path)) from error
-        if isinstance(text, Diagnostic):
-            raise CompileError(text)
-        return text
 
     def _read_edges(self, nodes: tuple[Node, ...], scope: Scope) -> dict[Address, Place]:
         found: dict[Address, Place] = {}
         for node in nodes:
             expanded = expand_node(node, scope)
             if not isinstance(expanded.value, str):
-                raise fail("C201", f"a reference is {name_type(expanded)}, expected an address like service:nginx", node.place)
+                message = f"a reference is {name_type(expanded)}, expected an address like service:nginx"
+                raise fail("C201", message, node.place, hint=suggest_quotes(expanded))
             try:
                 found[parse_address(expanded.value)] = node.place
             except MalformedError as error:

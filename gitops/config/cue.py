@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from gitops.config.cuebinary import find_cue
+from gitops.config.locator import Locator
 from gitops.errors import BugError
 from gitops.executor.ownfolder import evict_own, open_own, read_own, touch_own, write_own
 from gitops.model.codec import digest_bytes, digest_json
@@ -34,6 +35,7 @@ UNITS = "trueup_units"
 MODULE_FILE = 'module: "trueup.invalid/project@v0"\nlanguage: version: "v0.17.0"\n'
 MEMORY = 768 * MIB
 MAX_ARGUMENTS = 500
+MOST_DIGITS = 301  # with a sign, as in YAML
 TOO_SLOW = f"CUE was not done after {DEFAULTS.cue_wall_seconds} s, though it did not use up its processor time"
 MOST_KEPT = 2000
 OWN_CLAUSE = "package documents, "  # put before files without a clause, on their first line
@@ -111,7 +113,7 @@ class CueEvaluator:
             with tempfile.TemporaryDirectory(prefix="trueup-cue-") as scratch:
                 answers.update(self._run_all(binary, Path(scratch), missing))
             self._evict()
-        return [answers[key] for key in keys]
+        return [_check_numbers(item, answers[key]) for key, item in zip(keys, instances, strict=True)]
 
     def _refuse(self, instances: Sequence[Instance], binary: str, version: tuple[int, int, int] | None) -> list[CueAnswer]:
         needed = ".".join(map(str, MINIMUM))
@@ -316,7 +318,7 @@ def _write(root: Path, files: Mapping[str, bytes]) -> None:
 def _decode(output: bytes) -> list[object]:
     """Read JSON values one after another, as `cue export` writes several instances."""
     text = output.decode("utf-8")
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=_read_integer)
     values: list[object] = []
     position = 0
     while position < len(text):
@@ -325,6 +327,36 @@ def _decode(output: bytes) -> list[object]:
         while position < len(text) and text[position].isspace():
             position += 1
     return values
+
+
+def _read_integer(text: str) -> int | float:
+    """Read a whole number of up to so many digits; a longer one is no number that anything here can hold."""
+    return int(text) if len(text) <= MOST_DIGITS else math.inf
+
+
+def _check_numbers(item: Instance, answer: CueAnswer) -> CueAnswer:
+    """Refuse an answer with a number that Python takes for infinite, such as `1e999`, or would take too long over."""
+    path = _find_infinite(answer.value)
+    if path is None:
+        return answer
+    names = [part for part in path if isinstance(part, str)]
+    first = Place(min(item.sources))
+    place = Locator(item.sources).find_field(names[-1], first) if names else first
+    problem = CueProblem(".".join(map(str, path)), "the number is too large", place, code="C105")
+    return CueAnswer(problems=(problem,))
+
+
+def _find_infinite(value: object) -> tuple[str | int, ...] | None:
+    stack: list[tuple[tuple[str | int, ...], object]] = [((), value)]
+    while stack:
+        path, item = stack.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            return path
+        if isinstance(item, dict):
+            stack.extend(((*path, key), inner) for key, inner in cast("dict[str, object]", item).items())
+        elif isinstance(item, list):
+            stack.extend(((*path, number), inner) for number, inner in enumerate(cast("list[object]", item)))
+    return None
 
 
 def _explain(item: Instance, names: Mapping[str, str], done: _Done) -> CueAnswer:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from gitops.config.cue import OWN_CLAUSE, CueAnswer, CueEvaluator, Instance, make_diagnostic
+from gitops.config.locator import Locator
 from gitops.config.node import Node, from_plain, name_type
 from gitops.config.reader import Findings
-from gitops.config.yaml import decode_text
+from gitops.config.yaml import decode_text, find_hidden
 from gitops.errors import ConfigError
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS
@@ -49,6 +50,9 @@ def read_source(tree: SourceTree, path: str) -> bytes | Diagnostic:
     text = decode_text(data, path)
     if isinstance(text, Diagnostic):
         return text
+    hidden = find_hidden(text, path)
+    if hidden is not None:
+        return hidden
     if path.startswith("cue.mod/") or _CLAUSE.match(text):
         return text.encode()
     return f"{OWN_CLAUSE}{text}".encode()  # on the first line, so that line numbers stay true
@@ -114,30 +118,3 @@ def _place_document(table: Mapping[str, object], locator: Locator, place: Place)
     metadata = table.get("metadata")
     name = cast("dict[str, object]", metadata).get("name") if isinstance(metadata, dict) else None
     return locator.find_text(f'name: "{name}"', place) if isinstance(name, str) else place
-
-
-class Locator:
-    """Finds the line of a field or text in CUE sources, since values that CUE exports have no places."""
-
-    def __init__(self, sources: Mapping[str, bytes]) -> None:
-        self._lines = [
-            (path, number, line)
-            for path, data in sorted(sources.items())
-            for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1)
-        ]
-
-    def find_field(self, name: str, default: Place) -> Place:
-        """Give the first line that sets a field of this name."""
-        pattern = re.compile(r'(?:^|[\s{,;])("?)' + re.escape(name) + r"\1[?!]?\s*:")
-        for path, number, line in self._lines:
-            found = pattern.search(line)
-            if found:
-                return Place(path, number, line.index(name, found.start()) + 1)
-        return default
-
-    def find_text(self, text: str, default: Place) -> Place:
-        """Give the first place of a text."""
-        for path, number, line in self._lines:
-            if text in line:
-                return Place(path, number, line.index(text) + 1)
-        return default

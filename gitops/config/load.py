@@ -15,6 +15,7 @@ from gitops.config.cue import CueEvaluator, CueTool
 from gitops.config.cuedocuments import read_documents, read_library
 from gitops.config.documents import KINDS, NAME_HINT, read_group, read_host, read_module, read_project
 from gitops.config.fact import read_fact
+from gitops.config.nearnames import describe_near_name, find_near_names
 from gitops.config.node import Node, name_type
 from gitops.config.provider import DECLARATION, FOLDER, read_provider
 from gitops.config.reader import Findings, suggest
@@ -47,8 +48,9 @@ class Loaded:
 def load_config(tree: SourceTree, *, cue: CueTool | None = None) -> Loaded:
     """Read every document of the project; `cue` says where the binary is and where results are kept."""
     findings = Findings()
-    yaml_files, cue_files = _list_files(tree, findings)
+    yaml_files, cue_files, is_listed = _list_files(tree, findings)
     documents, is_whole = _read_yaml(tree, yaml_files, findings)
+    is_whole = is_whole and is_listed
     library = read_library(tree, cue_files, findings)
     evaluator = CueEvaluator(cue or CueTool(), library)
     found, is_read = read_documents(evaluator, library, findings)
@@ -102,25 +104,20 @@ def _existing(tree: SourceTree, path: str) -> str:
         return ""
 
 
-def _list_files(tree: SourceTree, findings: Findings) -> tuple[list[str], list[str]]:
-    yaml_files: list[str] = []
-    cue_files: list[str] = []
-    paths = tree.paths()
+def _list_files(tree: SourceTree, findings: Findings) -> tuple[list[str], list[str], bool]:
+    """Give the YAML and CUE files that hold documents; the last says that no file was passed over for a name that is nearly right."""
+    paths = [path for path in tree.paths() if not any(part.startswith(".") for part in path.split("/"))]
     folders = frozenset(path.rpartition("/")[0] for path in paths if path.endswith(MODULE_FILES))
-    for path in paths:
-        if any(part.startswith(".") for part in path.split("/")):
-            continue
-        if tree.kind(path) in ("symlink", "submodule"):
-            if _is_project_file(path):
-                findings.add(
-                    "C610", f"{path} is a {tree.kind(path)}; only plain files are read", Place(path), hint="copy the file"
-                )
-        elif is_document(path, folders):
-            if not path.endswith(".cue"):
-                yaml_files.append(path)
-            elif not _is_module_cue(path):
-                cue_files.append(path)
-    return yaml_files, cue_files
+    files = [path for path in paths if tree.kind(path) in ("file", "executable")]
+    near = find_near_names(frozenset(files), lambda path: is_document(path, folders))
+    for path, expected in near.items():
+        findings.add_diagnostic(describe_near_name(path, expected))
+    for path in sorted({*paths} - {*files}):
+        if _is_project_file(path):
+            findings.add("C610", f"{path} is a {tree.kind(path)}; only plain files are read", Place(path), hint="copy the file")
+    documents = [path for path in files if path not in near and is_document(path, folders)]
+    cue_files = [path for path in documents if path.endswith(".cue") and not _is_module_cue(path)]
+    return [path for path in documents if not path.endswith(".cue")], cue_files, not near
 
 
 def _is_project_file(path: str) -> bool:

@@ -6,7 +6,7 @@ template may show one) but never in what is digested.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -18,12 +18,16 @@ Scalar = None | bool | int | float | str
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """`value` is a scalar, a tuple of Nodes or a dict of Nodes; `keys` are the places of a map's keys; `width` underlines it."""
+    """`value` is a scalar, a tuple of Nodes or a dict of Nodes; `keys` are the places of a map's keys; `width` underlines it.
+
+    `origin` is where the value was written that `${…}` brought here; None when it stands here itself.
+    """
 
     value: Scalar | tuple[Node, ...] | dict[str, Node]
     place: Place
     width: int = 1
     keys: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    origin: Place | None = field(default=None, compare=False)
 
     @property
     def entries(self) -> dict[str, Node]:
@@ -43,6 +47,16 @@ class Node:
     def key_place(self, key: str) -> Place:
         """Give the place of a key, or of the map."""
         return self.keys.get(key, self.place)
+
+    def at(self, path: Iterable[str | int]) -> Node:
+        """Give what keys and positions lead to, as far as there is something."""
+        node = self
+        for part in path:
+            if isinstance(part, str) and part in node.entries:
+                node = node.entries[part]
+            elif isinstance(part, int) and part < len(node.items):
+                node = node.items[part]
+        return node
 
     def walk(self) -> Iterator[Node]:
         """Give this node and all below it."""

@@ -7,7 +7,7 @@ cause others. `finish` reports keys that nobody knows, with the nearest that som
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from gitops.config.node import Node, name_type
@@ -157,5 +157,15 @@ def suggest(name: str, known: Iterable[str]) -> str:
 def suggest_among(name: str, known: Iterable[str], words: str) -> str:
     """Give `did you mean …?`, else which there are: `words: a, b`."""
     ordered = sorted(known)
-    shown = ", ".join(ordered[:MOST_NAMED]) + (f" and {len(ordered) - MOST_NAMED} more" if len(ordered) > MOST_NAMED else "")
-    return suggest(name, ordered) or f"{words}: {shown or 'none'}"
+    return suggest(name, ordered) or f"{words}: {_list(ordered)}"
+
+
+def suggest_and_list(name: str, known: Iterable[str], words: str) -> str:
+    """Give `did you mean …?` where something is near, and which there are."""
+    ordered = sorted(known)
+    return f"{suggest(name, ordered)} {words}: {_list(ordered)}".strip()
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more or "none"

@@ -164,15 +164,23 @@ def check_value(described: Attribute, node: Node, what: str) -> Diagnostic | Non
     try:
         decode_value(described, cast("Json", to_plain(node)))
     except ValueError as error:
-        culprit = _find_number(node) if described.type in TEXTUAL else None
-        hint = "quote it" if culprit is not None and "quote it" not in str(error) else ""
+        hint = suggest_quotes(node, str(error)) if described.type in TEXTUAL else ""
         return Diagnostic("C105", f"{what}: {error}", node.place, hint=hint, width=node.width)
     return None
 
 
-def _find_number(node: Node) -> Node | None:
-    """Give the first number or boolean below a node."""
-    return next((item for item in node.walk() if isinstance(item.value, int | float)), None)
+def suggest_quotes(node: Node, said: str = "") -> str:
+    """Say where to quote the first number or boolean below a value: here, unless it was `said`, or where a variable has it."""
+    stack: list[tuple[Node, bool]] = [(node, False)]
+    while stack:
+        item, is_brought = stack.pop()
+        is_brought = is_brought or item.origin is not None
+        if isinstance(item.value, int | float):
+            if is_brought:
+                return f"quote it where it is set: {item.origin or item.place}"
+            return "" if "quote it" in said else "quote it"
+        stack.extend((inner, is_brought) for inner in reversed((*item.items, *item.entries.values())))
+    return ""
 
 
 def has_reference(node: Node) -> bool:

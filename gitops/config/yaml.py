@@ -95,7 +95,8 @@ def find_hidden(text: str, file: str) -> Diagnostic | None:
     before = text[: found.start()]
     place = Place(file, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
     letter = found[0]
-    escape = f"\\x{ord(letter):02x}" if ord(letter) < 0x100 else f"\\u{ord(letter):04x}"  # noqa: PLR2004  YAML's short form
+    is_short = ord(letter) < 0x100 and not file.endswith(".cue")  # noqa: PLR2004  YAML's short form, which CUE does not have
+    escape = f"\\x{ord(letter):02x}" if is_short else f"\\u{ord(letter):04x}"
     if letter in _LINE_ENDS:
         message = f"{_LINE_ENDS[letter]} ends a line for some programs, and for people it does not"
     elif letter == "\ufeff":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from gitops.config.config import Config, Environment, HostDocument, Selector
-from gitops.errors import MalformedError
+from gitops.errors import BugError, MalformedError, RemoteError
 from gitops.model.codec import Json, decode_json, encode_canonical
 from gitops.model.diagnostic import SEVERITIES, Diagnostic, Place, has_errors
 from gitops.model.fields import Fields
@@ -19,6 +19,7 @@ from gitops.model.graph import Graphs
 from gitops.pipeline.graphsjson import decode_blobs, encode_blobs, graphs_from_json, graphs_to_json
 
 ANSWER_SCHEMA = "gitops/answer/v1"
+STOPPED, BROKEN = "C606", "C607"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,30 @@ class CompiledCommit:
     def is_valid(self) -> bool:
         """Say whether there are graphs to plan with: a project that was read, no conflict, no error."""
         return bool(self.project) and not self.is_conflict and not self.conflicts and not has_errors(self.diagnostics)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Say whether the compile did not come to its end, so that what is missing here says nothing of the commit."""
+        return any(item.code in (STOPPED, BROKEN) for item in self.diagnostics)
+
+    @property
+    def breakage(self) -> Diagnostic | None:
+        """Give what broke in this program while it compiled; None when nothing did."""
+        return next((item for item in self.diagnostics if item.code == BROKEN), None)
+
+
+def check_whole(compiled: CompiledCommit, commit: str) -> CompiledCommit:
+    """Give what was compiled, for those who act on what it does not have; raise when the compile did not come to its end.
+
+    BugError (B002): this program broke, and would again. RemoteError (R207): this machine was too slow, or short of memory.
+    """
+    if compiled.breakage is not None:
+        message = f"the commit {commit[:12]} could not be compiled: {compiled.breakage.message}"
+        raise BugError(message, code="B002", hint=compiled.breakage.hint)
+    if compiled.is_stopped:
+        first = next(item for item in compiled.diagnostics if item.code == STOPPED)
+        raise RemoteError(f"the commit {commit[:12]} could not be compiled: {first.message}", code="R207", hint=first.hint)
+    return compiled
 
 
 def describe_config(

@@ -30,7 +30,8 @@ from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS, MIB
 from gitops.pipeline.answer import CompiledCommit, decode_answer, describe_config, encode_answer
-from gitops.pipeline.bounds import HINT, SPARE_SECONDS, Bounds
+from gitops.pipeline.bounds import SPARE_SECONDS, Bounds
+from gitops.pipeline.ending import describe_breakage, describe_ending, stop
 from gitops.pipeline.project import examine_tree
 from gitops.source.commits import snapshot_commit
 from gitops.source.merge import Conflict, merge
@@ -40,11 +41,21 @@ REQUEST_SCHEMA = "gitops/compile-request/v1"
 FAILED_SCHEMA = "gitops/compile-failed/v1"
 SCRATCH = "trueup-compile-"
 NO_COMMIT = "C613"
+MOST_NAMED = 50
 SPACE_OF_GO = 4  # cue reserves address space that it does not use; its data is bounded all the same
-ERROR_TAIL, LAST_WORDS = 2000, 200
-KILLED_SIGNALS = (signal.SIGKILL, signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+WAITING = "a busy machine, or git or cue waiting for something: try again"
+# What ends a whole service and reaches its children as well: the compile was not the reason.
+PASSING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 ROOT = Path(__file__).resolve().parents[2]
 START = "import sys; sys.path.append(sys.argv[1]); from gitops.pipeline.child import main; main()"
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How a child ended, and what is known then."""
+
+    status: int
+    answer: CompiledCommit
 
 
 @dataclass(frozen=True)
@@ -62,13 +73,16 @@ def compile_commit(
 ) -> CompiledCommit:
     """Compile a commit of a bare repository, or the merge of `head` into `target`, in a bounded child process.
 
-    Both are full commit ids. Mistakes, conflicts, and a compile that takes too long or too much memory (C606) are in the answer; raises
-    ConfigError (C613) for a commit that the repository does not have, RemoteError when git fails. Blocks for up to the bound.
+    Both are full commit ids. Mistakes, conflicts, and whatever ended the child (C602, C606, C607) are in the answer; raises ConfigError
+    (C613) for a commit that the repository does not have, RemoteError when git fails. Blocks for up to the bound; a child that is told
+    to end is started once more, since that was meant for this process as a rule, which then ends by itself.
     """
     bounds = bounds or Bounds()
     request = _encode_request(Work(repository.absolute(), head, target, subpath), bounds)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch:
-        return _run_child(request, Path(scratch), bounds)
+    ended = _run_child(request, bounds)
+    if -ended.status in PASSING:
+        ended = _run_child(request, bounds)
+    return ended.answer
 
 
 def main() -> None:
@@ -88,7 +102,7 @@ def main() -> None:
             {"schema": FAILED_SCHEMA, "kind": kind, "code": error.code, "message": error.message, "hint": error.hint}
         )
     except MemoryError:
-        written = encode_answer(_stopped(bounds.too_much))
+        written = encode_answer(stop(bounds.too_much))
     try:
         sys.stdout.buffer.write(written)
         sys.stdout.buffer.flush()
@@ -127,31 +141,37 @@ def _read_tree(work: Work) -> Snapshot | Conflict:
 
 
 def _describe_conflict(conflict: Conflict) -> CompiledCommit:
-    """Say it in git's words, a diagnostic for each clash; the flag is what counts, whatever files are named."""
+    """Say it in git's words, a diagnostic for each clash, and name the files that no clash names; the flag is what counts."""
     hint = "merge the target branch into this one, or rebase it, then push"
     found = [Diagnostic("C615", item.message, Place(item.path or PROJECT_FILE), hint=hint) for item in conflict.clashes]
+    said = "\n".join(f"{item.path}\n{item.message}" for item in conflict.clashes)
+    rest = [name for name in conflict.files if name not in said]
+    found.extend(Diagnostic("C615", f"git leaves {name} in conflict", Place(name), hint=hint) for name in rest[:MOST_NAMED])
+    if len(rest) > MOST_NAMED:
+        found.append(Diagnostic("C615", f"{len(rest) - MOST_NAMED} more files are in conflict", Place(PROJECT_FILE), hint=hint))
     return CompiledCommit(is_conflict=True, conflicts=conflict.files, diagnostics=tuple(found))
 
 
-def _run_child(request: bytes, scratch: Path, bounds: Bounds) -> CompiledCommit:
-    log = scratch / "stderr"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-c", START, str(ROOT)],
-            cwd=scratch,
-            env=_child_environment(scratch),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
-        )
-        try:
-            output = _exchange(process, request, bounds.wall)
-        finally:
-            _end_group(process)
-    if output is None:
-        return _stopped(bounds.too_slow, "a busy machine, or git or cue waiting for something: try again")
-    return _read_output(output, process.returncode, log, bounds)
+def _run_child(request: bytes, bounds: Bounds) -> _Ended:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch:
+        log = Path(scratch) / "stderr"
+        with log.open("wb") as errors:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-c", START, str(ROOT)],
+                cwd=scratch,
+                env=_child_environment(Path(scratch)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+            try:
+                output = _exchange(process, request, bounds)
+            finally:
+                _end_group(process)
+        if isinstance(output, CompiledCommit):
+            return _Ended(0, output)
+        return _Ended(process.returncode, _read_output(output, process.returncode, log, bounds))
 
 
 def _child_environment(scratch: Path) -> Mapping[str, str]:
@@ -159,8 +179,8 @@ def _child_environment(scratch: Path) -> Mapping[str, str]:
     return {"PATH": path, "HOME": str(scratch), "TMPDIR": str(scratch), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _exchange(process: subprocess.Popen[bytes], request: bytes, seconds: float) -> bytes | None:
-    """Write the request, read the answer to its end; None when the time was over. The request fits into a pipe."""
+def _exchange(process: subprocess.Popen[bytes], request: bytes, bounds: Bounds) -> bytes | CompiledCommit:
+    """Write the request, read the answer to its end; or say which bound it went beyond. The request fits into a pipe."""
     if process.stdin is None or process.stdout is None:
         raise BugError("a child without pipes")
     with process.stdin as stdin:
@@ -168,7 +188,7 @@ def _exchange(process: subprocess.Popen[bytes], request: bytes, seconds: float) 
             stdin.write(request)
         except BrokenPipeError:
             return b""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + bounds.wall
     parts: list[bytes] = []
     size = 0
     with process.stdout as stdout, selectors.DefaultSelector() as selector:
@@ -176,18 +196,18 @@ def _exchange(process: subprocess.Popen[bytes], request: bytes, seconds: float) 
         while True:
             left = deadline - time.monotonic()
             if left <= 0 or not selector.select(left):
-                return None
+                return stop(bounds.too_slow, WAITING)
             part = os.read(stdout.fileno(), MIB)
             if not part:
                 break
             parts.append(part)
             size += len(part)
             if size > DEFAULTS.request_bytes:
-                raise ConfigError(f"the compiled project is larger than {DEFAULTS.request_bytes // MIB} MiB", code="C602")
+                return _describe_size()
     try:
         process.wait(max(0.1, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
-        return None
+        return stop(bounds.too_slow, WAITING)
     return b"".join(parts)
 
 
@@ -198,19 +218,25 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+def _describe_size() -> CompiledCommit:
+    message = f"the compiled project is larger than {DEFAULTS.request_bytes // MIB} MiB"
+    return CompiledCommit(
+        diagnostics=(Diagnostic("C602", message, Place(PROJECT_FILE), hint="use less, or smaller, `source` files"),)
+    )
+
+
 def _read_output(output: bytes, status: int, log: Path, bounds: Bounds) -> CompiledCommit:
-    if status < 0 and -status in KILLED_SIGNALS:
-        message = bounds.too_long if -status == signal.SIGXCPU else bounds.too_much
-        return _stopped(message)
+    """Read an answer; raise what the child says that it failed with. Whatever else ended it is an answer as well."""
     if status != 0:
-        tail = log.read_bytes()[-ERROR_TAIL:].decode("utf-8", "replace")
-        if "MemoryError" in tail[-LAST_WORDS:] or "out of memory" in tail[-LAST_WORDS:]:
-            return _stopped(bounds.too_much)
-        raise BugError(f"the compiling child ended with status {status}: {tail}", code="B002")
-    value = decode_json(output)
-    if isinstance(value, dict) and value.get("schema") == FAILED_SCHEMA:
-        raise _read_failure(value)
-    return decode_answer(output)
+        return describe_ending(status, log, bounds)
+    try:
+        value = decode_json(output)
+        if not isinstance(value, dict) or value.get("schema") != FAILED_SCHEMA:
+            return decode_answer(output)
+        failure = _read_failure(value)
+    except MalformedError as error:
+        return describe_breakage(f"the compiling process gave no answer that can be read ({error.message})")
+    raise failure
 
 
 def _read_failure(value: Json) -> ConfigError | RemoteError:
@@ -254,7 +280,3 @@ def _limit_process(bounds: Bounds) -> None:
     seconds = math.ceil(bounds.most_seconds + 2 * SPARE_SECONDS)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _stopped(message: str, hint: str = HINT) -> CompiledCommit:
-    return CompiledCommit(diagnostics=(Diagnostic("C606", message, Place(PROJECT_FILE), hint=hint),))

@@ -59,7 +59,8 @@ class PlannedPull:
 
     `is_conflict`: the commits do not merge; the diagnostics say why, and `conflicts` are the files that git names, which may be none.
     Warnings may stand beside plans. `left` names environments that are in force and that this takes away: their hosts stay on their last
-    release. `doubts` say which baselines could not be verified, so that their plans start from nothing.
+    release. `doubts` say which baselines could not be verified, so that their plans start from nothing. `is_broken`: this program broke,
+    which says nothing of the config, and the diagnostics say what to report.
     """
 
     plans: tuple[PlannedEnvironment, ...] = ()
@@ -69,6 +70,7 @@ class PlannedPull:
     doubts: tuple[str, ...] = ()
     is_planned: bool = False
     is_conflict: bool = False
+    is_broken: bool = False
 
 
 def plan_pull(inputs: PullInputs, routes: Routes, observe: Observe) -> PlannedPull:
@@ -79,7 +81,12 @@ def plan_pull(inputs: PullInputs, routes: Routes, observe: Observe) -> PlannedPu
     # 1. Compile the merge result; the proposed code runs nowhere.
     compiled = compile_commit(inputs.repository, inputs.head, target=inputs.target, subpath=inputs.subpath)
     if not compiled.is_valid:
-        return PlannedPull(diagnostics=compiled.diagnostics, conflicts=compiled.conflicts, is_conflict=compiled.is_conflict)
+        return PlannedPull(
+            diagnostics=compiled.diagnostics,
+            conflicts=compiled.conflicts,
+            is_conflict=compiled.is_conflict,
+            is_broken=compiled.breakage is not None,
+        )
     # 2. It is still this repository's project.
     problem = routes.check_project(compiled.project)
     if problem:

@@ -16,7 +16,7 @@ from gitops.errors import ConfigError, HeldError, RemoteError, TrustError
 from gitops.model.codec import Json
 from gitops.model.plan import HostPlan
 from gitops.model.trustroot import EnvironmentTrust, TrustedKey, TrustRoot
-from gitops.pipeline.answer import CompiledCommit
+from gitops.pipeline.answer import CompiledCommit, check_whole
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.released import Deployed, anchor_of, read_release
 from gitops.plan.routing import plan_routing
@@ -162,7 +162,7 @@ class Routes:
 
     def _compile(self, commit: str) -> CompiledCommit:
         if commit not in self._read:
-            self._read[commit] = compile_commit(self._known.repository, commit, subpath=self._known.subpath)
+            self._read[commit] = check_whole(compile_commit(self._known.repository, commit, subpath=self._known.subpath), commit)
         return self._read[commit]
 
 

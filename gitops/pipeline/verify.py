@@ -17,6 +17,7 @@ from gitops.model.candidate import Candidate
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest
 from gitops.model.trustroot import EnvironmentTrust, TrustRoot
+from gitops.pipeline.answer import check_whole
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.released import Deployed, read_release, read_signed_manifest
 from gitops.plan.covers import find_excess
@@ -197,10 +198,11 @@ def _check_rebuild(order: VerifyOrder, candidate: Candidate, manifest: Manifest)
         raise TrustError(message, code="T122", hint=f"install trueup=={manifest.compiler} and verify again")
     subpath = manifest.extensions.get("source_path", "")
     try:
-        answer = compile_commit(order.repository, manifest.commit, subpath=subpath if isinstance(subpath, str) else "")
+        compiled = compile_commit(order.repository, manifest.commit, subpath=subpath if isinstance(subpath, str) else "")
     except ConfigError as error:
         message = f"the repository does not have the source commit {manifest.commit[:12]}"
         raise RemoteError(message, code="R032", hint="verify with the repository that holds the source branch") from error
+    answer = check_whole(compiled, manifest.commit)
     graphs = answer.graphs.get(order.environment)
     if graphs is None or not answer.is_valid or answer.project != manifest.repository:
         raise TrustError(f"the source commit {manifest.commit[:12]} does not compile to this release at all", code="T123")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from gitops.errors import ConfigError, HeldError, RemoteError, TrustError
+from gitops.errors import BugError, ConfigError, HeldError, RemoteError, TrueupError, TrustError
 from gitops.model.codec import Json, encode_canonical
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.observation import Observation
@@ -81,9 +81,11 @@ def plan_again(ports: PlanPorts, pull: PullRecord, need: Need) -> PullRecord:
     inputs = PullInputs(need.mirror, pull.key.name, head, target, pull.branch, is_default)
     with ports.metrics.planning.time():
         planned = _plan(ports, pull, need, inputs)
-    planning = "planned" if planned.is_planned else "conflict" if planned.is_conflict else "invalid"
+    planning = _name_state(planned)
     ports.metrics.plans.labels(planning).inc()
     LOG.info("%s at %s on %s: %s", pull.key, head[:12], need.target[:12], planning)
+    for item in planned.diagnostics if planned.is_broken else ():
+        LOG.error("%s: %s", item.message, "\n".join(item.notes))
     _keep_plans(ports, pull, planned, inputs)
     return replace(
         pull,
@@ -96,6 +98,14 @@ def plan_again(ports: PlanPorts, pull: PullRecord, need: Need) -> PullRecord:
     )
 
 
+def _name_state(planned: PlannedPull) -> str:
+    if planned.is_planned:
+        return "planned"
+    if planned.is_broken:
+        return "failed"
+    return "conflict" if planned.is_conflict else "invalid"
+
+
 def _plan(ports: PlanPorts, pull: PullRecord, need: Need, inputs: PullInputs) -> PlannedPull:
     repository = pull.key.repository
     try:
@@ -103,7 +113,14 @@ def _plan(ports: PlanPorts, pull: PullRecord, need: Need, inputs: PullInputs) ->
         return plan_pull(inputs, routes, _make_observer(ports.store, repository))
     except (ConfigError, TrustError, HeldError) as error:
         # A commit that cannot be read, proposed or in force: people must see it where they look.
-        return PlannedPull(diagnostics=(Diagnostic(error.code, error.message, Place("gitops.yaml"), hint=error.hint),))
+        return PlannedPull(diagnostics=(_describe(error),))
+    except BugError as error:
+        # A law that this program broke, it breaks again: trying once more only keeps people waiting.
+        return PlannedPull(diagnostics=(_describe(error),), is_broken=True)
+
+
+def _describe(error: TrueupError) -> Diagnostic:
+    return Diagnostic(error.code, error.message, Place("gitops.yaml"), hint=error.hint)
 
 
 def _make_observer(store: Store, repository: str) -> Observe:

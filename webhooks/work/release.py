@@ -16,7 +16,7 @@ from gitops.errors import HeldError, TrustError, UsageError
 from gitops.model.manifest import Manifest
 from gitops.model.plan import FleetPlan
 from gitops.model.scope import HostScope
-from gitops.pipeline.answer import CompiledCommit
+from gitops.pipeline.answer import CompiledCommit, check_whole
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.release import Released, ReleaseOrder
 from gitops.pipeline.route import Route, Routes
@@ -81,7 +81,7 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
     if not tip:
         return
     routes = ports.releasing.anchors.open_routes(repository, mirror, find_branch(mirror, remote.branch))
-    merged = Merged(repository, branch, tip, mirror, remote, compile_commit(mirror, tip))
+    merged = Merged(repository, branch, tip, mirror, remote, check_whole(compile_commit(mirror, tip), tip))
     news = [name for name in sorted(merged.compiled.environments) if _release(ports, merged, name, routes)]
     with ports.store.read() as connection:
         waiting = [item for item in list_unsettled(connection, repository) if item.branch == branch]

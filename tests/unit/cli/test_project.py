@@ -79,3 +79,19 @@ def test_mistakes_are_shown_with_their_lines_and_once(tmp_path: Path) -> None:
     assert called.status == 1
     assert called.err.count("unknown key `contents`") == 1
     assert '|       contents: "hello' in called.err
+
+
+@pytest.mark.parametrize(
+    ("selector", "hint"),
+    [
+        ("web-l", "did you mean `web-1`?"),
+        ("db*", "the hosts are: web-1"),
+        ("rol=web", "no host has the label `rol`, did you mean `role`? there are: env, role"),
+        ("role=db", "no host has `role: db`, there are: web"),
+    ],
+)
+def test_what_selects_no_host_is_told_with_what_there_is(tmp_path: Path, selector: str, hint: str) -> None:
+    write_files(tmp_path, {"gitops.yaml": PROJECT, "web.yaml": HOST})
+    called = call("-C", tmp_path, "plan", "--host", selector)
+    assert called.status == 1
+    assert hint in called.err

@@ -101,6 +101,34 @@ def test_a_conflict_names_its_files(repository: Repository) -> None:
     assert "Merge conflict in inventory/web.yaml" in said.message
 
 
+def test_every_file_of_a_conflict_is_named_however_many(repository: Repository) -> None:
+    names = [f"notes/{number:03d}.txt" for number in range(120)]
+    repository.commit(dict.fromkeys(names, "x\n"))
+    repository.git("checkout", "-q", "-b", "topic")
+    head = repository.commit(dict.fromkeys(names, "one\n"))
+    repository.git("checkout", "-q", "main")
+    target = repository.commit(dict.fromkeys(names, "two\n"))
+    found = compile_commit(repository.path / ".git", head, target=target)
+    assert found.conflicts == tuple(names)
+    said = [item for item in found.diagnostics if item.code == "C615"]
+    assert {item.place.file for item in said} == {*names[:100], "gitops.yaml"}
+    assert said[-1].message == "20 more files are in conflict"
+
+
+def test_files_that_were_renamed_twice_are_named_in_gits_words(repository: Repository) -> None:
+    text = "".join(f"{number}\n" for number in range(30))
+    repository.commit({"notes/a": text})
+    repository.git("checkout", "-q", "-b", "topic")
+    repository.git("mv", "notes/a", "notes/x")
+    head = repository.commit({})
+    repository.git("checkout", "-q", "main")
+    repository.git("mv", "notes/a", "notes/y")
+    found = compile_commit(repository.path / ".git", head, target=repository.commit({}))
+    (said,) = found.diagnostics
+    assert said.place.file == "notes/a"
+    assert all(name in said.message for name in found.conflicts)
+
+
 def test_a_conflict_that_names_no_file_is_no_empty_project(repository: Repository) -> None:
     repository.commit({f"groups/{number}.txt": f"{number}\n" * 20 for number in range(4)})
     repository.git("checkout", "-q", "-b", "topic")
@@ -202,19 +230,72 @@ def test_a_tree_that_may_not_be_read_is_a_diagnostic(tmp_path: Path) -> None:
     assert [item.code for item in answer_request(work, SHORT).diagnostics] == ["C614"]
 
 
+TRACE = b"""Traceback (most recent call last):
+  File "/somewhere/gitops/pipeline/child.py", line 90, in main
+  File "/somewhere/gitops/compile/unit.py", line 120, in compile
+KeyError: 'x'
+"""
+
+
 @pytest.mark.parametrize(
-    ("status", "output", "log", "message"),
+    ("status", "log", "code", "words"),
     [
-        (-signal.SIGKILL, b"", b"", "memory"),
-        (-signal.SIGXCPU, b"", b"", "longer"),
-        (1, b"", b"Traceback\nMemoryError\n", "memory"),
+        (-signal.SIGKILL, b"", "C606", "compiling was killed (SIGKILL); a machine does that when it is short of memory"),
+        (-signal.SIGXCPU, b"", "C606", "longer than 1.5 s of processor time"),
+        (-signal.SIGSEGV, b"Fatal Python error: _Py_CheckRecursiveCall: stack overflow", "C606", "nested too deeply"),
+        (-signal.SIGABRT, b"", "C606", "compiling crashed (SIGABRT): out of memory, or"),
+        (-signal.SIGTERM, b"", "C606", "compiling was ended from outside (SIGTERM)"),
+        (-64, b"", "C606", "compiling was ended from outside (SIGRTMAX)"),
+        (1, b"Traceback\nMemoryError\n", "C606", "1024 MiB of memory"),
+        (2, b"fatal error: runtime: out of memory", "C606", "1024 MiB of memory"),
+        (1, b"Traceback\nRecursionError: maximum recursion depth exceeded\n", "C606", "nested too deeply"),
+        (1, TRACE, "C607", "ended with status 1: KeyError: 'x' at gitops/compile/unit.py:120"),
+        (3, b"", "C607", "the compiling process ended with status 3"),
+        (1, b"\xff\xfe", "C607", "ended with status 1"),
     ],
 )
-def test_how_a_child_ends_becomes_a_diagnostic(tmp_path: Path, status: int, output: bytes, log: bytes, message: str) -> None:
+def test_however_a_child_ends_it_is_one_diagnostic(tmp_path: Path, status: int, log: bytes, code: str, words: str) -> None:
     write_files(tmp_path, {"stderr": log})
-    found = child._read_output(output, status, tmp_path / "stderr", SHORT)
-    assert [item.code for item in found.diagnostics] == ["C606"]
-    assert message in found.diagnostics[0].message
+    found = child._read_output(b"", status, tmp_path / "stderr", SHORT)
+    (item,) = found.diagnostics
+    assert (item.code, item.severity, item.place.file) == (code, "error", "gitops.yaml")
+    assert words in item.message
+    assert ("report it" in item.hint) == (code == "C607")
+    assert not found.is_valid
+    assert found.is_stopped
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "words"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "C606", "killed (SIGKILL)"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "C606", "ended from outside (SIGTERM)"),
+        ("import os; os.abort()", "C606", "crashed (SIGABRT)"),
+        ("import sys; sys.stdin.read(); sys.exit(0)", "C607", "gave no answer that can be read"),
+        ("import sys; sys.stdin.read(); print('{')", "C607", "gave no answer that can be read"),
+        ('import sys; sys.stdin.read(); print(\'{"schema": "gitops/answer/v1"}\')', "C607", "gave no answer that can be read"),
+        ("import sys; sys.stdin.read(); {}['x']", "C607", "KeyError: 'x'"),
+        ("import sys; f = lambda: f(); f()", "C606", "nested too deeply"),
+        ("import sys; sys.stdin.read(); print('[' * 100000)", "C607", "gave no answer that can be read"),
+    ],
+)
+def test_a_child_that_really_ends_so_is_one_diagnostic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, code: str, words: str
+) -> None:
+    monkeypatch.setattr(child, "START", program)
+    (item,) = compile_commit(tmp_path, "a" * 40).diagnostics
+    assert item.code == code
+    assert words in item.message
+
+
+def test_a_child_that_is_told_to_end_with_its_service_is_started_again(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "once"
+    once = f"import os, pathlib, signal; p = pathlib.Path({str(mark)!r}); p.exists() or (p.touch(), os.kill(os.getpid(), 15)); "
+    monkeypatch.setattr(child, "START", once + child.START)
+    assert compile_head(repository).is_valid
+    assert mark.exists()
 
 
 @pytest.mark.parametrize(

@@ -311,3 +311,75 @@ def test_what_is_no_cue_has_no_version(tmp_path: Path) -> None:
     silent.chmod(0o755)
     assert read_version(str(silent)) is None
     assert read_version(str(tmp_path / "nowhere")) is None
+
+
+NUMBERS = """\
+apiVersion: "gitops/v1"
+kind:       "Host"
+metadata: {name: "big-1", labels: {env: "production"}}
+spec: vars: {
+	deep: [{size: 1}, {size: 1E+999}]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "path"),
+    [
+        ("1E+999", "spec.vars.deep.1.size"),
+        ("-1e400", "spec.vars.deep.1.size"),
+        ("1" + "0" * 400, "spec.vars.deep.1.size"),
+        ("1" + "0" * 5000, "spec.vars.deep.1.size"),
+    ],
+)
+@pytest.mark.parametrize("is_cached", [False, True])
+def test_a_number_beyond_all_bounds_is_told_with_its_place(tmp_path: Path, number: str, path: str, is_cached: bool) -> None:
+    files = {"gitops.yaml": PROJECT, "big.cue": NUMBERS.replace("1E+999", number)}
+    tool = CueTool(cache=tmp_path / "cache")
+    found = [examine(tmp_path / "project", files, cue=tool).diagnostics for _ in range(1 + is_cached)]
+    (item,) = found[-1]
+    assert at(item) == ("C105", "big.cue", 5)
+    assert item.message == f"CUE: {path}: the number is too large"
+
+
+def test_a_number_beyond_all_bounds_in_a_module_is_told_as_well(tmp_path: Path) -> None:
+    module = MODULE.replace("(params.port)", "(params.port)").replace("*80", "*80\n\tfactor: number | *1e999")
+    (item,) = examine(tmp_path, {**SITE, "modules/site/module.cue": module}).diagnostics
+    assert at(item) == ("C105", "modules/site/module.cue", 7)
+    assert "params.factor" in item.message
+
+
+def test_large_numbers_within_bounds_are_fine(tmp_path: Path) -> None:
+    files = {
+        "gitops.yaml": PROJECT,
+        "big.cue": NUMBERS.replace("1E+999", "1e300").replace("{size: 1}", "{size: 1" + "0" * 299 + "}"),
+    }
+    assert [item.code for item in examine(tmp_path, files).diagnostics] == []
+
+
+@pytest.mark.parametrize(
+    ("letter", "words", "escape"),
+    [
+        ("\r", "a lone CR ends a line", "\\u000d"),
+        ("\u2028", "U+2028 (line separator) ends a line", "\\u2028"),
+        ("\x85", "U+0085 (next line) ends a line", "\\u0085"),
+        ("\x1b", "the control character U+001B", "\\u001b"),
+    ],
+)
+@pytest.mark.parametrize("path", ["b.cue", "modules/site/module.cue", "modules/yaml/params.cue", "cue.mod/module.cue"])
+def test_what_hides_a_line_in_cue_is_refused_with_its_place(
+    tmp_path: Path, path: str, letter: str, words: str, escape: str
+) -> None:
+    yaml = "apiVersion: gitops/v1\nkind: Module\nmetadata: {name: yaml}\nspec: {resources: []}\n"
+    files = {**SITE, "modules/yaml/module.yaml": yaml, path: f"package module\n// a{letter} b\n"}
+    if path == "modules/yaml/params.cue":
+        files["inventory/use.yaml"] = HOSTS.partition("---")[0].replace("web-1", "web-9").rstrip() + "\nspec: {modules: [yaml]}\n"
+    found = [item for item in examine(tmp_path, files).diagnostics if item.code == "C706"]
+    assert [(item.place.file, item.place.line, item.place.column) for item in found] == [(path, 2, 5)]
+    assert words in found[0].message
+    assert escape in found[0].hint
+
+
+def test_crlf_in_cue_is_fine(tmp_path: Path) -> None:
+    crlf = MODULE.replace("\n", "\r\n")
+    assert set(resources(examine(tmp_path, {**SITE, "modules/site/module.cue": crlf}))) >= {"file:/etc/one"}

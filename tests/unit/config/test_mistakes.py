@@ -104,7 +104,15 @@ ROWS = [
     ("file and directory", host("  resources:\n    - file: /a\n    - directory: /a\n"), "C203", (WEB, 7, 7), ["/a has two owners"]),
     ("unknown variable", host("  resources:\n    - file: /a\n      content: ${vars.domian}\n"), "C204", (WEB, 7, 16), ["unknown variable `domian`", "did you mean `domain`?"]),
     ("unknown variable in text", host("  resources:\n    - file: /a\n      content: \"x ${vars.y}\"\n"), "C204", (WEB, 7, 19), ["`y`"]),
-    ("unknown label", host("  resources:\n    - file: /a\n      content: ${host.labels.zone}\n"), "C204", (WEB, 7, 16), ["`labels.zone`"]),
+    ("unknown label", host("  resources:\n    - file: /a\n      content: ${host.labels.zone}\n"), "C204", (WEB, 7, 16), ["unknown label `zone`", "web-1 has: env, role"]),
+    ("label nearly right", host("  resources:\n    - file: /a\n      content: ${host.labels.rol}\n"), "C204", (WEB, 7, 16), ["unknown label `rol`", "did you mean `role`? web-1 has: env, role"]),
+    ("label in a template", {**host("  resources:\n    - file: /a\n      template: a.j2\n"), "templates/a.j2": "{{ host.labels.rol }}"}, "C303", ("templates/a.j2", 1, 1), ["no key `rol`", "did you mean `role`? it has: env, role"]),
+    ("part of a variable", host("  vars: {a: {port: 1}}\n  resources:\n    - file: /a\n      content: x${vars.a.prt}\n"), "C204", (WEB, 8, 17), ["unknown variable `a.prt`", "did you mean `port`?"]),
+    ("item of a list", host("  vars: {a: [x, y]}\n  resources:\n    - file: /a\n      content: ${vars.a.7}\n"), "C204", (WEB, 8, 16), ["unknown variable `a.7`", "`vars.a` has: 0, 1"]),
+    ("variable like no other", host("  resources:\n    - file: /a\n      content: ${vars.zzz}\n"), "C204", (WEB, 7, 16), ["unknown variable `zzz`", "there are: domain"]),
+    ("parameter in a template", template("{{ params.prt }}"), "C303", ("modules/nginx/templates/site.conf.j2", 1, 1), ["unknown parameter `prt`", "did you mean `port`?"]),
+    ("kind like another", host("  resources:\n    - servce: nginx\n"), "C103", (WEB, 6, 7), ["unknown kind of resource `servce`", "did you mean `service`?"]),
+    ("kind like no other", host("  resources:\n    - wombat: /x\n"), "C103", (WEB, 6, 7), ["unknown kind of resource `wombat`", "expected one of"]),
     ("unknown parameter", with_file(NGINX, MODULE.replace("${params.name}", "${params.nam}")) | {WEB: HEAD + "  modules: [nginx]\n"}, "C205", (NGINX, 10, 24), ["unknown parameter `nam`", "did you mean `name`?"]),
     ("unknown secret", host("  resources:\n    - file: /a\n      content: ${secret.tokn}\n"), "C401", (WEB, 7, 16), ["unknown secret `tokn`", "did you mean `token`?"]),
     ("unknown module", host("  modules: [ngnix]\n"), "C206", (WEB, 5, 13), ["unknown module `ngnix`", "did you mean `nginx`?"]),
@@ -114,13 +122,34 @@ ROWS = [
     ("parameter nobody knows", use("{prt: 1}"), "C207", (WEB, 7, 21), ["no parameter `prt`", "did you mean `port`?"]),
     ("parameter missing", {**host("  modules: [nginx]\n"), NGINX: MODULE.replace(", default: 80", "")}, "C207", (WEB, 5, 13), ["needs the parameter `port`"]),
     ("default against its schema", with_file(NGINX, MODULE.replace("default: 80", "default: x")), "C207", (NGINX, 6, 48), ["the default of `port`"]),
-    ("schema that is none", with_file(NGINX, MODULE.replace("type: integer", "type: intger")), "C218", (NGINX, 6, 11), ["the schema of `port` is not valid"]),
+    ("schema that is none", with_file(NGINX, MODULE.replace("type: integer", "type: intger")), "C218", (NGINX, 6, 18), ["the schema of `port`: `type` is the string 'intger', expected one of array, boolean, integer", "did you mean `integer`?"]),
     ("$ref to a file", with_file(NGINX, MODULE.replace("type: integer", '$ref: "file:///etc/passwd"')), "C218", (NGINX, 6, 18), ["`$ref`", "only `$ref: #/"]),
     ("$ref to a URL", with_file(NGINX, MODULE.replace("type: integer", '$ref: "http://192.0.2.1/x"')), "C218", (NGINX, 6, 18), ["`$ref`"]),
     ("$dynamicRef to a URL", with_file(NGINX, MODULE.replace("type: integer", '$dynamicRef: "http://192.0.2.1/x"')), "C218", (NGINX, 6, 25), ["leaves the document"]),
     ("$id elsewhere", with_file(NGINX, MODULE.replace("type: integer", '$id: "http://192.0.2.1/x"')), "C218", (NGINX, 6, 17), ["`$id`"]),
     ("$ref to nothing", with_file(NGINX, MODULE.replace("type: integer", '$ref: "#/x"')), "C218", (NGINX, 6, 18), ["leads nowhere: #/x"]),
-    ("pattern that is none", with_file(NGINX, MODULE.replace("^[a-z]+$", "[")), "C218", (NGINX, 7, 11), ["the schema of `name`"]),
+    ("pattern that is none", with_file(NGINX, MODULE.replace("^[a-z]+$", "[")), "C218", (NGINX, 7, 35), ["the schema of `name`: `pattern` is the string '['", "expected a regular expression: unterminated"]),
+    ("number of a variable", host("  vars: {port: 80}\n  resources:\n    - file: /a\n      content: ${vars.port}\n"), "C105", (WEB, 8, 16), ["got the number 80, expected a string", "quote it where it is set: inventory/web.yaml:5:16"]),
+    ("number by way of two", host("  vars: {a: '${vars.b}', b: 80}\n  resources:\n    - file: /a\n      content: ${vars.a}\n"), "C105", (WEB, 8, 16), ["quote it where it is set: inventory/web.yaml:5:29"]),
+    ("number of the project", {**host("  resources:\n    - file: /a\n      content: ${vars.n}\n"), "gitops.yaml": DOMAIN.replace("example.org", "x, n: 1")}, "C105", (WEB, 7, 16), ["quote it where it is set: gitops.yaml:8:24"]),
+    ("number in a list of a variable", host("  vars: {l: [a, 5]}\n  resources:\n    - command: x\n      argv: ${vars.l}\n"), "C105", (WEB, 8, 13), ["got the number 5 in the list", "quote it where it is set: inventory/web.yaml:5:17"]),
+    ("number brought into a list", host("  vars: {n: 5}\n  resources:\n    - command: x\n      argv: [a, '${vars.n}']\n"), "C105", (WEB, 8, 13), ["quote it where it is set: inventory/web.yaml:5:13"]),
+    ("number of a map brought into one", host("  vars: {m: {A: true}}\n  resources:\n    - command: x\n      argv: [x]\n      env: ${vars.m}\n"), "C105", (WEB, 9, 12), ["quote it where it is set: inventory/web.yaml:5:17"]),
+    ("mode of a variable", host("  vars: {m: 644}\n  resources:\n    - file: /a\n      mode: ${vars.m}\n"), "C105", (WEB, 8, 13), ["got the bare number 644", "quote it where it is set: inventory/web.yaml:5:13"]),
+    ("number as a name", host("  vars: {n: 5}\n  resources:\n    - package: ${vars.n}\n"), "C105", (WEB, 7, 16), ["the name of a package is the number 5", "quote it where it is set: inventory/web.yaml:5:13"]),
+    ("number of a parameter", {**use("{port: 81}"), NGINX: MODULE.replace("template: site.conf.j2", "content: ${params.port}")}, "C105", (NGINX, 11, 16), ["quote it where it is set: inventory/web.yaml:7:22"]),
+    ("number that is written here", host("  resources:\n    - file: /a\n      content: 80\n"), "C105", (WEB, 7, 16), ["got the number 80, expected a string", "| quote it"]),
+    ("YAML in capitals", with_file("inventory/b.YAML", HEAD), "C616", ("inventory/b.YAML", 1, 1), ["got `inventory/b.YAML`, expected `inventory/b.yaml`"]),
+    ("YML in capitals", with_file("b.Yml", HEAD), "C616", ("b.Yml", 1, 1), ["expected `b.yml`"]),
+    ("CUE in capitals", with_file("b.CUE", "x: 1\n"), "C616", ("b.CUE", 1, 1), ["expected `b.cue`"]),
+    ("capitals beside the right name", with_file("inventory/web.YAML", HEAD), "C616", ("inventory/web.YAML", 1, 1), ["expected `inventory/web.yaml`", "rename or remove it"]),
+    ("project in capitals", {**{key: text for key, text in BASE.items() if key != "gitops.yaml"}, "gitops.YAML": DOMAIN}, "C616", ("gitops.YAML", 1, 1), ["expected `gitops.yaml`"]),
+    ("provider as yml", with_file("providers/x/provider.yml", "x: 1\n"), "C616", ("providers/x/provider.yml", 1, 1), ["expected `providers/x/provider.yaml`"]),
+    ("provider in CUE", with_file("providers/x/Provider.cue", "x: 1\n"), "C616", ("providers/x/Provider.cue", 1, 1), ["expected `providers/x/provider.yaml`"]),
+    ("folder in capitals", with_file("Modules/x/module.cue", "package module\n"), "C616", ("Modules/x/module.cue", 1, 1), ["expected `modules/x/module.cue`"]),
+    ("params in capitals", with_file("modules/nginx/Params.cue", "package module\n"), "C616", ("modules/nginx/Params.cue", 1, 1), ["expected `modules/nginx/params.cue`"]),
+    ("templates in capitals", {**host("  resources:\n    - file: /a\n      template: a.j2\n"), "Templates/a.j2": "x"}, "C301", (WEB, 7, 17), ["templates/a.j2 is missing", "there is `Templates/a.j2`"]),
+    ("template nearly right", {**host("  resources:\n    - file: /a\n      template: pgae.j2\n"), "templates/page.j2": "x"}, "C301", (WEB, 7, 17), ["did you mean `page.j2`?"]),
     ("secret as parameter", use("{name: '${secret.token}'}"), "C403", (WEB, 7, 22), ["holds a secret"]),
     ("same module, other parameters", host("  modules:\n    - nginx\n    - {name: nginx, params: {port: 81}}\n"), "C208", (WEB, 7, 14), ["different parameters on web-1"]),
     ("circle of variables", host("  vars: {a: '${vars.b}', b: '${vars.a}'}\n"), "C209", (WEB, 5, 13), ["a → b → a"]),
@@ -164,7 +193,8 @@ ROWS = [
     ("null inside text", host("  vars: {l: null}\n  resources:\n    - file: /a\n      content: \"x ${vars.l}\"\n"), "C217", (WEB, 8, 19), ["nothing cannot stand inside text"]),
     ("integer beyond 2^53", host("  resources:\n    - command: c\n      argv: [a]\n      timeout: 9007199254740993\n"), "C105", (WEB, 8, 16), ["9007199254740993"]),
     ("float for an integer", host("  resources:\n    - user: u\n      uid: 1.5\n"), "C105", (WEB, 7, 12), ["uid"]),
-    ("selector matching no host", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {role: db}}\n"), "C211", ("x.yaml", 1, 1), ["group `g` matches no host"]),
+    ("selector matching no host", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {role: db}}\n"), "C211", ("x.yaml", 1, 1), ["group `g` matches no host", "no host has `role: db`, there are: web"]),
+    ("selector of an unknown label", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {rol: web}}\n"), "C211", ("x.yaml", 1, 1), ["no host has the label `rol`, did you mean `role`? there are: env, role"]),
     ("host in no environment", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Host\nmetadata: {name: n}\n"), "C213", ("x.yaml", 1, 1), ["`n` is in no environment"]),
     ("host in two environments", with_file(GITOPS, DOMAIN.replace("  vars:", "    second: {hosts: {}}\n  vars:")), "C212", (WEB, 1, 1), ["production and second"]),
     ("two projects", with_file("x.yaml", PROJECT.replace("acme", "other")), "C102", ("x.yaml", 1, 1), ["more than one Project"]),
@@ -254,6 +284,46 @@ def test_all_mistakes_are_found_in_one_run_and_sorted(tmp_path: Path) -> None:
         ("C107", "inventory/web.yaml:12:20"),
         ("C301", "inventory/web.yaml:14:17"),
         ("C302", f"{SITE}:1:1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "other"),
+    [
+        (host("  modules: [nginx]\n  resources:\n    - file: /a\n      contents: x\n"), "C104"),
+        ({**host("  modules: [nginx]\n"), NGINX: MODULE.replace("      template:", "      ower: root\n      template:")}, "C104"),
+        ({**host("  modules: [nginx]\n"), NGINX: MODULE.replace("type: integer", "type: intger")}, "C218"),
+        (use("{port: 0}"), "C207"),
+        (use("{port: '${vars.nope}'}"), "C204"),
+        ({**host("  modules: [nginx]\n"), NGINX: MODULE.replace("${params.name}", "${params.nme}")}, "C205"),
+        ({**host("  modules: [ngnix]\n")}, "C206"),
+        ({**host("  modules: [nginx]\n"), "a.yaml": "a: [1\n"}, "C701"),
+    ],
+)
+def test_a_templates_syntax_is_told_beside_mistakes_of_other_stages(tmp_path: Path, files: Mapping[str, str], other: str) -> None:
+    found = examine(tmp_path, {**files, SITE: "listen\n{% if %}\n"}).diagnostics
+    assert {item.code for item in found} == {"C302", other}
+    assert [str(item.place) for item in found if item.code == "C302"] == [f"{SITE}:2:1"]
+
+
+@pytest.mark.parametrize(
+    "path", [".hidden/b.YAML", "files/b.YAML", "modules/nginx/files/b.YAML", "providers/x/data.YAML", "b.yaml.txt", "docs/YAML"]
+)
+def test_files_that_are_nobodys_documents_may_be_named_as_they_like(tmp_path: Path, path: str) -> None:
+    assert examine(tmp_path, with_file(path, "anything: [\n")).diagnostics == ()
+
+
+def test_a_template_that_no_resource_names_is_nobodys(tmp_path: Path) -> None:
+    found = examine(tmp_path, {**BASE, "modules/nginx/templates/other.j2": "{% if %}", "templates/x.j2": b"\xff"})
+    assert found.diagnostics == ()
+
+
+def test_a_template_in_bytes_is_told_though_its_resource_is_wrong(tmp_path: Path) -> None:
+    files = {**host("  resources:\n    - file: /a\n      ower: x\n      template: x.j2\n"), "templates/x.j2": b"a\n\xff"}
+    found = examine(tmp_path, files).diagnostics
+    assert [(item.code, str(item.place)) for item in found] == [
+        ("C104", "inventory/web.yaml:7:7"),
+        ("C704", "templates/x.j2:2:1"),
     ]
 
 

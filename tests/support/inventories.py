@@ -14,13 +14,17 @@ HOSTS = (
 )  # fmt: skip
 BROKEN_HOSTS = ("k[01:5]", "k[c:a]", "k[1:]", "k[1]", "k[1:2", "k:")
 NAMES = ("v1", "v2", "v3", "v4", "v5", "v6")
-ODD_NAMES = ("ansible_host", "ansible_connection", "ansible_user", "ansible_group_priority", "group_names", "v-7", "ansible_host")
+ODD_NAMES = (
+    "ansible_host", "ansible_connection", "ansible_user", "ansible_group_priority", "group_names", "v-7", "ansible_host", "v.8", "9", "hosts",
+    "inventory_hostname", "environment", "é", "ansible_become_pass",
+)  # fmt: skip
 INI_VALUES = (
     "5", "-3", "+7", "08", "0o17", "0x1f", "0b11", "1_000", "1,", "80,443", "(1, 2)", "()", "{'a': 1, 'b': [1, None]}", "{2: 3}", "{1}", "{'a', 'b', 'c'}",
     "[1, 'x', None, True]", "b'bytes'", "1.5", "1e3", "1e999", ".5", "True", "true", "yes", "None", "null", "'quoted'", '"dq"', "two words",
     "a # b", "5 # five", "...", "1+2j", "1+2", "--1", "{'a': 1", "'a' 'b'", "u'x'", r"r'\d'", r"'\d'", r"'\u00e9'", "f'{x}'", "{{ other }}",
     "'{{ other }}'", "${vars.x}", "$${y}", "é", "", "=", "a=b", "not True", "9007199254740993", "-9007199254740993", "0_1", "1_", "\\", "a;b",
-    "[[[[1]]]]", "['{{ x }}']", "{'k': {3: {4: 5}}}", "{True: 1}", "{None: 1}", "0", "00", "-0", "-0.0", "1.50", "lambda: 1", "x.y", "[1,",
+    "[[[[1]]]]", "\t5", "5 ", "'a' # b", "[1, # b", "{'a': {1, 2}}", "frozenset()", "-True", "1 if 1 else 2", "0x", "1e", "1_e3", "٣", "{**{}}",
+    "*a", "''", '""', "\'", "a'b", 'a"b', "#x", ";x", "(1)", "(1,)", "[...]", "{...: 1}", "{(1, 2): 3}", "{b'k': 1}", "1j", "True ", "\\u0041", "['{{ x }}']", "{'k': {3: {4: 5}}}", "{True: 1}", "{None: 1}", "0", "00", "-0", "-0.0", "1.50", "lambda: 1", "x.y", "[1,",
 )  # fmt: skip
 INI_BROKEN = ("{[]: 1}", "{{}}", r"'\ud800'", r"b'\xff'")
 YAML_VALUES = (
@@ -53,6 +57,24 @@ RAW_JSON = (
     '{"<<": {"k": 1}}',
     '{"__ansible_unsafe": "{{ x }}"}',
 )
+BLOCKS = (
+    "|\n{0}  one: 1\n{0}   two\n\n{0}  three", ">-\n{0}  one\n{0}  two\n", "|+\n{0}  x\n\n", ">\n{0}  {{{{ x }}}}", "\n{0}  a: 08\n{0}  b:\n{0}    - x\n{0}    - y: 1_0",
+    "\n{0}- 1\n{0}- k: on\n{0}  l: 12:30", "&anchor\n{0}  kk: 1\n{0}  ll: 2", "\n{0}  <<: &deep {{kk: 1, mm: 08}}\n{0}  kk: 2",
+    "\n{0}  <<: [{{kk: 1}}, {{kk: 2}}]", "\n{0}  ? 80\n{0}  : x\n{0}  ? long key\n{0}  : y", "\n{0}  80: a\n{0}  443: b", "\n{0}  k: 1\n{0}  k: 2",
+    "plain\n{0}  over lines", "'quoted\n{0}  over lines'", "!unsafe |\n{0}  {{{{ x }}}}", "  # nothing", "!!str\n{0}  08", "\n{0}  when: 2024-01-01 # a day",
+)  # fmt: skip
+WHOLE = (
+    "", "\n", "web1\nweb2\n", "---\n", "[]\n", "{}\n", "all:\n", "web1 x=5\n", "all: {hosts: {web1: {v1: 08}}}\n", "plugin: auto\n", "{", "[web]\nweb1\n",
+    "%YAML 1.1\n---\nall: {hosts: {web1: {v1: 1}}}\n", "all: {hosts: {web1: }}\n...\n", "all: {hosts: {web1: }}\n---\n", "80: {hosts: {web1: }}\n",
+    "all: {hosts: {80: }}\n", "all: {hosts: web1, vars: v1, children: web}\n", "all: {hosts: [web1]}\n", "web: 5\nall: {hosts: {web1: }}\n",
+    "all: {children: {web: 5}}\n", "all: {hosts: {web1: []}, children: }\n", "all: {hosts: {web1: 5}}\n", "web1: x\n", "a b=5 c='d: e'\n",
+    "web1 v1='a: b'\n", '{"all": {"hosts": {"web1": {"v1": 1e3, "v1": 1e2}}}}', '{"web": {"hosts": ["web1"]}}', "all: &a {children: {web: *a}}\n",
+    "[ungrouped:vars]\nv1=1\n[ungrouped]\nweb1\n", "web1\n[web:children]\nungrouped\n", "web1\n[web]\nweb2\n[web:children]\nungrouped\n[web:vars]\nv1=1\n",
+    "[web:children]\nall\n", "[web]\nweb1\n[web:children]\nweb\n", "---\nall:\n  hosts:\n\tweb1:\n", "web1 v1=\"a\n", "-\n", "web1 v1=5\r\nweb2\r\n",
+    " [web]\n  web1  v1=5\t# x\n", "[web]#x\nweb1\n", "[web:hosts]\nweb1\n", "web1 =5\n", "[all:vars]\n=5\n[web]\nweb1\n", "[all:vars]\nv1\n", "web1 v1=a\\ b\n",
+    "web1 v1=5 v1=6\nweb1 v1=7\n", "web1:22 v1=1\nweb1:33\n", "web1\n[web1]\nweb2\n[web1:vars]\nv1=2\n", "[web1]\nweb1 v1=1\n", "--- \nweb: {vars: {v1: !vault x}}\n",
+    "$ANSIBLE_VAULT;1.1;AES256\n6162\n", "all: {vars: {1: x}, hosts: {web1: }}\n", "all: {vars: {'': x}, hosts: {web1: }}\n", "web1\x0cweb2\n", "web1\u2028web2\n", "all:\r\n  hosts:\r\n    web1:\r\n",
+)  # fmt: skip
 FALSY = ("", "# nothing\n", "---\n", "{}\n", "[]\n", "0\n", "''\n", "null\n")
 
 
@@ -80,7 +102,15 @@ class _Maker:
         kind = self.random.choice(("ini", "ini", "yaml", "yaml", "json"))
         endings = {"ini": ("", ".ini", ".prod", ""), "yaml": ("", ".yml", ".yaml", ".yml"), "json": (".json", "")}[kind]
         tree = Tree(f"hosts{self.random.choice(endings)}")
-        tree.files[tree.inventory] = {"ini": self.make_ini, "yaml": self.make_yaml, "json": self.make_json}[kind]()
+        text = {"ini": self.make_ini, "yaml": self.make_yaml, "json": self.make_json}[kind]()
+        if self.odd and self.random.random() < 0.08:
+            tree = Tree(f"hosts{self.random.choice(('', '.yml', '.ini'))}")
+            text = self.random.choice(WHOLE)
+        elif self.odd and self.random.random() < 0.08:
+            text = self.random.choice(
+                (text.rstrip("\n"), text.replace("\n", "\r\n"), "# é\n" + text, text + "; x\n", text.replace("    ", "  "))
+            )
+        tree.files[tree.inventory] = text
         for name in ("all", "ungrouped", *self.groups, "gone"):
             if self.random.random() < 0.45:
                 self.add_variables(tree, f"group_vars/{name}")
@@ -209,9 +239,8 @@ class _Maker:
         lines: list[str] = []
         for name in self.names(most):
             value = self.value_of(name, YAML_VALUES, YAML_BROKEN)
-            if self.odd and self.random.random() < 0.05:
-                style = self.random.choice(("|", ">-", "|+", ">"))
-                lines.append(f"{indent}{name}: {style}\n{indent}  one: 1\n{indent}   two\n\n{indent}  three")
+            if self.odd and self.random.random() < 0.1:
+                lines.append(f"{indent}{name}: {self.random.choice(BLOCKS).format(indent)}")
             elif self.odd and self.random.random() < 0.02:
                 lines.append(f"{indent}{self.random.choice(('80', 'yes', '1.5', '~'))}: {value}")
             else:

@@ -61,7 +61,7 @@ class Difference:
     """What Ansible says, what was imported, and where what Ansible says was written."""
 
     host: str
-    name: str
+    path: tuple[str, ...]
     theirs: object
     ours: object
     place: tuple[str, int | None, int | None] | None
@@ -69,12 +69,12 @@ class Difference:
     def is_told(self, diagnostics: list[dict[str, Any]]) -> bool:
         """Say whether a warning names exactly this: its file and line, and its column, or the variable or key.
 
-        Ansible keeps no place of nothing and booleans without a named key, and no lines of JSON: there a warning must name the variable.
+        Ansible keeps no place of nothing and of booleans, and no lines of JSON: there a warning must name the variable.
         """
-        if self.name == "ansible_port" and self.place is None:  # Ansible's own, of `name:22`
+        if self.path == ("ansible_port",) and self.place is None:  # Ansible's own, of `name:22`
             return any(item["message"].startswith("the port ") for item in diagnostics)
         file, line, column = self.place or (None, None, None)
-        names = {f"`{self.name.split('.')[0]}`", f"`{self.name.split('.')[-1]}`"}
+        names = {f"`{self.path[0]}`", f"`{self.path[-1]}`"}
         warnings = (item for item in diagnostics if item["severity"] == "warning")
         here = [item for item in warnings if file in (None, item["file"]) and line in (None, item["line"])]
         return any(item["column"] == column or any(name in item["message"] for name in names) for item in here)
@@ -86,27 +86,27 @@ def compare(theirs: dict[str, Any], config: Config, rename: Any) -> Iterator[Dif
     for name, said in theirs["hosts"].items():
         host = hosts.pop(rename(name), None)
         if host is None:
-            yield Difference(name, "the host", "there", "missing", None)
+            yield Difference(name, ("the host",), "there", "missing", None)
             continue
         groups = {label.removeprefix("group_") for label in host.labels} - {"ungrouped"}
         if groups != set(said["groups"]) - {"ungrouped"}:
-            yield Difference(name, "groups", said["groups"], sorted(groups), None)
-        table = {key: (place, value) for key, place, value in (_text_key(item) for item in said["vars"]["map"])}
+            yield Difference(name, ("groups",), said["groups"], sorted(groups), None)
+        table = {key: value for key, _, value in (_text_key(item) for item in said["vars"]["map"])}
         yield from _compare_reach(name, host, table)
-        yield from _compare_map(name, "", said["vars"], _resolve(config, host))
+        yield from _compare_map(name, (), said["vars"], _resolve(config, host))
     for name in hosts:
-        yield Difference(name, "the host", "missing", "there", None)
+        yield Difference(name, ("the host",), "missing", "there", None)
 
 
 def _compare_reach(name: str, host: HostDocument, table: dict[str, Any]) -> Iterator[Difference]:
     """Compare how a host is reached: both variables are no variables here."""
-    place, value = table.get("ansible_host", (None, {"v": name}))
+    value = table.get("ansible_host", {"v": name})
     if str(value.get("v")) != host.address:
-        yield Difference(name, "ansible_host", value, host.address, _place(value["at"] or place))
-    place, value = table.get("ansible_connection", (None, {"v": "ssh"}))
+        yield Difference(name, ("ansible_host",), value, host.address, _place(value.get("at")))
+    value = table.get("ansible_connection", {"v": "ssh"})
     wanted = value.get("v")
     if host.connection != wanted and not (wanted in ("smart", "paramiko") and host.connection == "ssh"):
-        yield Difference(name, "ansible_connection", value, host.connection, _place(value["at"] or place))
+        yield Difference(name, ("ansible_connection",), value, host.connection, _place(value.get("at")))
 
 
 def _resolve(config: Config, host: HostDocument) -> dict[str, object]:
@@ -115,32 +115,35 @@ def _resolve(config: Config, host: HostDocument) -> dict[str, object]:
     return {name: to_plain(node) for name, node in found.items()}
 
 
-def _compare_map(host: str, name: str, theirs: dict[str, Any], ours: dict[str, object]) -> Iterator[Difference]:
+def _compare_map(host: str, path: tuple[str, ...], theirs: dict[str, Any], ours: dict[str, object]) -> Iterator[Difference]:
     left = dict(ours)
-    for entry in theirs["map"]:
+    for entry in sorted(theirs["map"], key=lambda entry: not isinstance(entry[0], str)):
         key, key_place, value = _text_key(entry)
-        path = f"{name}.{key}" if name else str(key)
-        place = value["at"] or key_place
-        if not name and key in ("ansible_host", "ansible_connection"):
+        here = (*path, key)
+        # The key of a variable is that of its first definition: only within a value its place is the value's.
+        place = value["at"] or (key_place if path else None)
+        if here in (("ansible_host",), ("ansible_connection",)):
             continue
         if not isinstance(entry[0], str):
-            yield Difference(host, path, entry[0], key, _place(key_place or place))
+            yield Difference(host, here, entry[0], key, _place(key_place or place))
+            if not path:  # a variable of such a name is left out
+                continue
         if key in left:
-            yield from _compare_value(host, path, value, left.pop(key), place)
-        else:
-            yield Difference(host, path, value, "missing", _place(place))
+            yield from _compare_value(host, here, value, left.pop(key), place)
+        elif isinstance(entry[0], str):
+            yield Difference(host, here, value, "missing", _place(place))
     for key, value in left.items():
-        yield Difference(host, f"{name}.{key}" if name else key, "missing", value, _place(theirs["at"]))
+        yield Difference(host, (*path, key), "missing", value, _place(theirs["at"]))
 
 
-def _compare_value(host: str, name: str, theirs: dict[str, Any], ours: object, place: Any) -> Iterator[Difference]:
+def _compare_value(host: str, path: tuple[str, ...], theirs: dict[str, Any], ours: object, place: Any) -> Iterator[Difference]:
     if "map" in theirs and isinstance(ours, dict):
-        yield from _compare_map(host, name, theirs, ours)
+        yield from _compare_map(host, path, theirs, ours)
     elif "list" in theirs and isinstance(ours, list) and len(ours) == len(theirs["list"]):
         for number, (left, right) in enumerate(zip(theirs["list"], ours, strict=True)):
-            yield from _compare_value(host, f"{name}.{number}", left, right, left["at"] or place)
+            yield from _compare_value(host, (*path, str(number)), left, right, left["at"] or place)
     elif "v" not in theirs or (type(theirs["v"]), repr(theirs["v"])) != (type(ours), repr(ours)):
-        yield Difference(host, name, theirs, ours, _place(place))
+        yield Difference(host, path, theirs, ours, _place(place))
 
 
 def _text_key(entry: Any) -> tuple[str, Any, Any]:

@@ -11,7 +11,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -100,6 +100,12 @@ class _AnsibleComposer(Composer):
         if event.tag in _ODD_LISTS:
             self._note(f"{_ODD_LISTS[event.tag]} is written as a list of maps", place, hint="a map keeps its order")
 
+    def _scalar(self, event: yaml.ScalarEvent) -> Node:
+        """Give the value; nothing stands where its key does, not where the next thing begins."""
+        node = super()._scalar(event)
+        key = self._stack[-1].key if self._stack else None
+        return node if event.value or key is None else replace(node, place=key.place)
+
     def _read_value(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
         text: str = event.value
         if self._is_json:
@@ -149,11 +155,12 @@ class _AnsibleComposer(Composer):
         key = node
         if not isinstance(node.value, str):
             text = show_key(node.value)
-            self._note(f"the key `{text}` is no text in Ansible, and here it is", node.place, hint="quote it")
+            hint = "quote it; here keys are text, and a variable of such a name is left out"
+            self._note(f"the key `{text}` is no text in Ansible", node.place, hint)
             self.odd_keys.add(node.place)
             key = Node(text, node.place, node.width)
         if key.text in top.entries:
-            self._note(f"the key `{key.text[:60]}` is here twice; the last one counts", key.place, hint="take the other out")
+            self._note(f"the key `{key.text[:60]}` is here twice; the last one counts", key.place, "take the other out")
         return key
 
     def _enter(self, top: Open, key: Node, node: Node) -> None:

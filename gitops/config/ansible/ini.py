@@ -6,6 +6,7 @@ import ast
 import re
 import shlex
 import warnings
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +28,10 @@ def read_ini(data: bytes, file: str, into: Inventory) -> None:
     if isinstance(text, Diagnostic):
         into.found.append(text)
         return
+    if data.startswith(BOM_UTF8):
+        into.leave_out(
+            "the byte order mark: for Ansible it is a part of the first name", Place(file, 1), hint="save the file without it"
+        )
     declared = {ALL, UNGROUPED}
     group, section = UNGROUPED, "hosts"
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -139,15 +144,17 @@ class _Literal:
 
     def _read_key(self, key: object) -> str:
         text = self._read_text(key) if isinstance(key, str) else show_key(key)
-        if not isinstance(key, str):
-            self._note(f"the key {text[:60]} is no text in Ansible, and here it is", "quote it")
+        if key is ... or isinstance(key, complex):
+            self.into.fail(f"`{self.name[:60]}`: {text} as a key, which Ansible refuses", self.place)
+        elif not isinstance(key, str):
+            self._note(f"the key {text[:60]} is no text in Ansible; here keys are text", "quote it")
         return text
 
     def _read_text(self, value: bytes | str) -> str:
         """Give the text; bytes are read as UTF-8. Halves of characters (surrogates), and bytes that are no text, stay escapes."""
         data = value if isinstance(value, bytes) else value.encode("utf-8", "backslashreplace")
         text = data.decode("utf-8", "backslashreplace")
-        if text not in (value,) and text.encode("utf-8") != value:
+        if text != value and text.encode("utf-8") != value:
             self._note("a half of a character is written as its escape", "write the character itself")
         return text
 

@@ -34,6 +34,7 @@ class Order:
 
 def find_order(inventory: Inventory) -> Order | None:
     """Give the order; None, and an error, when a group is below itself."""
+    _settle_ungrouped(inventory)
     above = _find_above(inventory)
     if above is None:
         return None
@@ -42,6 +43,25 @@ def find_order(inventory: Inventory) -> Order | None:
     used = {ALL}.union(*members.values())
     ranked = sorted(used, key=lambda name: (depths[name], inventory.groups[name].priority, name))
     return Order(tuple(ranked), members)
+
+
+def _settle_ungrouped(inventory: Inventory) -> None:
+    """Put into `ungrouped` the hosts that are in no other group; of a host with a group's name, Ansible puts the group there.
+
+    When `ungrouped` is below a group other than `all`, the hosts that the file puts into it leave both, as in Ansible.
+    """
+    is_below = any(UNGROUPED in entry.children for name, entry in inventory.groups.items() if name != ALL)
+    grouped = {host for name, entry in inventory.groups.items() if name not in (ALL, UNGROUPED) for host in entry.hosts}
+    ungrouped = inventory.groups[UNGROUPED]
+    for name, host in inventory.hosts.items():
+        if name in inventory.groups:
+            inventory.leave_out(f"the host `{name[:60]}` has the name of a group", host.place, hint="rename one")
+        if name in grouped or (is_below and name in ungrouped.hosts):
+            ungrouped.hosts.pop(name, None)
+        elif name in inventory.groups and name not in ungrouped.hosts:
+            ungrouped.children.setdefault(name, host.place)
+        else:
+            ungrouped.hosts.setdefault(name, host.place)
 
 
 def _find_above(inventory: Inventory) -> dict[str, frozenset[str]] | None:
@@ -70,12 +90,12 @@ def _find_above(inventory: Inventory) -> dict[str, frozenset[str]] | None:
 
 
 def _find_members(inventory: Inventory, above: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """Give the groups of each host without `all`; `ungrouped` holds those that are in no other."""
+    """Give the groups of each host, without `all`."""
     found: dict[str, set[str]] = {name: set() for name in inventory.hosts}
     for group, entry in inventory.groups.items():
         for host in entry.hosts:
             found[host] |= {group} | above[group]
-    return {name: frozenset(groups - {ALL, UNGROUPED}) or frozenset({UNGROUPED}) for name, groups in found.items()}
+    return {name: frozenset(groups - {ALL}) for name, groups in found.items()}
 
 
 def _find_depths(groups: Mapping[str, GroupEntry], above: Mapping[str, frozenset[str]]) -> dict[str, int]:

@@ -53,7 +53,7 @@ def read_variables(data: bytes, file: str, into: Inventory) -> dict[str, Node]:
         into.fail(f"{file} holds {name_type(found.root)}, expected one map", found.root.place)
     into.found.extend(found.notes)
     into.unsafe |= found.unsafe
-    return found.root.entries
+    return {key: item for key, item in found.root.entries.items() if found.root.key_place(key) not in found.odd_keys}
 
 
 def _looks_like_yaml(data: bytes) -> bool:

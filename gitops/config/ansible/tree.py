@@ -55,9 +55,9 @@ class _TreeReader:
         for item, below in table.items():
             if key == "hosts":
                 self._read_host(name, item, below, part.key_place(item))
-            elif key == "vars":
+            elif key == "vars" and part.key_place(item) not in self.found.odd_keys:
                 self.into.set_group_variable(name, item, below)
-            else:
+            elif key == "children":
                 self._read_child(name, item, below, part.key_place(item))
 
     def _read_host(self, group: str, pattern: str, node: Node, place: Place) -> None:
@@ -65,7 +65,8 @@ class _TreeReader:
         if node.value and not isinstance(node.value, dict):
             self.into.fail(f"the variables of {pattern[:60]}: got {name_type(node)}, expected a map", node.place)
         for host in self.into.add_hosts(pattern, group, place):
-            self.into.set_host_variables(host, node.entries)
+            own = {key: item for key, item in node.entries.items() if node.key_place(key) not in self.found.odd_keys}
+            self.into.set_host_variables(host, own)
 
     def _read_child(self, group: str, child: str, node: Node, place: Place) -> None:
         self.read_group(child, node, place)

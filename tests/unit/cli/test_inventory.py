@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gitops.config.ansible.patterns import Pattern, PatternError, read_pattern
-from gitops.config.node import to_plain
-from gitops.config.yaml import parse_yaml
-from tests.support.cli import Called, call
-from tests.support.project import PROJECT, write_files
+from tests.support.cli import call
+from tests.support.imported import documents, notes, run, variables
+from tests.support.project import write_files
 
 INI = """\
 # machines
@@ -55,26 +52,6 @@ all:
 """
 
 
-def run(folder: Path, files: Mapping[str, str | bytes], *arguments: object, name: str = "hosts") -> Called:
-    write_files(folder / "ansible", files)
-    write_files(folder / "project", {"gitops.yaml": PROJECT.replace("{env: production}", "{}")})
-    return call("-C", folder / "project", "inventory", "import", "ansible", folder / "ansible" / name, *arguments)
-
-
-def documents(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path in sorted((folder / "project/inventory").iterdir()):
-        for node in parse_yaml(path.read_bytes(), path.name):
-            plain: Any = to_plain(node)
-            found[f"{plain['kind']}/{plain['metadata']['name']}"] = plain
-    return found
-
-
-def variables(folder: Path, host: str) -> dict[str, Any]:
-    shown = call("-C", folder / "project", "explain", host, "--format", "json").json["variables"]
-    return {item["name"].removeprefix("vars."): item["value"] for item in shown}
-
-
 @pytest.mark.parametrize(("text", "name"), [(INI, "hosts"), (INI, "hosts.ini"), (TREE, "hosts.yml"), (TREE, "hosts.yaml")])
 def test_an_inventory_becomes_documents_that_validate_and_mean_the_same(tmp_path: Path, text: str, name: str) -> None:
     done = run(tmp_path, {name: text}, "--format", "json", name=name)
@@ -99,10 +76,6 @@ def test_an_inventory_becomes_documents_that_validate_and_mean_the_same(tmp_path
     assert found["Host/web01.example.org"]["spec"]["address"] == "web01.example.org"
     assert found["Host/db-a"]["spec"]["connection"] == "local"
     assert found["Host/web03.example.org"]["metadata"]["labels"] == {"group_prod": "yes", "group_web": "yes"}
-
-
-def notes(done: Called) -> list[tuple[str, int, str]]:
-    return [(item["code"], item["line"], item["message"]) for item in done.json["diagnostics"]]
 
 
 def test_what_is_left_out_is_named_with_its_line(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ VAULTED = ("!vault", "!vault-encrypted")
 UNSAFE = "!unsafe"
 _YAML = "tag:yaml.org,2002:"
 _TEXT, _BINARY, _SET = f"{_YAML}str", f"{_YAML}binary", f"{_YAML}set"
+_NUMBERS = (f"{_YAML}int", f"{_YAML}float")
+LONGEST_NUMBER = 1000
 _MAPS = (f"{_YAML}map", f"{_YAML}python/dict", _SET)
 _LISTS = (f"{_YAML}seq", f"{_YAML}omap", f"{_YAML}pairs")
 _ODD_LISTS: Mapping[str, str] = {f"{_YAML}omap": "an ordered map", f"{_YAML}pairs": "pairs"}
@@ -119,6 +121,8 @@ class _AnsibleComposer(Composer):
         if tag == f"{_YAML}merge" and self._is_at_key():
             self._merges.add(place)
             return text
+        if tag in _NUMBERS and len(text) > LONGEST_NUMBER:
+            raise self._fail("C802", f"a number of {len(text)} characters", place, hint="quote it")
         try:
             value = _READERS[tag](yaml.ScalarNode(tag, text))
         except (ValueError, KeyError, OverflowError, TypeError, AttributeError):

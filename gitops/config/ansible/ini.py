@@ -10,7 +10,7 @@ from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import cast
 
-from gitops.config.ansible.dialect import show_key
+from gitops.config.ansible.dialect import LONGEST_NUMBER, show_key
 from gitops.config.ansible.inventory import ALL, UNGROUPED, Inventory
 from gitops.config.node import Node
 from gitops.config.yaml import decode_text
@@ -140,6 +140,9 @@ class _Literal:
             return Node(self._read_text(value), self.place)
         if value is ...:
             return Node("...", self.place)
+        if isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
+            self.into.fail(f"`{self.name[:60]}`: a number of {value.bit_length()} bits", self.place, hint="quote it")
+            return Node(None, self.place)
         return Node(value if value is None or isinstance(value, bool | int | float) else str(value), self.place)
 
     def _read_key(self, key: object) -> str:

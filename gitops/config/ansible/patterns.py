@@ -11,6 +11,7 @@ import string
 from dataclasses import dataclass
 
 MOST = 20_000
+LONGEST = 1000
 _RANGE = re.compile(r"\[([^\[\]]*)\]")
 _PORTS = (re.compile(r"\[(.+)\]:([0-9]+)\Z"), re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)\Z"))
 _ADDRESSABLE = re.compile(r"\[(?:[0-9]+:[0-9]+|[a-z]:[a-z])(?::[0-9]+)?\]", re.IGNORECASE)
@@ -34,6 +35,8 @@ class Pattern:
 
 def read_pattern(text: str) -> Pattern:
     """Give the names; raise PatternError."""
+    if len(text) > LONGEST:
+        raise PatternError(f"a name of {len(text)} characters")
     name, port = _split_port(text)
     names, empty, rest = [""], "", name
     while "[" in rest:

@@ -310,6 +310,7 @@ def test_many_hosts_are_spread_over_files(tmp_path: Path) -> None:
         ("[1:2:3:4]", None),
         ("[1:2:x]", None),
         ("a[1:2", None),
+        ("[1:1]" * 1000, None),
         ("a]b[1:2]", None),
         ("[[1:2]:3]", None),
         ("[0:99999999]", None),

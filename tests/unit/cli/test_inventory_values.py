@@ -73,7 +73,7 @@ def test_ini_values_that_cannot_be_carried_over_have_a_warning_with_their_variab
     assert "`x`" in said[0].message
 
 
-@pytest.mark.parametrize("text", ["{[]: 1}", "{...: 1}", "{1j: 1}"])
+@pytest.mark.parametrize("text", ["{[]: 1}", "{...: 1}", "{1j: 1}", "0x" + "f" * 5000, "[-0b1" + "0" * 9000 + "]"])
 def test_ini_values_that_ansible_refuses_are_errors(text: str) -> None:
     assert [item.code for item in read_ini_value(text)[1]] == ["C802"]
 
@@ -159,6 +159,10 @@ def test_yaml_values_that_cannot_be_carried_over_have_a_warning_at_their_place(
         ("x: !vault a\n", "C803"),
         ('{"x": {"__ansible_vault": "a"}}', "C803"),
         ("x: 1\n---\ny: 1\n", "C802"),
+        (f"x: 0b{'1' * 100_000}\n", "C802"),
+        (f"x: 1{':00' * 100_000}\n", "C802"),
+        (f"x: 1{':00' * 100_000}.0\n", "C802"),
+        (f'{{"x": {"1" * 5000}}}', "C802"),
     ],
 )
 def test_yaml_that_ansible_refuses_or_that_is_vaulted_is_an_error(text: str, code: str) -> None:

@@ -225,7 +225,9 @@ class Composer:
     def _alias(self, event: Any) -> None:
         place = self._place(event)
         if event.anchor not in self._anchors:
-            raise self._fail("C705", f"the alias *{event.anchor[:60]} has no anchor before it", place)
+            is_inside = any(item.anchor == event.anchor for item in self._stack)
+            what = "stands within what it names" if is_inside else "has no anchor before it"
+            raise self._fail("C705", f"the alias *{event.anchor[:60]} {what}", place)
         self._grow(self._sizes[event.anchor], place)
         self._add(self._anchors[event.anchor], None)
 

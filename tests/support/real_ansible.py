@@ -125,7 +125,7 @@ def _compare_map(host: str, path: tuple[str, ...], theirs: dict[str, Any], ours:
         if here in (("ansible_host",), ("ansible_connection",)):
             continue
         if not isinstance(entry[0], str):
-            yield Difference(host, here, entry[0], key, _place(key_place or place))
+            yield Difference(host, here, entry[0], key, _place(key_place))
             if not path:  # a variable of such a name is left out
                 continue
         if key in left:

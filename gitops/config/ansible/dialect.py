@@ -128,15 +128,20 @@ class _AnsibleComposer(Composer):
         except (ValueError, KeyError, OverflowError, TypeError, AttributeError):
             what = tag.removeprefix(_YAML)
             raise self._fail("C802", f"{text[:60]!r} looks like a {what} and is none", place, hint="quote it") from None
-        if tag == _BINARY:
+        if tag != _BINARY and not isinstance(value, date):
+            return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        if self._is_at_key():
+            self._note_key(str(value), place)
+        elif tag == _BINARY:
             self._note("bytes (`!!binary`) are written as their base64 text", place, hint="decode them where they are used")
-        return self._narrow(value, place)
-
-    def _narrow(self, value: object, place: Place) -> Scalar:
-        if isinstance(value, date):
+        else:
             self._note(f"the date {value} is written as text", place, hint="quote it where text is meant")
-            return str(value)
-        return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        return str(value)
+
+    def _note_key(self, text: str, place: Place) -> None:
+        hint = "quote it; here keys are text, and a variable of such a name is left out"
+        self._note(f"the key `{text[:60]}` is no text in Ansible", place, hint)
+        self.odd_keys.add(place)
 
     def _is_at_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].is_map and self._stack[-1].key is None
@@ -159,9 +164,7 @@ class _AnsibleComposer(Composer):
         key = node
         if not isinstance(node.value, str):
             text = show_key(node.value)
-            hint = "quote it; here keys are text, and a variable of such a name is left out"
-            self._note(f"the key `{text}` is no text in Ansible", node.place, hint)
-            self.odd_keys.add(node.place)
+            self._note_key(text, node.place)
             key = Node(text, node.place, node.width)
         if key.text in top.entries:
             self._note(f"the key `{key.text[:60]}` is here twice; the last one counts", key.place, "take the other out")
@@ -187,9 +190,9 @@ class _AnsibleComposer(Composer):
 
 def show_key(value: object) -> str:
     """Give a key as JSON has it: `null`, `true`, `80`."""
-    return (
-        value if isinstance(value, str) else json.dumps(value) if value is None or isinstance(value, bool | int) else str(value)
-    )
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return str(value)
 
 
 def _is_json(text: str) -> bool:

@@ -39,7 +39,7 @@ def read_pattern(text: str) -> Pattern:
         raise PatternError(f"a name of {len(text)} characters")
     name, port = _split_port(text)
     names, empty, rest = [""], "", name
-    while "[" in rest:
+    while "[" in rest and names:
         match = _RANGE.search(rest)
         if match is None or rest.index("[") != match.start() or "]" in rest[: match.start()] or "|" in rest:
             raise PatternError(f"{rest[:60]!r} is no range: write [01:10], [a:f] or [0:20:5]")

@@ -5,6 +5,7 @@ A file whose name ends in `.yml`, `.yaml` or `.json`, or has no ending, is YAML 
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 from gitops.config.ansible.dialect import read_values
@@ -15,6 +16,7 @@ from gitops.config.node import Node, name_type
 from gitops.model.diagnostic import Diagnostic, has_errors
 
 YAML_ENDINGS = (".yml", ".yaml", ".json")
+_KEY = re.compile(rb"[^\s=\[]+:(\s|\Z)")
 # A vault, and what is too large to read: nothing that another reading would mend.
 FINAL = ("C803", "C603", "C604", "C605")
 
@@ -59,4 +61,4 @@ def read_variables(data: bytes, file: str, into: Inventory) -> dict[str, Node]:
 def _looks_like_yaml(data: bytes) -> bool:
     lines = (line.split(b"#")[0].strip() for line in data.splitlines())
     first = next((line for line in lines if line), b"")
-    return first == b"---" or first.endswith((b":", b"{"))
+    return first in (b"---", b"{") or _KEY.match(first) is not None

@@ -135,6 +135,7 @@ def test_yaml_values_are_those_of_pyyaml(text: str, value: object) -> None:
         ("!!set {a, b}", ["a", "b"], 4, "a set"),
         ("!!omap [a: 1]", [{"a": 1}], 4, "an ordered map"),
         ("!!binary aGk=", "aGk=", 4, "bytes"),
+        ("{2024-01-01: a}", {"2024-01-01": "a"}, 5, "the key `2024-01-01` is no text"),
     ],
 )
 def test_yaml_values_that_cannot_be_carried_over_have_a_warning_at_their_place(
@@ -289,6 +290,8 @@ def test_what_an_inventory_is_is_decided_as_ansible_does(tmp_path: Path, name: s
     [
         ("hosts", "web:\n  hosts:\n    a: [\n", ("error[C701]",)),
         ("hosts", "web:\n\thosts:\n", ("error[C701]", "a tab")),
+        ("hosts", "web: {hosts: {a: }}\ndb: [\n", ("error[C701]",)),
+        ("hosts", "web: &a {vars: {x: *a}}\n", ("error[C705]", "stands within what it names")),
         ("hosts.ini", "web:\n  hosts:\n", ("error[C802]", "hosts.ini:1:", "is it YAML?")),
         ("hosts.toml", "[web]\n", ("error[U100]", "TOML")),
         ("hosts", "plugin: aws_ec2\n", ("error[C802]", "plugin")),
@@ -348,6 +351,7 @@ def test_how_a_host_is_reached_comes_from_its_groups_too(
         ("all: {hosts: {h: {v: 9007199254740993}}}\n", ["`v`: the number is too large"]),
         ("all: {hosts: {h: {v: .inf}}}\n", ["`v`: a number that is none"]),
         ("all: {hosts: {h: {groups: x}}}\n", ["`groups`"]),
+        ("all: {hosts: {h: {2024-01-01: x}}}\n", ["the key `2024-01-01` is no text in Ansible"]),
         ("all: {hosts: {h: {80: x}}}\n", ["the key `80` is no text in Ansible"]),
         ("g: {hosts: {h: }, vars: {80: x}}\n", ["the key `80` is no text in Ansible"]),
         ("all: {hosts: {h: , 'x[3:1]': }}\n", ["the range [3:1] names nothing"]),

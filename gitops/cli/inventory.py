@@ -13,20 +13,19 @@ import click
 
 from gitops.cli.output import format_option, print_diagnostics, print_json, print_message, read_file, write_new
 from gitops.config.ansible.documents import write_documents
-from gitops.config.ansible.ini import read_ini
 from gitops.config.ansible.inventory import Inventory
-from gitops.config.ansible.tree import read_table, read_tree
+from gitops.config.ansible.order import Order, find_order
+from gitops.config.ansible.read import YAML_ENDINGS, read_inventory, read_variables
 from gitops.config.documents import read_group, read_host
-from gitops.config.node import Node
 from gitops.config.reader import Findings
 from gitops.config.yaml import parse_yaml
 from gitops.errors import UsageError
 from gitops.model.diagnostic import InvalidConfigError, Place, has_errors, sort_diagnostics
 from gitops.model.limits import DEFAULTS
 
-YAML_ENDINGS = (".yml", ".yaml", ".json")
 VARS_ENDINGS = ("", *YAML_ENDINGS)
-MAX_FILES = 10_000
+DEEPEST = 16
+EXPORT = "write its result to a file with `ansible-inventory --list --yaml --export`"
 
 
 @click.group()
@@ -48,13 +47,17 @@ def import_from() -> None:
 @click.pass_obj
 def ansible(directory: Path, inventory: Path, out: Path | None, format_name: str) -> int:
     """Read an INI or YAML inventory with group_vars and host_vars beside it. Exit 1: it cannot be read, or a file is there already."""
-    found = _read_inventory(inventory)
-    files = {} if has_errors(found.found) else write_documents(found)
+    found = _read_file(inventory)
+    order = None if has_errors(found.found) else find_order(found)
+    if order is not None:
+        _read_variables(inventory.parent, found, order)
+    files = {} if order is None or has_errors(found.found) else write_documents(found, order)
     diagnostics = sort_diagnostics(found.found)
     if has_errors(diagnostics):
         print_diagnostics(diagnostics)
         raise InvalidConfigError(diagnostics, is_shown=True)
     if not files:
+        print_diagnostics(diagnostics)
         raise UsageError(f"{inventory} names no host", code="U100")
     counts = _check(files)
     folder = out if out is not None else directory / "inventory"
@@ -76,43 +79,57 @@ def ansible(directory: Path, inventory: Path, out: Path | None, format_name: str
     return 0
 
 
-def _read_inventory(path: Path) -> Inventory:
+def _read_file(path: Path) -> Inventory:
     if path.is_dir():
         raise UsageError(f"{path} is a folder", code="U100", hint="name one inventory file at a time")
     data = read_file(path, DEFAULTS.document_bytes)
     if data.startswith(b"#!") or (os.access(path, os.X_OK) and not path.name.endswith(YAML_ENDINGS)):
-        hint = "nothing is executed here; write its result to a file with `ansible-inventory --list --yaml --export`"
-        raise UsageError(f"{path} is a program (a dynamic inventory)", code="U100", hint=hint)
-    found = Inventory()
-    read = read_tree if path.name.endswith(YAML_ENDINGS) else read_ini
-    read(data, str(path), found)
-    for group in sorted(found.groups):
-        for file in _find_variables(path.parent / "group_vars", group):
-            found.groups[group].vars.update(_read_variables(file, found))
-    for host in sorted(found.hosts):
-        for file in _find_variables(path.parent / "host_vars", host):
-            found.hosts[host].vars.update(_read_variables(file, found))
-    _note_others(path.parent, found)
-    return found
+        raise UsageError(f"{path} is a program (a dynamic inventory)", code="U100", hint=f"nothing is executed here; {EXPORT}")
+    if path.suffix == ".toml":
+        raise UsageError(f"{path} is TOML, which is not read", code="U100", hint=EXPORT)
+    return read_inventory(data, str(path))
 
 
-def _find_variables(folder: Path, name: str) -> Iterator[Path]:
-    """Give the files of one group or host: NAME, NAME.yml, or those in the folder NAME, in Ansible's order."""
+def _read_variables(folder: Path, found: Inventory, order: Order) -> None:
+    """Read the files of group_vars and host_vars; those of groups without hosts count for nobody."""
+    for name in order.ranked:
+        for file in _find_variables(folder / "group_vars", name, found):
+            found.groups[name].files.update(read_variables(read_file(file, DEFAULTS.document_bytes), str(file), found))
+    for name, host in sorted(found.hosts.items()):
+        for file in _find_variables(folder / "host_vars", name, found):
+            host.vars.update(read_variables(read_file(file, DEFAULTS.document_bytes), str(file), found))
+    _note_others(folder, found)
+
+
+def _find_variables(folder: Path, name: str, found: Inventory) -> Iterator[Path]:
+    """Give the files of one group or host as Ansible does: the first of NAME (a file or a folder), NAME.yml, NAME.yaml, NAME.json."""
     if "/" in name or name in ("", ".", ".."):
         return
-    for ending in VARS_ENDINGS:
-        path = folder / f"{name}{ending}"
-        if path.is_file():
+    there = [path for path in (folder / f"{name}{ending}" for ending in VARS_ENDINGS) if path.exists()]
+    for path in there[1:]:
+        found.leave_out(
+            f"{path.name} is not read", Place(str(path)), hint=f"Ansible reads {there[0].name} alone; put it in there"
+        )
+    if not there:
+        return
+    if there[0].is_dir():
+        yield from _list_folder(there[0], found, DEEPEST)
+    else:
+        yield there[0]
+
+
+def _list_folder(folder: Path, found: Inventory, depth: int) -> Iterator[Path]:
+    """Give the files of a folder of variables, by name; folders have no ending, files none or one of YAML."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        is_hidden = path.name.startswith(".") or path.name.endswith("~")
+        if path.is_dir() and not path.suffix and not is_hidden and depth:
+            yield from _list_folder(path, found, depth - 1)
+        elif path.is_file() and path.suffix in VARS_ENDINGS and not is_hidden:
             yield path
-    below = folder / name
-    if below.is_dir():
-        files = sorted(item for item in below.rglob("*") if item.is_file() and item.name.endswith(VARS_ENDINGS))
-        yield from (item for item in files[:MAX_FILES] if not item.name.startswith(".") and not item.name.endswith("~"))
-
-
-def _read_variables(path: Path, into: Inventory) -> dict[str, Node]:
-    found = read_table(read_file(path, DEFAULTS.document_bytes), str(path), into)
-    return {} if found is None else found.entries
+        elif not is_hidden:
+            found.leave_out(
+                f"{path.name} is not read", Place(str(path)), hint="Ansible reads files without ending, .yml, .yaml and .json"
+            )
 
 
 def _note_others(folder: Path, found: Inventory) -> None:

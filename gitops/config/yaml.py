@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,10 +47,10 @@ class YamlError(Exception):
         self.diagnostic = diagnostic
 
 
-def parse_yaml(data: bytes, file: str, resolve: Callable[[str], Scalar] | None = None) -> tuple[Node, ...]:
+def parse_yaml(data: bytes, file: str, composer: Composer | None = None) -> tuple[Node, ...]:
     """Give the documents of a file, empty ones left out; raise YamlError for the first thing that cannot be read.
 
-    `resolve` gives the value of a plain scalar, where it is not that of YAML 1.2.
+    `composer` makes the Nodes, where they are not those of YAML 1.2.
     """
     if len(data) > DEFAULTS.document_bytes:
         size = f"{len(data)} bytes, at most {DEFAULTS.document_bytes} are read"
@@ -62,7 +61,7 @@ def parse_yaml(data: bytes, file: str, resolve: Callable[[str], Scalar] | None =
     hidden = find_hidden(text, file)
     if hidden is not None:
         raise YamlError(hidden)
-    composer = _Composer(file, resolve or resolve_scalar)
+    composer = composer or Composer(file)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             composer.take(event)
@@ -129,12 +128,13 @@ def resolve_scalar(text: str) -> Scalar:
 
 
 @dataclass
-class _Open:
+class Open:
     """A list or map being read."""
 
     place: Place
     is_map: bool
     anchor: str | None
+    tag: str | None = None
     items: list[Node] = field(default_factory=list[Node])
     entries: dict[str, Node] = field(default_factory=dict[str, Node])
     keys: dict[str, Place] = field(default_factory=dict[str, Place])
@@ -142,16 +142,16 @@ class _Open:
     merges: list[Node] = field(default_factory=list[Node])
 
 
-class _Composer:
-    """Builds Nodes from events with a stack of its own."""
+class Composer:
+    """Builds Nodes from events with a stack of its own. What another dialect reads in another way is a method of its own."""
 
-    def __init__(self, file: str, resolve: Callable[[str], Scalar]) -> None:
+    def __init__(self, file: str) -> None:
         self.documents: list[Node] = []
         self._file = file
-        self._resolve = resolve
-        self._stack: list[_Open] = []
+        self._stack: list[Open] = []
         self._anchors: dict[str, Node] = {}
         self._sizes: dict[str, int] = {}
+        self._merges: set[Place] = set()
         self._count = 0
 
     def take(self, event: Any) -> None:
@@ -182,13 +182,17 @@ class _Composer:
         place = self._place(event)
         self._grow(1, place)
         self._check_tag(event, place)
-        width = _width_of(event)
+        return Node(self._read_value(event, place), place, max(1, _width_of(event)))
+
+    def _read_value(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
         is_plain = event.style is None or event.style == ""
         text: str = event.value
-        value: Scalar = self._resolve(text) if is_plain and event.tag is None else text
+        if is_plain and event.tag is None and text == MERGE:
+            self._merges.add(place)
+        value: Scalar = resolve_scalar(text) if is_plain and event.tag is None else text
         if isinstance(value, float) and math.isinf(value) and text.lstrip("+-")[0] in ".0123456789" and "inf" not in text.lower():
             raise self._fail("C105", f"the number {text[:60]} is too large", place, hint=f'quote it: "{text[:60]}"')
-        return Node(value, place, max(1, width))
+        return value
 
     def _check_tag(self, event: Any, place: Place) -> None:
         if event.tag is not None and event.tag != "!" and event.tag not in _CORE_TAGS:
@@ -200,14 +204,16 @@ class _Composer:
         self._check_tag(event, place)
         if len(self._stack) >= DEFAULTS.document_depth:
             raise self._fail("C605", f"nested deeper than {DEFAULTS.document_depth} levels", place)
-        self._stack.append(_Open(place, isinstance(event, yaml.MappingStartEvent), event.anchor))
+        self._stack.append(Open(place, isinstance(event, yaml.MappingStartEvent), event.anchor, event.tag))
 
     def _close(self) -> None:
         done = self._stack.pop()
-        value = self._merge(done) if done.is_map else tuple(done.items)
-        self._add(Node(value, done.place, keys=done.keys), done.anchor)
+        self._add(self._make(done), done.anchor)
 
-    def _merge(self, done: _Open) -> dict[str, Node]:
+    def _make(self, done: Open) -> Node:
+        return Node(self._merge(done) if done.is_map else tuple(done.items), done.place, keys=done.keys)
+
+    def _merge(self, done: Open) -> dict[str, Node]:
         if not done.merges:
             return done.entries
         merged: dict[str, Node] = {}
@@ -220,7 +226,9 @@ class _Composer:
     def _alias(self, event: Any) -> None:
         place = self._place(event)
         if event.anchor not in self._anchors:
-            raise self._fail("C705", f"the alias *{event.anchor[:60]} has no anchor before it", place)
+            is_inside = any(item.anchor == event.anchor for item in self._stack)
+            what = "stands within what it names" if is_inside else "has no anchor before it"
+            raise self._fail("C705", f"the alias *{event.anchor[:60]} {what}", place)
         self._grow(self._sizes[event.anchor], place)
         self._add(self._anchors[event.anchor], None)
 
@@ -240,7 +248,7 @@ class _Composer:
             self._enter(top, top.key, node)
             top.key = None
 
-    def _check_key(self, top: _Open, node: Node) -> Node:
+    def _check_key(self, top: Open, node: Node) -> Node:
         if not isinstance(node.value, str):
             raise self._fail("C703", "a key must be a string", node.place, hint="quote it")
         if node.value in top.entries:
@@ -248,8 +256,8 @@ class _Composer:
             raise self._fail("C702", f"the key `{node.value[:60]}` is here twice", node.place, related=(first,))
         return node
 
-    def _enter(self, top: _Open, key: Node, node: Node) -> None:
-        if key.text != MERGE:
+    def _enter(self, top: Open, key: Node, node: Node) -> None:
+        if key.place not in self._merges:
             top.entries[key.text] = node
             top.keys[key.text] = key.place
             return

@@ -1,87 +1,82 @@
-"""YAML inventories, and the files of group_vars and host_vars: read as YAML 1.1, as Ansible does; vaulted ones are refused."""
+"""YAML (and JSON) inventories: groups with `hosts`, `vars` and `children`, read in the order of the file, so that the last value wins."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 
-from gitops.config.ansible.inventory import ALL, Inventory
-from gitops.config.node import Node, Scalar, name_type
-from gitops.config.yaml import YamlError, parse_yaml, resolve_scalar
+from gitops.config.ansible.dialect import Read
+from gitops.config.ansible.inventory import Inventory
+from gitops.config.node import Node, name_type
 from gitops.model.diagnostic import Place
 
-VAULT = b"$ANSIBLE_VAULT"
-VAULT_HINT = "declare a secret in gitops.yaml and write `${secret.NAME}` where it is needed; take the file out for the import"
-_WORDS: Mapping[str, bool] = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
-_OCTAL = re.compile(r"[-+]?0[0-7]+\Z")
+PARTS = ("hosts", "vars", "children")
 
 
-def read_tree(data: bytes, file: str, into: Inventory) -> None:
-    """Read a YAML inventory: groups with `hosts`, `vars` and `children`."""
-    root = read_table(data, file, into)
-    if root is None:
+def read_tree(found: Read, into: Inventory) -> None:
+    """Read a YAML inventory; its root is a map."""
+    into.found.extend(found.notes)
+    into.unsafe |= found.unsafe
+    if found.root.entries.get("plugin", Node(None, found.root.place)).value:
+        hint = "save `ansible-inventory --list --yaml --export` to a file, and import that"
+        into.fail("the settings of an inventory plugin, no inventory", found.root.key_place("plugin"), hint=hint)
         return
-    stack = [(name, item, root.key_place(name)) for name, item in root.entries.items()]
-    while stack:
-        name, node, place = stack.pop()
-        entry = into.group(name, place)
-        for key, item in _table(node, f"group `{name[:60]}`", into).items():
+    reader = _TreeReader(found, into)
+    for name, node in found.root.entries.items():
+        reader.read_group(name, node, found.root.key_place(name))
+
+
+@dataclass(frozen=True)
+class _TreeReader:
+    """Reads groups within groups; how deep they nest is bounded by the document."""
+
+    found: Read
+    into: Inventory
+
+    def read_group(self, name: str, node: Node, place: Place) -> None:
+        self._check_key(name, place, "a group")
+        if node.value is not None and not isinstance(node.value, dict):
+            self.into.leave_out(f"group `{name[:60]}`: got {name_type(node)}, expected a map", node.place)
+            return
+        self.into.group(name, place)
+        for key in PARTS:
+            part = node.entries.get(key)
+            if part is not None and not isinstance(part.value, dict | str | None):
+                self.into.fail(f"`{key}` of {name[:60]}: got {name_type(part)}, expected a map", part.place)
+        for key, part in node.entries.items():
+            self._read_part(name, key, part, node.key_place(key))
+
+    def _read_part(self, name: str, key: str, part: Node, place: Place) -> None:
+        if key not in PARTS:
+            if part.value is not None:
+                hint = "known are hosts, vars and children"
+                self.into.leave_out(f"`{key[:60]}` of group `{name[:60]}`", place, hint=hint)
+            return
+        table = {part.text: Node(None, part.place)} if isinstance(part.value, str) else part.entries
+        for item, below in table.items():
             if key == "hosts":
-                _read_hosts(item, name, into)
-            elif key == "vars":
-                entry.vars.update(_table(item, f"`vars` of {name[:60]}", into))
+                self._read_host(name, item, below, part.key_place(item))
+            elif key == "vars" and part.key_place(item) not in self.found.odd_keys:
+                self.into.set_group_variable(name, item, below)
             elif key == "children":
-                for child, below in _table(item, f"`children` of {name[:60]}", into).items():
-                    entry.children.setdefault(child, item.key_place(child))
-                    stack.append((child, below, item.key_place(child)))
-            else:
-                into.leave_out(
-                    f"`{key[:60]}` of group `{name[:60]}`", node.key_place(key), hint="known are hosts, vars and children"
-                )
-    into.group(ALL, Place(file))
+                self._read_child(name, item, below, part.key_place(item))
 
+    def _read_host(self, group: str, pattern: str, node: Node, place: Place) -> None:
+        self._check_key(pattern, place, "a host")
+        if node.value and not isinstance(node.value, dict):
+            self.into.fail(f"the variables of {pattern[:60]}: got {name_type(node)}, expected a map", node.place)
+        for host in self.into.add_hosts(pattern, group, place):
+            own = {key: item for key, item in node.entries.items() if node.key_place(key) not in self.found.odd_keys}
+            self.into.set_host_variables(host, own)
 
-def read_table(data: bytes, file: str, into: Inventory) -> Node | None:
-    """Give the map that a file holds; None, and an error, when it is vaulted, no YAML or no map."""
-    if data.lstrip().startswith(VAULT):
-        into.fail(f"{file} is vaulted", Place(file), code="C803", hint=VAULT_HINT)
-        return None
-    try:
-        found = parse_yaml(data, file, _resolve)
-    except YamlError as error:
-        is_vaulted = "!vault" in error.diagnostic.message
-        if is_vaulted:
-            into.fail("a vaulted value", error.diagnostic.place, code="C803", hint=VAULT_HINT)
+    def _read_child(self, group: str, child: str, node: Node, place: Place) -> None:
+        self.read_group(child, node, place)
+        if child in self.into.groups:
+            self.into.groups[group].children.setdefault(child, place)
+        elif child in self.into.hosts:
+            self.into.groups[group].hosts.setdefault(child, place)
         else:
-            into.found.append(error.diagnostic)
-        return None
-    if len(found) > 1 or (found and not isinstance(found[0].value, dict)):
-        into.fail(f"{file} holds {name_type(found[0])}, expected one map", found[0].place)
-        return None
-    return found[0] if found else Node({}, Place(file))
+            self.into.fail(f"`{child[:60]}` below {group[:60]} is neither a group nor a host", place)
 
-
-def _read_hosts(node: Node, group: str, into: Inventory) -> None:
-    if isinstance(node.value, str):
-        into.add_hosts(node.value, group, node.place)
-        return
-    for pattern, variables in _table(node, f"`hosts` of {group[:60]}", into).items():
-        own = _table(variables, f"the variables of {pattern[:60]}", into)
-        for entry in into.add_hosts(pattern, group, node.key_place(pattern)):
-            entry.vars.update(own)
-
-
-def _table(node: Node, what: str, into: Inventory) -> dict[str, Node]:
-    if node.value is not None and not isinstance(node.value, dict):
-        into.fail(f"{what}: got {name_type(node)}, expected a map", node.place)
-    return node.entries
-
-
-def _resolve(text: str) -> Scalar:
-    """Give a plain scalar's value in YAML 1.1: `yes` and `on` are booleans, 0644 is octal, a float has a point."""
-    if text.lower() in _WORDS and text in (text.lower(), text.upper(), text.capitalize()):
-        return _WORDS[text.lower()]
-    if _OCTAL.match(text):
-        return int(text, 8)
-    value = resolve_scalar(text)
-    return text if (isinstance(value, float) and "." not in text) or text.startswith("0o") else value
+    def _check_key(self, name: str, place: Place, what: str) -> None:
+        if not name or place in self.found.odd_keys:
+            self.into.fail(f"`{name[:60]}` cannot name {what}: it is no text", place, hint="quote it")

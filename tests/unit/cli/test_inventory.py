@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gitops.config.ansible.inventory import expand_range
-from gitops.config.node import to_plain
-from gitops.config.yaml import parse_yaml
-from tests.support.cli import Called, call
-from tests.support.project import PROJECT, write_files
+from gitops.config.ansible.patterns import Pattern, PatternError, read_pattern
+from tests.support.cli import call
+from tests.support.imported import documents, notes, run, variables
+from tests.support.project import write_files
 
 INI = """\
 # machines
@@ -55,26 +52,6 @@ all:
 """
 
 
-def run(folder: Path, files: Mapping[str, str | bytes], *arguments: object, name: str = "hosts") -> Called:
-    write_files(folder / "ansible", files)
-    write_files(folder / "project", {"gitops.yaml": PROJECT.replace("{env: production}", "{}")})
-    return call("-C", folder / "project", "inventory", "import", "ansible", folder / "ansible" / name, *arguments)
-
-
-def documents(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for path in sorted((folder / "project/inventory").iterdir()):
-        for node in parse_yaml(path.read_bytes(), path.name):
-            plain: Any = to_plain(node)
-            found[f"{plain['kind']}/{plain['metadata']['name']}"] = plain
-    return found
-
-
-def variables(folder: Path, host: str) -> dict[str, Any]:
-    shown = call("-C", folder / "project", "explain", host, "--format", "json").json["variables"]
-    return {item["name"].removeprefix("vars."): item["value"] for item in shown}
-
-
 @pytest.mark.parametrize(("text", "name"), [(INI, "hosts"), (INI, "hosts.ini"), (TREE, "hosts.yml"), (TREE, "hosts.yaml")])
 def test_an_inventory_becomes_documents_that_validate_and_mean_the_same(tmp_path: Path, text: str, name: str) -> None:
     done = run(tmp_path, {name: text}, "--format", "json", name=name)
@@ -101,10 +78,6 @@ def test_an_inventory_becomes_documents_that_validate_and_mean_the_same(tmp_path
     assert found["Host/web03.example.org"]["metadata"]["labels"] == {"group_prod": "yes", "group_web": "yes"}
 
 
-def notes(done: Called) -> list[tuple[str, int, str]]:
-    return [(item["code"], item["line"], item["message"]) for item in done.json["diagnostics"]]
-
-
 def test_what_is_left_out_is_named_with_its_line(tmp_path: Path) -> None:
     done = run(tmp_path, {"hosts": INI}, "--format", "json")
     assert notes(done) == [
@@ -122,11 +95,11 @@ def test_what_is_left_out_is_named_with_its_line(tmp_path: Path) -> None:
     [
         ("a x='{{ b }}'\n", "the Jinja expression in `x`"),
         ("a ansible_become_password=x\n", "`ansible_become_password`"),
-        ("a ansible_connection=winrm\n", "the connection 'winrm'"),
+        ("a ansible_connection=winrm\n", "`ansible_connection`: 'winrm' is no connection here"),
         ("my_host\n", "the name 'my_host': the host is `my-host`"),
         ("a\n[empty]\n", "group `empty` has no host"),
         ("a x=1e999\n", "`x`: a number that is none"),
-        ("[2001:db8::1]:22\n", "the port 22 of [2001:db8::1]"),
+        ("[2001:db8::1]:22\n", "the port 22 of 2001:db8::1"),
     ],
 )
 def test_each_thing_that_has_no_counterpart_is_said(tmp_path: Path, text: str, left: str) -> None:
@@ -187,9 +160,10 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     [
         ("a\n[web:kids]\nx\n", 2, "unknown section"),
         ("a\n[x:children]\nnobody\n", 3, "unknown child"),
-        ("a[3:1]\n", 1, "names nothing"),
-        ("a[1:99999999]\n", 1, "names nothing"),
-        ("a[01:5]\n", 1, "names nothing"),
+        ("a[c:a]\n", 1, "goes backwards"),
+        ("a[1:99999999]\n", 1, "more than"),
+        ("a[01:5]\n", 1, "ends of one length"),
+        ("a[1:]\n", 1, "is no range"),
         ("a[0:9999]-[0:9999]\n", 1, "more than"),
         ("a b\n", 1, "expected key=value"),
         ("a 'b\n", 1, "no closing quotation"),
@@ -315,19 +289,63 @@ def test_many_hosts_are_spread_over_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "last", "step", "names"),
+    ("text", "names"),
     [
-        ("01", "10", 3, ("01", "04", "07", "10")),
-        ("8", "11", 1, ("8", "9", "10", "11")),
-        ("a", "e", 2, ("a", "c", "e")),
-        ("1", "1", 1, ("1",)),
-        ("1", "a", 1, ()),
-        ("c", "a", 1, ()),
-        ("1", "3", 0, ()),
+        ("[01:10:3]", ("01", "04", "07", "10")),
+        ("[8:11]", ("8", "9", "10", "11")),
+        ("r[:2]", ("r0", "r1", "r2")),
+        ("r[a:e:2]", ("ra", "rc", "re")),
+        ("[Y:b]", None),
+        ("[y:B]", ("y", "z", "A", "B")),
+        ("[1:1]", ("1",)),
+        ("[0:1]x[a:b]", ("0xa", "0xb", "1xa", "1xb")),
+        ("[3:1]", ()),
+        ("[1:3:-1]", ()),
+        ("[1:a]", None),
+        ("[c:a]", None),
+        ("[1:3:0]", None),
+        ("[01:5]", None),
+        ("[1:]", None),
+        ("[1]", None),
+        ("[1:2:3:4]", None),
+        ("[1:2:x]", None),
+        ("a[1:2", None),
+        ("[1:1]" * 1000, None),
+        ("a]b[1:2]", None),
+        ("[[1:2]:3]", None),
+        ("[0:99999999]", None),
+        ("[0:9999]-[0:9999]", None),
     ],
 )
-def test_ranges(first: str, last: str, step: int, names: tuple[str, ...]) -> None:
-    assert expand_range(first, last, step) == names
+def test_ranges(text: str, names: tuple[str, ...] | None) -> None:
+    if names is None:
+        with pytest.raises(PatternError):
+            read_pattern(text)
+    else:
+        assert read_pattern(text).names == names
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "port"),
+    [
+        ("web:22", "web", "22"),
+        ("web-1.example.org:22", "web-1.example.org", "22"),
+        ("192.0.2.1:22", "192.0.2.1", "22"),
+        ("[2001:db8::1]:22", "2001:db8::1", "22"),
+        ("2001:db8::1", "2001:db8::1", ""),
+        ("[web:22]:33", "web", "22"),
+        ("web_:22", "web_:22", ""),
+        ("a@b:22", "a@b:22", ""),
+        ("a..b:22", "a..b:22", ""),
+    ],
+)
+def test_a_port_counts_only_behind_what_could_be_a_host(text: str, name: str, port: str) -> None:
+    assert read_pattern(text) == Pattern((name,), name, port)
+
+
+def test_a_port_goes_off_ranges_with_both_ends_only() -> None:
+    assert read_pattern("r[1:2]:22") == Pattern(("r1", "r2"), "r[1:2]", "22")
+    assert read_pattern("r[:1]:22").names == ("r0:22", "r1:22")
 
 
 def test_ini_values_are_literals_when_they_are_plain_data_and_text_otherwise(tmp_path: Path) -> None:
@@ -344,7 +362,7 @@ def test_ini_values_are_literals_when_they_are_plain_data_and_text_otherwise(tmp
     assert run(tmp_path, {"hosts": "[all:vars]\n" + "\n".join(lines) + "\n[x]\nh\n"}).status == 0
     found = variables(tmp_path, "h")
     assert found["m"] == {"a": [1, "2.5", None]}
-    assert (found["t"], found["s"], found["k"], found["b"]) == ("(1, 2)", "{1, 2}", "{1: 2}", "b'x'")
+    assert (found["t"], found["s"], found["k"], found["b"]) == ([1, 2], [1, 2], {"1": 2}, "x")
     assert (found["n"], len(found["long"]), found["call"]) == (-3, 20_000, "__import__('os').system('x')")
 
 

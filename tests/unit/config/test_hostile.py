@@ -150,8 +150,16 @@ def test_numbers_and_powers_without_end_are_stopped(tmp_path: Path) -> None:
         "web.yaml": host("  resources: [{file: /a, template: t.j2}]\n"),
         "templates/t.j2": "{{ (10**(10**7))**(10**3) }}",
     }
-    found = examine(tmp_path, files, bounds=Bounds(1)).diagnostics
-    assert found[0].code in ("C606", "C304")
+    program = (
+        "import sys; from pathlib import Path; from gitops.pipeline.bounds import Bounds\n"
+        "from gitops.pipeline.project import examine_tree; from gitops.source.snapshot import snapshot_folder\n"
+        "print(examine_tree(snapshot_folder(Path(sys.argv[1])), bounds=Bounds(1)).diagnostics[0].code)"
+    )
+    # One power may be one call that never comes back, which the kernel ends, and the process with it.
+    argv = [sys.executable, "-c", program, str(write_files(tmp_path, files))]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    is_ended = done.returncode == -signal.SIGXCPU and "error[C606]" in done.stderr
+    assert is_ended or (done.returncode, done.stdout) in ((0, "C606\n"), (0, "C304\n"))
 
 
 @pytest.mark.parametrize(

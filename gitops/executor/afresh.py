@@ -8,7 +8,7 @@ is asked again where nothing ran that could matter, so a run of files alone, or 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, List, Mapping, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Any, List, Mapping, Sequence, Set, Tuple, Union
 
 from gitops.executor.observe import observe_items
 from gitops.model.address import Address
@@ -64,13 +64,25 @@ def make_step(change: Change, item: Item, state: State) -> Step[Any]:
     return Step(change.address, change.action, item.spec, state, difference, change.causes)
 
 
-def look_again(changes: Sequence[Change], items: Mapping[Address, Item], host: Host, *, done: Set[Address]) -> Afresh:
-    """Observe what a batch is about, once for all of it, and judge each change again; `done` are the addresses that changed."""
+def look_again(
+    changes: Sequence[Change],
+    items: Mapping[Address, Item],
+    host: Host,
+    *,
+    done: Set[Address],
+    implied: AbstractSet[Address] = frozenset(),
+) -> Afresh:
+    """Observe what a batch is about, once for all of it, and judge each change again; `done` are the addresses that changed, `implied`
+    those of folders that nobody declared: one that is there by now, however it is, is left so.
+    """
     states = observe_items([items[change.address] for change in changes], host)
     steps: List[Step[Any]] = []
     outcomes: List[Outcome] = []
     notified = {address for one in done if one in items for address in items[one].resource.notify}
     for change in changes:
+        if change.address in implied and states[change.address].get("type") == MADE_EMPTY:
+            outcomes.append(Outcome(change.address, change.action, "changed", ALREADY))
+            continue
         is_called = change.address in notified or bool(done.intersection(change.causes))
         found = _judge(change, items[change.address], states[change.address], is_called=is_called)
         if isinstance(found, Outcome):

@@ -34,6 +34,7 @@ class Application:
         declared = {resource.address: resource for resource in (*resources, *plan.implied)}
         self._items = {address: preparer.prepare(resource) for address, resource in declared.items()}
         self._plan = plan
+        self._implied = {resource.address for resource in plan.implied}
         self._observation = observation
         self._before: Dict[Address, List[Edge]] = {}
         for edge in find_edges(list(self._items.values())):
@@ -108,7 +109,7 @@ class Application:
         known: Dict[Address, Outcome] = {}
         if any(self._may_be_reached(change) for change in due):
             try:
-                afresh = look_again(due, self._items, host, done=self._changed)
+                afresh = look_again(due, self._items, host, done=self._changed, implied=self._implied)
             except (HostError, ConfigError, OSError) as error:
                 yield from (Outcome(step.address, step.action, "failed", describe_failure(error)) for step in steps)
                 return

@@ -106,6 +106,14 @@ def _answer(work: Callable[[], Any]) -> Any:
     return {"error": ["it needs more memory than this work is given", "E333", ""]}
 
 
+def _highest_file() -> int:
+    """Give the highest number of a file that is open: those count, too, that came along and are not used."""
+    try:
+        return max(int(name) for name in os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0
+
+
 def _bound(bounds: Bounds) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
@@ -115,7 +123,7 @@ def _bound(bounds: Bounds) -> None:
         (resource.RLIMIT_DATA, _used_memory() + bounds.memory),
         (resource.RLIMIT_FSIZE, bounds.file_bytes),
         (resource.RLIMIT_CPU, bounds.processor),
-        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NOFILE, _highest_file() + OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     )
     for name, most in rows:

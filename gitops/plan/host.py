@@ -119,6 +119,7 @@ class _Planning:
             self._before.setdefault(edge.after, []).append(edge)
         self._shown: Set[Address] = set()
         self._planned: Dict[Address, Foreseen] = {}
+        self._brought: Set[str] = set()
         self._changed: Dict[Address, Set[str]] = {}
         self._refused: Set[Address] = set()
         self._settled: Optional[Dict[Address, Optional[Resource]]] = None
@@ -230,11 +231,13 @@ class _Planning:
             self._plan_parent(parent, change)
         self._record(change)
         self._planned[address] = Foreseen(address, change.action, item.relations)
+        if change.action == "create":
+            self._brought.update(item.relations.brings)
         return True
 
     def _make_change(self, item: Item, difference: Difference, classification: str) -> Change:
         address, confidence = item.resource.address, difference.confidence
-        if confidence == "exact" and self._comes_after(address, UNSETTLING_KINDS):
+        if confidence == "exact" and (self._comes_after(address, UNSETTLING_KINDS) or self._is_brought(item.relations.paths)):
             confidence = "conditional"
         return Change(
             address=address,
@@ -264,13 +267,15 @@ class _Planning:
         is_settled = address in settled
         made = settled.get(address) or parent
         classification = "corrective" if is_settled else child.classification
+        confidence = "conditional" if self._is_brought((parent.name,)) else "exact"
         self.implied[address] = made
         self._record(
             Change(
                 address=address,
                 action="create",
                 classification=classification,
-                risk=judge_risk(address, action="create", classification=classification, confidence="exact"),
+                confidence=confidence,
+                risk=judge_risk(address, action="create", classification=classification, confidence=confidence),
                 after=made.after,
                 causes=(child.address,),
                 reason=f"parent of {child.address}",
@@ -369,6 +374,10 @@ class _Planning:
             if edge.reason == "notify":
                 found |= self._changed.get(edge.before, set())
         return found
+
+    def _is_brought(self, paths: Sequence[str]) -> bool:
+        """Say whether something may be at one of these paths by then, since it came with what is made before."""
+        return bool(self._brought) and any(place in self._brought for path in paths for place in (path, *_ancestors(path)))
 
     def _list_before(self, address: Address) -> Sequence[Foreseen]:
         """Give the changes that are planned before this one, and that it comes after by an edge."""

@@ -30,7 +30,7 @@ class Relations:
     them; `keeps` places that must stay for it though it neither owns nor edits them (a mount point). For absent things the edge runs the
     other way. `refresh` is the action that a notification asks of it: `restart`, `reload`, `run`, or empty when it cannot be notified.
     `is_mask`: it hides what it stands for, which counts as taking it away. `stays_up`: it is to be up without what is taken away, so
-    that goes first.
+    that goes first. `brings` are paths that may come with it when it is made (a user's home): what is there then, is not known before.
     """
 
     provides: Tuple[str, ...] = ()
@@ -42,6 +42,7 @@ class Relations:
     keeps: Tuple[str, ...] = ()
     is_mask: bool = False
     stays_up: bool = False
+    brings: Tuple[str, ...] = ()
 
     @property
     def paths(self) -> Tuple[str, ...]:

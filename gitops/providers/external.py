@@ -31,6 +31,7 @@ from gitops.providers.steps import describe_failure
 VALUES = Attribute("values", "observed values")
 REFRESHES = ("restart", "reload")
 BATCH = 100
+NOT_KEPT = "which is not kept"
 NOT_ASKED = "its provider is not run while planning"
 UNSAID = "the provider said nothing of it"
 
@@ -375,7 +376,7 @@ def _note_undo(batch: Sequence[Step[ExternalSpec]], seen: Mapping[str, Seen], ho
         undos.append(SessionUndo(_request(step.spec, "undo", {"name": step.spec.thing, "before": before}), hidden))
         if thing.state["exists"] and "kept" not in hidden and (_find_changing(step) or "kept" in thing.hidden):
             what = f"`{_find_changing(step)}` of {step.address}" if _find_changing(step) else f"{step.address}"
-            host.note_undo((), f"{what} had another secret, which is not kept")
+            host.note_undo((), f"{what} had another secret, {NOT_KEPT}")
     host.note_session_undo(dict(batch[0].spec.executable or {}), undos)
 
 

@@ -28,6 +28,7 @@ from gitops.providers.host import Host
 from gitops.providers.shadow import find_mistaken_date
 from gitops.providers.steps import compare, do_each
 
+HOMES = "/home"  # useradd(8), where nothing else is set
 NAME = re.compile(r"[A-Za-z_0-9][A-Za-z0-9_.-]{0,31}\$?\Z")
 UNSAFE = re.compile(r"[:\x00-\x1f\x7f]")
 
@@ -94,7 +95,8 @@ class UserProvider(Provider[UserSpec]):
         if spec.state == "absent":
             wants = (*wants, GOING)
         own_group = (f"group:{spec.name}",) if spec.group is None else ()
-        return Relations((f"user:{spec.name}", *own_group), wants, is_absent=spec.state == "absent")
+        home = spec.home or f"{HOMES}/{spec.name}"
+        return Relations((f"user:{spec.name}", *own_group), wants, is_absent=spec.state == "absent", brings=(home,))
 
     def bound(self, spec: UserSpec) -> Sequence[Possible]:
         """At most: set or remove it."""

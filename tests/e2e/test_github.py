@@ -15,6 +15,7 @@ from gitops.model.report import Report
 from tests.support.cli import call
 from tests.support.loop import APPROVE, Loop, run_loop
 from tests.support.service import wait_for
+from webhooks.records import HostKey
 from webhooks.store.hosts import find_host
 from webhooks.store.store import open_store
 
@@ -253,7 +254,7 @@ def report_drift(loop: Loop, host: str) -> None:
     """Report once more what the host last observed, with another content of /etc/motd, by a credential of a new enrolment."""
     store = open_store(f"sqlite:///{loop.folder / 'service' / 'data' / 'trueup.sqlite'}")
     with store.read() as connection:
-        known = find_host(connection, host)
+        known = find_host(connection, HostKey("acme/infra", "production", host))
     store.close()
     assert known is not None
     assert known.observation is not None

@@ -111,6 +111,10 @@ def check_it_is_so(machine: Managed, greeting: str) -> None:
     assert shown(machine, "stat", "-c", "%A %U %G", "/var/lib/hello/notes") == "-rw-r----- hello operators"
     assert shown(machine, "stat", "-c", "%U %G", "/home/alice/.profile") == "alice alice"
     assert shown(machine, "stat", "-c", "%U", "/home/alice") == "alice"
+    machine.host.run(
+        ["sh", "-c", "id probe 2>/dev/null || useradd -m probe"]
+    )  # homes are as this system makes them: 0700 since Debian 13
+    assert shown(machine, "stat", "-c", "%a", "/home/alice") == shown(machine, "stat", "-c", "%a", "/home/probe")
     assert shown(machine, "readlink", "/usr/local/bin/hello-version") == "/usr/share/hello-tool/version"
     assert shown(machine, "cat", "/var/lib/hello/index") == "1.0-1"
     assert shown(machine, "stat", "-c", "%U", "/var/lib/hello/stamp") == "hello"

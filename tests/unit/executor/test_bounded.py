@@ -72,3 +72,12 @@ def test_a_file_that_grows_beyond_its_size_is_cut_there(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="too large"):
         run_bounded(write, Bounds(30, "", file_bytes=2 * MIB))
     assert (tmp_path / "x").stat().st_size == 2 * MIB
+
+
+def test_files_that_are_open_already_do_not_count() -> None:
+    held = [os.open("/dev/null", os.O_RDONLY) for _ in range(400)]
+    try:
+        assert run_bounded(lambda: len([os.open("/dev/null", os.O_RDONLY) for _ in range(100)]), Bounds(20, "too long")) == 100
+    finally:
+        for descriptor in held:
+            os.close(descriptor)

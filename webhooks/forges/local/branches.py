@@ -84,7 +84,7 @@ def why_no_name(name: str) -> str:
         return "its name is not UTF-8"
     odd = next((sign for sign in name if not _may_stand(sign)), "")
     if odd:
-        return f"its name has {escape_line(odd)!r}; a name has letters, digits and {' '.join(SIGNS)}"
+        return f"its name has '{escape_line(odd)}'; a name has letters, digits and {' '.join(SIGNS)}"
     if unicodedata.normalize("NFC", name) != name:
         return "its name is written with combining characters: another spelling would look the same (write it in NFC)"
     return ""

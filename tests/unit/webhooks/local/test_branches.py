@@ -54,7 +54,7 @@ def test_a_name_that_people_can_read_is_one(name: str) -> None:
         ('a"b', "'\"'"),
         ("a\u202eb", "u202e"),
         ("a\u2028b", "u2028"),
-        ("a\u3164b", "\u3164"),
+        ("a\u3164b", "'\\u3164'"),
         ("e\u0301", "NFC"),
         ("a\ufffd", "not UTF-8"),
     ],

@@ -33,7 +33,7 @@ def _find_program(node: Node, tree: SourceTree, findings: Findings) -> str:
     path = node.text
     if not isinstance(node.value, str):
         message = f"the program of a fact is {name_type(node)}, expected the path of a file in the project"
-        findings.add("C105", message, node.place, width=node.width)
+        findings.add("C305", message, node.place, width=node.width)
         return ""
     if not path or any(part in ("", ".", "..") for part in path.split("/")):
         hint = "a path from the project's folder, like facts/rack"

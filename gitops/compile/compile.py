@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
 from gitops.compile.frozen import freeze
-from gitops.compile.interpolate import expand_node, holds_secret
+from gitops.compile.interpolate import expand_all, holds_secret
 from gitops.compile.params import Filled, fill_params
 from gitops.compile.paramschemas import check_schemas
 from gitops.compile.peers import NO_PEERS, Peers
@@ -183,12 +183,12 @@ def _resolve_use(use: ModuleUse, scope: Scope, state: _Compiling) -> _Use | None
     is_whole = True
     for name, node in use.params.items():
         try:
-            given[name] = expand_node(node, scope)
+            given[name] = expand_all(node, scope)
             if holds_secret(given[name]):
                 hint = "write `${secret.NAME}` in the module, where it is needed"
                 raise fail("C403", f"parameter `{name[:60]}` holds a secret", node.place, hint=hint, width=node.width)
         except CompileError as error:
-            state.found.append(error.diagnostic)
+            state.found.extend(error.diagnostics)
             is_whole = False
     return _Use(use, module, given) if is_whole else None
 

@@ -7,7 +7,7 @@ own (`{parts: [...]}`), never its value.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from gitops.compile.scope import ROOT_WORDS, ROOTS, CompileError, Scope, as_text, fail
 from gitops.config.node import Node, name_type
 from gitops.config.reader import suggest_among, suggest_and_list
-from gitops.model.diagnostic import Place
+from gitops.model.diagnostic import Diagnostic, Place
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _PATH = re.compile(r"[a-z]+(\.[^.{}$\s]+)+\Z")
@@ -33,6 +33,24 @@ def expand_node(node: Node, scope: Scope) -> Node:
     if isinstance(node.value, tuple):
         return Node(tuple(expand_node(item, scope) for item in node.items), node.place, node.width)
     return node
+
+
+def expand_all(node: Node, scope: Scope) -> Node:
+    """Do the same; the CompileError has every reference that cannot be replaced. Only where no variable is still being resolved."""
+    try:
+        return expand_node(node, scope)
+    except CompileError as error:
+        first = error.diagnostic
+        raise CompileError(first, *(item for item in _list_mistakes(node, scope) if item != first)) from error
+
+
+def _list_mistakes(node: Node, scope: Scope) -> Iterator[Diagnostic]:
+    for item in node.walk():
+        for part in _parse(item.text) if "${" in item.text else ():
+            try:
+                _give_piece(item, part, scope)
+            except CompileError as error:
+                yield error.diagnostic
 
 
 def expand_text(node: Node, scope: Scope) -> Node:
@@ -116,17 +134,17 @@ def _read_reference(written: str, offset: int, *, is_closed: bool) -> _Reference
 
 
 def _split(node: Node, scope: Scope) -> list[Piece]:
-    pieces: list[Piece] = []
-    for part in _parse(node.text):
-        if isinstance(part, str):
-            pieces.append(part)
-            continue
-        place = _place_at(node, part.offset)
-        if part.problem:
-            width = len(part.written) + 3 if part.problem.endswith("reference") else 1
-            raise fail("C216", part.problem, place, hint=part.hint, width=width)
-        pieces.append((_resolve(part.path, place, scope), place))
-    return pieces
+    return [_give_piece(node, part, scope) for part in _parse(node.text)]
+
+
+def _give_piece(node: Node, part: str | _Reference, scope: Scope) -> Piece:
+    if isinstance(part, str):
+        return part
+    place = _place_at(node, part.offset)
+    if part.problem:
+        width = len(part.written) + 3 if part.problem.endswith("reference") else 1
+        raise fail("C216", part.problem, place, hint=part.hint, width=width)
+    return _resolve(part.path, place, scope), place
 
 
 def _resolve(path: tuple[str, ...], place: Place, scope: Scope) -> Node:

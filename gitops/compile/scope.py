@@ -23,11 +23,12 @@ ROOT_WORDS = {"vars": "variable", "params": "parameter", "each": "value of for_e
 
 
 class CompileError(Exception):
-    """One mistake, with its diagnostic; stops the resource it is in."""
+    """Mistakes that stop the resource they are in: one, or all that could be found at once."""
 
-    def __init__(self, diagnostic: Diagnostic) -> None:
+    def __init__(self, diagnostic: Diagnostic, *further: Diagnostic) -> None:
         super().__init__(diagnostic.message)
         self.diagnostic = diagnostic
+        self.diagnostics = (diagnostic, *further)
 
 
 def fail(code: str, message: str, place: Place, *, hint: str = "", width: int = 1) -> CompileError:

@@ -87,10 +87,10 @@ def check_templates(config: Config, tree: SourceTree) -> list[Diagnostic]:
     """Find what is wrong with the templates that resources name, whoever uses them and whatever else is wrong with those."""
     owners = [("", item.resources) for item in (*config.hosts.values(), *config.groups.values())]
     owners.extend((module.folder, module.resources) for module in config.modules.values())
-    names = {
-        (folder, node.attributes["template"].value) for folder, nodes in owners for node in nodes if "template" in node.attributes
-    }
-    paths = {f"{folder_beside(folder, 'templates')}/{name}" for folder, name in names if isinstance(name, str)}
+    named = [
+        (folder, node.attributes["template"].text) for folder, nodes in owners for node in nodes if "template" in node.attributes
+    ]
+    paths = {f"{folder_beside(folder, 'templates')}/{name}" for folder, name in named if name}
     found = [_check_template(tree, path) for path in sorted(paths.intersection(tree.paths()))]
     return [item for item in found if item is not None]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from gitops.compile.external import compile_external
 from gitops.compile.facts import compile_facts
-from gitops.compile.interpolate import expand_node, expand_text, holds_secret, is_secret_text
+from gitops.compile.interpolate import expand_all, expand_node, expand_text, holds_secret, is_secret_text
 from gitops.compile.pointers import check_content
 from gitops.compile.scope import CompileError, Scope, fail
 from gitops.compile.template import folder_beside, read_template, render_template
@@ -114,7 +114,7 @@ class UnitCompiler:
 
     def _lose(self, node: ResourceNode, scope: Scope | None, error: CompileError) -> None:
         """Keep a mistake, and the address that it takes away."""
-        self._diagnostics.append(error.diagnostic)
+        self._diagnostics.extend(error.diagnostics)
         try:
             name = node.name.text if scope is None else expand_text(node.name, scope).text
         except CompileError:
@@ -124,7 +124,7 @@ class UnitCompiler:
     def _repeat(self, node: ResourceNode) -> list[Scope]:
         if node.for_each is None:
             return [self._scope]
-        over = expand_node(node.for_each, self._scope)
+        over = expand_all(node.for_each, self._scope)
         if holds_secret(over):
             hint = "write `${secret.NAME}` in the content, where it is needed"
             raise fail("C403", "`for_each` holds a secret", node.for_each.place, hint=hint)
@@ -142,12 +142,11 @@ class UnitCompiler:
             message = f"the name of a {node.kind} is {name_type(name)}, expected a string"
             raise fail("C105", message, node.name.place, hint=suggest_quotes(name))
         what = f"{node.kind}:{name.value}"
-        expanded = {key: expand_node(item, scope) for key, item in node.attributes.items()}
+        expanded = self._expand(node, scope, what)
         self._check_secrets(node.kind, expanded, what)
         problems = _check(node, expanded, what)
         if problems:
-            self._diagnostics.extend(problems[1:])
-            raise CompileError(problems[0])
+            raise CompileError(*problems)
         attributes, is_sensitive = self._fill_content(node, expanded, scope, what)
         if node.kind == "external":
             self._add_program(node, expanded, name.value, attributes)
@@ -166,6 +165,26 @@ class UnitCompiler:
             facts=asked.programs,
         )
         return Placed(resource, node.place, {**needs, **notify})
+
+    def _expand(self, node: ResourceNode, scope: Scope, what: str) -> dict[str, Node]:
+        """Expand every attribute; with a mistake in one, what the others and the edges have is told with it."""
+        expanded: dict[str, Node] = {}
+        problems: list[Diagnostic] = []
+        for key, item in node.attributes.items():
+            try:
+                expanded[key] = expand_all(item, scope)
+            except CompileError as error:
+                problems.extend(error.diagnostics)
+        if problems:
+            brought = {key: item for key, item in expanded.items() if item is not node.attributes[key]}
+            problems.extend(check_types(node.kind, brought, what))
+            for edge in (*node.needs, *node.notify):
+                try:
+                    self._read_edges((edge,), scope)
+                except CompileError as error:
+                    problems.extend(error.diagnostics)
+            raise CompileError(*problems)
+        return expanded
 
     def _add_program(self, node: ResourceNode, expanded: Mapping[str, Node], name: str, attributes: dict[str, Json]) -> None:
         is_absent = "state" in expanded and expanded["state"].value == "absent"

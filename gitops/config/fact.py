@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gitops.config.config import DeclaredFact
 from gitops.config.documents import open_document
-from gitops.config.node import Node
+from gitops.config.node import Node, name_type
 from gitops.config.programs import check_program
 from gitops.config.reader import Findings
 from gitops.model.facts import FACT_SECONDS, FACT_TYPES
@@ -31,8 +31,12 @@ def read_fact(node: Node, tree: SourceTree, findings: Findings) -> DeclaredFact:
 
 def _find_program(node: Node, tree: SourceTree, findings: Findings) -> str:
     path = node.text
+    if not isinstance(node.value, str):
+        message = f"the program of a fact is {name_type(node)}, expected the path of a file in the project"
+        findings.add("C305", message, node.place, width=node.width)
+        return ""
     if not path or any(part in ("", ".", "..") for part in path.split("/")):
         hint = "a path from the project's folder, like facts/rack"
-        findings.add("C305", f"{str(node.value)[:80]!r} is not a file of the project", node.place, hint=hint, width=node.width)
+        findings.add("C305", f"{path[:80]!r} is not a file of the project", node.place, hint=hint, width=node.width)
         return ""
     return check_program(path, node, tree, findings)

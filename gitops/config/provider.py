@@ -36,15 +36,18 @@ def read_provider(node: Node, path: str, tree: SourceTree, findings: Findings) -
         place = spec.node.entries["protocol"].place
         spoken = " and ".join(map(str, PROTOCOLS))
         findings.add("C105", f"provider {name}: `protocol` is {protocol}, this version speaks {spoken}", place)
+        is_broken = True
     executable = _read_executable(spec, path, tree, findings)
     attributes = {key: _read_attribute(key, item, findings) for key, item in spec.table("attributes").items()}
     on_notify = spec.choice("on_notify", REFRESHES, "")
     needing = [what for what, needs in _list_newer(attributes, on_notify) if needs]
     if protocol < SINCE_SECRETS and needing:
         findings.add("C105", f"provider {name}: {needing[0]} needs `protocol: {SINCE_SECRETS}`", node.place)
+        is_broken = True
     spec.finish()
     if is_broken:
-        return DeclaredProvider(expected, "", protocol, attributes, node.place)  # known, so that nothing follows from the mistake
+        # Known, so that nothing follows from the mistake, and not used.
+        return DeclaredProvider(expected if name else "", "", protocol, attributes, node.place)
     return DeclaredProvider(name, executable, protocol, attributes, node.place, on_notify)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gitops.errors import ConfigError, MalformedError
+from gitops.errors import BugError, ConfigError, MalformedError, RemoteError, TrueupError
 from gitops.model.codec import encode_canonical
 from gitops.pipeline import child
-from gitops.pipeline.answer import CompiledCommit, decode_answer, encode_answer
+from gitops.pipeline.answer import CompiledCommit, check_whole, decode_answer, encode_answer
 from gitops.pipeline.bounds import Bounds
 from gitops.pipeline.child import Work, answer_request, compile_commit
 from gitops.pipeline.project import build_tree
@@ -350,3 +350,20 @@ def test_an_answer_that_the_child_would_not_write_is_refused(change: dict[str, o
     assert decode_answer(encode_canonical(table)) == CompiledCommit("acme")  # type: ignore[arg-type]
     with pytest.raises(MalformedError):
         decode_answer(encode_canonical({**table, **change}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("status", "error", "code"), [(-signal.SIGKILL, RemoteError, "R207"), (3, BugError, "B002")])
+def test_who_acts_on_what_a_commit_lacks_is_stopped_when_it_was_not_compiled(
+    tmp_path: Path, status: int, error: type[TrueupError], code: str
+) -> None:
+    ended = child._read_output(b"", status, tmp_path / "stderr", SHORT)
+    with pytest.raises(error, match="the commit aaaaaaaaaaaa could not be compiled") as caught:
+        check_whole(ended, "a" * 40)
+    assert caught.value.code == code
+    assert ("report it" in caught.value.hint) == (error is BugError)
+
+
+def test_a_commit_with_mistakes_was_compiled(repository: Repository) -> None:
+    repository.commit({"inventory/web.yaml": HOST.replace("content:", "contents:")})
+    found = compile_head(repository)
+    assert check_whole(found, "a" * 40) is found

@@ -328,6 +328,46 @@ def test_a_template_in_bytes_is_told_though_its_resource_is_wrong(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("files", "places"),
+    [
+        (
+            host("  resources:\n    - file: /a\n      content: '${vars.a} ${vars.b}'\n      owner: ${vars.c}\n"),
+            ["7:17", "7:27", "8:14"],
+        ),
+        (
+            host("  resources:\n    - command: x\n      argv: ['${vars.a}', x, '${host.b}', '${each.c}']\n"),
+            ["7:15", "7:31", "7:44"],
+        ),
+        (
+            host("  resources:\n    - file: /a\n      content: ${vars.a}\n      needs: ['${vars.b}', 'x']\n"),
+            ["7:16", "8:16", "8:28"],
+        ),
+        (
+            host("  vars: {n: 5}\n  resources:\n    - file: /a\n      content: ${vars.a}\n      owner: ${vars.n}\n"),
+            ["8:16", "9:14"],
+        ),
+        (host("  resources:\n    - user: u${each.key}\n      for_each: ['${vars.a}', '${vars.b}']\n"), ["7:19", "7:32"]),
+        (use("{port: '${vars.a}', name: 'x${vars.b}${vars.c}'}"), ["7:23", "7:43", "7:52"]),
+        (host("  resources:\n    - file: /a\n      content: '${vars.a ${host.b}'\n"), ["7:17"]),
+    ],
+)
+def test_every_reference_of_a_resource_is_told_at_once(tmp_path: Path, files: Mapping[str, str], places: list[str]) -> None:
+    found = examine(tmp_path, files).diagnostics
+    assert [f"{item.place.line}:{item.place.column}" for item in found] == places, [f"{i.place} {i.message}" for i in found]
+
+
+def test_variables_that_all_refer_to_each_other_are_told_in_time(tmp_path: Path) -> None:
+    """Each circle is told once, not every path through them."""
+    names = "abcdefghijklmnop"
+    table = ", ".join(f"{name}: '{''.join(f'${{vars.{other}}}' for other in names)}'" for name in names)
+    found = examine(
+        tmp_path, host(f"  vars: {{{table}}}\n  resources:\n    - file: /a\n      content: ${{vars.a}}\n")
+    ).diagnostics
+    assert {item.code for item in found} == {"C209"}
+    assert len(found) <= len(names)
+
+
+@pytest.mark.parametrize(
     ("path", "broken"),
     [
         ("modules/nginx/module.yaml", "a: [\n"),

@@ -34,6 +34,7 @@ def upgrade() -> None:
     for name in ("hosts", "tokens", "runs"):
         op.drop_table(f"{name}_before")
     op.create_index("runs_received", "runs", ["received"])
+    op.create_index("runs_of_host", "runs", ["repository", "environment", "host", "received"])
     op.create_index("hosts_credential", "hosts", ["credential"])
 
 

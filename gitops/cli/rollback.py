@@ -25,7 +25,6 @@ from gitops.render.escape import escape_terminal
 from gitops.transport.local import run_local
 
 CHANGES, FAILED = 2, 4
-STAYS = ("failed", "skipped")
 QUESTION = "Undo this?"
 
 
@@ -89,7 +88,7 @@ def _print(report: Report, format_name: str) -> None:
         return
     for outcome in report.changes:
         print_message(f"  {outcome.result:<8} {escape_terminal(outcome.address)}  {escape_terminal(outcome.message)}".rstrip())
-    stays = sum(item.result in STAYS for item in report.changes)
+    stays = sum(item.is_left for item in report.changes)
     if stays:
         things = "1 thing stays as that run left it" if stays == 1 else f"{stays} things stay as that run left them"
         print_message(f"Not all of it could be undone: {things}; above is why. Run {report.run} is what was done.")

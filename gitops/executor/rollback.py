@@ -26,7 +26,6 @@ Left = Mapping[str, str]
 SHOWN_COMMAND = 200
 SHOWN_OUTPUT = 400
 SHOWN_STAYS = 5
-STAYS = ("failed", "skipped")
 RECORD_BYTES = 1 << 16
 
 
@@ -92,12 +91,12 @@ def undo(entries: Sequence[Entry], host: RealHost, tell: Tell) -> Tuple[Outcome,
 
 def is_incomplete(outcomes: Sequence[Outcome]) -> bool:
     """Say whether anything stays as the run left it: what failed, and what nothing undoes (a command, a removed user)."""
-    return any(item.result in STAYS for item in outcomes)
+    return any(item.is_left for item in outcomes)
 
 
 def describe_rest(outcomes: Sequence[Outcome]) -> str:
     """Name what stays and why, as many as fit a line; nothing when nothing stays."""
-    words = [item.message or item.address for item in outcomes if item.result in STAYS]
+    words = [item.message or item.address for item in outcomes if item.is_left]
     more = f", and {len(words) - SHOWN_STAYS} more" if len(words) > SHOWN_STAYS else ""
     return f"{len(words)} of {len(outcomes)} things stay: {', '.join(words[:SHOWN_STAYS])}{more}" if words else ""
 

@@ -27,6 +27,11 @@ class Outcome:
     result: str
     message: str = ""
 
+    @property
+    def is_left(self) -> bool:
+        """Whether, of an undo, it is something that stays as the run left it."""
+        return self.result in ("failed", "skipped")
+
     def to_json(self) -> Dict[str, Json]:
         """Give `{address, action, result}` and, when there is one, `message`."""
         table: Dict[str, Json] = {"address": self.address, "action": self.action, "result": self.result}

@@ -13,7 +13,7 @@ import pytest
 from gitops.model.address import parse_address
 from gitops.model.facts import FactProgram
 from gitops.model.graph import Block, Graphs, HostGraph
-from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange, FleetPlan, HostPlan, PlanSubject
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope, digest_change
 from gitops.plan.declared import add_declared, make_compare
@@ -99,6 +99,16 @@ def test_a_change_of_each_field_is_seen_wherever_a_plan_is_shown(
         assert all(word in place for word in words), (words, place)
     shown = render_diff([diff], before="a", after="b")
     assert all(word in shown for word in words), (words, shown)
+
+
+@pytest.mark.parametrize(("seen", "names"), [("root", ["owner"]), ("eve", ["owner", "declared owner"])])
+def test_what_the_machine_has_is_said_beside_what_was_declared_only_where_they_differ(seen: str, names: list[str]) -> None:
+    after = replace(BASE, attributes={"owner": "www"})
+    line = Change(BASE.address, "update", "intentional", fields=(FieldChange("owner", seen, "www"),))
+    plan = HostPlan("web-1", NOW, (line,), scope=HostScope(frozenset({(after.address, after.desired)})))
+    compare, differ = make_compare(), make_differ(lambda _: None)
+    found = add_declared(plan, {BASE.address: BASE}, {BASE.address: after}, compare, differ)
+    assert [field.name for field in found.changes[0].fields] == names
 
 
 def test_every_part_of_a_resource_is_walked() -> None:

@@ -262,13 +262,14 @@ def test_nothing_behind_a_link_in_a_folders_place_is_taken_away(machine: Rooted)
 
 @only_root
 def test_what_holds_something_unpacked_is_named(machine: Rooted) -> None:
-    machine.apply(archive(machine, pack(bin__run="1", conf="c")))
+    first = pack(bin__run="1", conf="c")
+    machine.apply(archive(machine, first))
     stuck = machine.root / "opt/app/conf"
     subprocess.run(["chattr", "+i", stuck], check=True)
     try:
         change = machine.plan(archive(machine, pack(bin__run="2"))).changes[0]
         assert (change.action, change.reason.startswith("conf: it is immutable")) == ("refused", True)
-        assert machine.plan(archive(machine, pack(bin__run="1", conf="c"))).changes == ()
+        assert machine.plan(archive(machine, first)).changes == ()
     finally:
         subprocess.run(["chattr", "-i", stuck], check=True)
     (machine.root / "other").hardlink_to(stuck)

@@ -139,6 +139,10 @@ def test_too_much_is_refused_before_it_is_read() -> None:
     refused(
         lambda: check_layout(Candidate({"manifest.json": Listed("100644", DEFAULTS.release_bytes + 1)}, {}.__getitem__), manifest)
     )
+    signature = Candidate(
+        {f"signatures/{'a' * 64}.sigstore.json": Listed("100644", DEFAULTS.signature_bytes + 1)}, {}.__getitem__
+    )
+    assert f"larger than {DEFAULTS.signature_bytes} bytes" in refused(lambda: check_layout(signature, manifest))
     huge = Candidate({"x": Listed("100644", 11)}, {"x": b"0" * 11}.__getitem__)
     refused(lambda: read_bounded(huge, "x", 10))
     lying = Candidate({"x": Listed("100644", 0)}, {"x": b"0" * 11}.__getitem__)

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
+from gitops.executor.aliases import spell_out
 from gitops.executor.contents import Contents, load_later
 from gitops.executor.durable import write_all
 from gitops.executor.extended import read_extended
@@ -62,17 +63,24 @@ class RealHost:
         self._known = known
         self._journal = journal
         self._asked = 0
+        self._managed: Optional[FrozenSet[str]] = None
         self.tree = Tree(root.rstrip("/"))
         self.writer = Writer(self.tree, run, pour=self._pour, check=self._check)
 
     @cached_property
     def _programs(self) -> Any:
-        return load_later("gitops.executor.programs").Programs(self._secrets, self.tree.forget)
+        return load_later("gitops.executor.programs").Programs(self._secrets, self._forget)
+
+    def _forget(self) -> None:
+        self.tree.forget()
+        self._managed = None
 
     @property
     def managed(self) -> FrozenSet[str]:
-        """Paths that the config manages here."""
-        return self._known.managed
+        """Paths that the config manages here, by every name that links on the way give them."""
+        if self._managed is None:
+            self._managed = spell_out(self._known.managed, self.tree)
+        return self._managed
 
     @property
     def keeps_sensitive(self) -> bool:
@@ -150,6 +158,7 @@ class RealHost:
         """Make a link beside its place and rename it over."""
         self._writable()
         self.writer.make_symlink(path, target)
+        self._managed = None
 
     def set_metadata(self, path: str, metadata: Metadata) -> None:
         """Set owner, group and mode on the open file."""

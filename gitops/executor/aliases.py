@@ -34,6 +34,15 @@ def spell_out(paths: FrozenSet[str], tree: Tree) -> FrozenSet[str]:
     return frozenset((*paths, *reals, *seen_from))
 
 
+def make_matcher(paths: FrozenSet[str], tree: Tree) -> Callable[[str], bool]:
+    """Give what says whether a path is one of these, by whatever name."""
+    if not paths:
+        return lambda _path: False
+    resolve = make_resolver(tree)
+    reals = frozenset(map(resolve, paths))
+    return lambda path: path in paths or resolve(path) in reals
+
+
 def find_twins(items: Sequence[Item], tree: Tree) -> Mapping[Address, Address]:
     """Give each item that means by another name what a second one means too, with that one; those that want the same are left out."""
     resolve = make_resolver(tree)

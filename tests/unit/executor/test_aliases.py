@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitops.model.resource import Resource
-from tests.support.rooted import Rooted, directory, file
+from tests.support.rooted import Rooted, directory, file, secret
 
 
 @pytest.fixture
@@ -94,3 +94,12 @@ def test_a_link_that_others_could_have_put_there_gives_no_name(machine: Rooted) 
     resources = (directory("/usr/lib/app.d", purge=True), file("/theirs/way/junk", "x"))
     machine.apply(*resources)
     assert machine.names("/usr/lib/app.d") == []
+
+
+@pytest.mark.parametrize(("declared", "purged"), [("/lib", "/usr/lib"), ("/usr/lib", "/also"), ("/lib", "/also")])
+def test_a_secret_that_goes_by_another_name_is_not_kept_on_disk(machine: Rooted, declared: str, purged: str) -> None:
+    pw = file(f"{declared}/app.d/pw", secret())
+    machine.apply(pw, secrets={"env:PASSWORD": "hunter2 hunter2"})
+    machine.apply(directory(f"{purged}/app.d", purge=True))
+    assert machine.names("/usr/lib/app.d") == []
+    assert not [path for path in machine.state.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]

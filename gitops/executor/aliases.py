@@ -7,7 +7,8 @@ A path that cannot be walked has no other name here: whoever works on it says wh
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set, Tuple
+import stat
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gitops.errors import HostError
 from gitops.executor.tree import Tree
@@ -35,12 +36,12 @@ def spell_out(paths: FrozenSet[str], tree: Tree) -> FrozenSet[str]:
 
 
 def make_matcher(paths: FrozenSet[str], tree: Tree) -> Callable[[str], bool]:
-    """Give what says whether a path is one of these, by whatever name."""
+    """Give what says whether a path is one of these, by whatever name; another hard link of one's file is one, too."""
     if not paths:
         return lambda _path: False
     resolve = make_resolver(tree)
     reals = frozenset(map(resolve, paths))
-    return lambda path: path in paths or resolve(path) in reals
+    return lambda path: path in paths or resolve(path) in reals or _is_linked(path, paths, tree)
 
 
 def find_twins(items: Sequence[Item], tree: Tree) -> Mapping[Address, Address]:
@@ -80,6 +81,21 @@ def make_resolver(tree: Tree) -> Resolve:
         return f"{known[folder]}/{name}"
 
     return resolve
+
+
+def _is_linked(path: str, paths: FrozenSet[str], tree: Tree) -> bool:
+    found = _look(path, tree)
+    if found is None or not stat.S_ISREG(found.st_mode) or found.st_nlink < 2:  # noqa: PLR2004  itself and another
+        return False
+    others = (_look(other, tree) for other in paths)
+    return any(other is not None and os.path.samestat(found, other) for other in others)
+
+
+def _look(path: str, tree: Tree) -> Optional[os.stat_result]:
+    try:
+        return tree.look(path)
+    except (HostError, OSError):
+        return None
 
 
 def _walk_to(folder: str, tree: Tree) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -102,4 +103,14 @@ def test_a_secret_that_goes_by_another_name_is_not_kept_on_disk(machine: Rooted,
     machine.apply(pw, secrets={"env:PASSWORD": "hunter2 hunter2"})
     machine.apply(directory(f"{purged}/app.d", purge=True))
     assert machine.names("/usr/lib/app.d") == []
+    assert not [path for path in machine.state.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+
+
+def test_a_secret_that_goes_by_a_hard_link_is_not_kept_on_disk(machine: Rooted) -> None:
+    pw = file("/etc/pw", secret())
+    machine.apply(pw, secrets={"env:PASSWORD": "hunter2 hunter2"})
+    machine.write("/srv/other", "other")
+    os.link(machine.root / "etc/pw", machine.root / "srv/copy")
+    machine.apply(directory("/srv", purge=True), pw, secrets={"env:PASSWORD": "hunter2 hunter2"})
+    assert machine.names("/srv") == []
     assert not [path for path in machine.state.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]

@@ -3,8 +3,9 @@
 Text in, a Command out; decides nothing.
 
 A command does something only in the first line that is not blank, from its first character: a quoted one (`> /gitops …`), one in the
-middle of a sentence or in a code block is talk about commands. One that begins a later line was meant as a command: it gets an answer,
-and `unapprove` counts there too, since taking back must never fail for its form.
+middle of a sentence or in a code block is talk about commands. One that begins a later line, or comes dressed up (in a list, as code, with
+capital letters, behind blanks), was meant as a command: it gets an answer, and `unapprove` counts there too, since taking back must never
+fail for its form.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ HELP = (
     "digest, all 64 digits), /gitops unapprove (take back every yes of yours here), /gitops help."
 )
 BELOW = "a command counts only in the first line of a comment, one in each: write it again in a comment of its own"
+NOT_BARE = (
+    "a command counts only from the first character of a comment, in small letters and nothing around it: write it again so"
+)
+DRESS = " \t\xa0\ufeff\u200b\u2060*_`+-"
 FENCES = ("```", "~~~")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
@@ -45,10 +50,14 @@ def parse_command(body: str) -> Command | None:
     says so.
     """
     lines = [line for line in body.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
-    first = _parse_line(lines[0]) if lines else None
-    below = [found for found in map(_parse_line, _skip_code(lines)[1:]) if found is not None and not found.is_unknown]
-    if any(found.kind == "unapprove" for found in (first, *below) if found is not None):
+    readable = _skip_code(lines)
+    if any(found is not None and found.kind == "unapprove" for found in map(_parse_dressed, readable)):
         return Command("unapprove")
+    first = _parse_line(lines[0]) if lines else None
+    dressed = _parse_dressed(readable[0]) if lines and (first is None or first.is_unknown) else None
+    if dressed is not None:
+        return Command(dressed.kind, problem=NOT_BARE)
+    below = [found for found in map(_parse_line, readable[1:]) if found is not None and not found.is_unknown]
     if first is not None:
         return Command(first.kind, first.digest, first.problem, has_more=bool(below))
     return Command(below[0].kind, problem=BELOW) if below else None
@@ -70,6 +79,12 @@ def _skip_code(lines: list[str]) -> list[str]:
         if is_edge:
             fence = "" if fence else mark
     return found
+
+
+def _parse_dressed(line: str) -> _Line | None:
+    """Read a line as if nothing stood around it, in small letters; None also for what is no command then."""
+    found = _parse_line(line.strip(DRESS).casefold())
+    return None if found is None or found.is_unknown else found
 
 
 def _parse_line(line: str) -> _Line | None:

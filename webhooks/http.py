@@ -25,6 +25,7 @@ ATTEMPTS = 3
 FIRST_PAUSE = 0.5
 LONGEST_WAIT = 3600.0
 FORBIDDEN, NOT_FOUND, TOO_MANY, SERVER_ERROR = 403, 404, 429, 500
+MOVED = (301, 302, 307, 308)
 SHOWN = 200
 PAGES = 100
 
@@ -162,6 +163,8 @@ def refuse(answer: Answer, what: str) -> RemoteError:
     body: Any = answer.body
     said = str(cast("dict[str, Any]", body).get("message", ""))[:SHOWN] if isinstance(body, dict) else ""
     hint = "check the token and its rights" if answer.status in (401, 403, 404) else ""
+    if answer.status in MOVED:
+        hint = "it has another name or address now: put that into the settings"
     return RemoteError(f"{what}: the forge answered {answer.status} {said}".rstrip(), code="R201", hint=hint)
 
 

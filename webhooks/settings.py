@@ -13,7 +13,7 @@ The environment wins. The one place of `webhooks` that reads it. Secrets may be 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -194,7 +194,18 @@ def _read_repositories(value: Any) -> tuple[tuple[str, ...], dict[str, str]]:
             projects[name] = project
         if not is_local:
             names.append(name)
+    _check_spellings(names)
     return tuple(dict.fromkeys(names)), projects
+
+
+def _check_spellings(names: Iterable[str]) -> None:
+    """Raise UsageError for one repository in two spellings: to the forge they are the same, here they would be two."""
+    first: dict[str, str] = {}
+    for name in names:
+        known = first.setdefault(name.casefold(), name)
+        if known != name:
+            message = f"settings: `repositories`: {known} and {name} are one repository"
+            raise UsageError(message, code="U071", hint="name it once, spelt as the forge shows it")
 
 
 def _check_project(name: str, project: str, projects: Mapping[str, str]) -> None:

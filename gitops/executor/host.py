@@ -9,9 +9,10 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError
+from gitops.executor.aliases import make_matcher, spell_out
 from gitops.executor.contents import Contents, load_later
 from gitops.executor.durable import write_all
 from gitops.executor.extended import read_extended
@@ -62,17 +63,28 @@ class RealHost:
         self._known = known
         self._journal = journal
         self._asked = 0
+        self._managed: Optional[FrozenSet[str]] = None
+        self._is_sensitive: Optional[Callable[[str], bool]] = None
         self.tree = Tree(root.rstrip("/"))
         self.writer = Writer(self.tree, run, pour=self._pour, check=self._check)
 
     @cached_property
     def _programs(self) -> Any:
-        return load_later("gitops.executor.programs").Programs(self._secrets, self.tree.forget)
+        return load_later("gitops.executor.programs").Programs(self._secrets, self._forget)
+
+    def _forget(self) -> None:
+        self.tree.forget()
+        self._forget_names()
+
+    def _forget_names(self) -> None:
+        self._managed = self._is_sensitive = None
 
     @property
     def managed(self) -> FrozenSet[str]:
-        """Paths that the config manages here."""
-        return self._known.managed
+        """Paths that the config manages here, by every name that links on the way give them."""
+        if self._managed is None:
+            self._managed = spell_out(self._known.managed, self.tree)
+        return self._managed
 
     @property
     def keeps_sensitive(self) -> bool:
@@ -150,6 +162,7 @@ class RealHost:
         """Make a link beside its place and rename it over."""
         self._writable()
         self.writer.make_symlink(path, target)
+        self._forget_names()
 
     def set_metadata(self, path: str, metadata: Metadata) -> None:
         """Set owner, group and mode on the open file."""
@@ -282,7 +295,9 @@ class RealHost:
             os.close(source)
 
     def _take_image(self, path: str, *, is_sensitive: bool, has_content: bool) -> Entry:
-        secret = is_sensitive or path in self._known.sensitive
+        if self._is_sensitive is None:
+            self._is_sensitive = make_matcher(self._known.sensitive, self.tree)
+        secret = is_sensitive or self._is_sensitive(path)
         before = self.tree.describe(path)
         if before["type"] == "file" and has_content:
             return self._take_file(path, before, is_sensitive=secret)

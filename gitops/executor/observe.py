@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Sequence, Set
 
 from gitops.errors import ConfigError, UsageError
+from gitops.executor.aliases import find_twins
+from gitops.executor.tree import Tree
 from gitops.model.address import Address
 from gitops.model.observation import Observation, State
 from gitops.model.resource import Resource
 from gitops.plan.condition import judge_when
-from gitops.plan.item import NEEDS_LINUX, Item, Preparer, Providers
+from gitops.plan.item import NEEDS_LINUX, TWIN, Item, Preparer, Providers
 from gitops.plan.order import close_over, find_edges
 from gitops.providers.host import Host
 
@@ -32,6 +34,13 @@ def observe_items(items: Sequence[Item], host: Host) -> Dict[Address, State]:
     for kind in sorted(by_kind):
         states.update(_observe_kind(by_kind[kind], host))
     return states
+
+
+def mark_twins(seen: Observation, items: Sequence[Item], tree: Tree) -> Observation:
+    """Give the observation with a mark in the state of each item whose path another item means by another name."""
+    twins = find_twins([item for item in items if item.resource.address in seen.states], tree)
+    marked: Dict[Address, State] = {address: {**seen.states[address], TWIN: other} for address, other in twins.items()}
+    return replace(seen, states={**seen.states, **marked}) if marked else seen
 
 
 def check_root(items: Iterable[Item], root: str) -> None:

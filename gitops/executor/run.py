@@ -21,6 +21,7 @@ from gitops.executor.observe import (
     find_managed,
     find_sensitive,
     make_preparer,
+    mark_twins,
     observe_states,
     select_items,
 )
@@ -85,7 +86,7 @@ class Machine:
             selected = select_items(self.items, frozenset(self.request.only))
             seen = Observation(self.request.host, _now(), read_facts(), serial=self.request.serial)
             seen = self.custom.add(seen, [item.resource for item in selected], host.ask_fact)
-            return observe_states(seen, selected, host)
+            return mark_twins(observe_states(seen, selected, host), selected, host.tree)
         finally:
             host.close()
 

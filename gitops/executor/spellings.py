@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import binascii
 import json
-from typing import Iterator, Set
+import re
+from typing import Iterator, Match, Set
 
 SHORTEST_CODE = 8
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 ALIGNMENTS = (0, 1, 2)
 BITS, BYTE = 6, 8
+# What bash escapes outside of quotes (`printf %q`) and within double ones (`declare -p`); YAML's escapes have capital digits.
+_SHELL_BARE = re.compile(r"""[ !"$&'()*,;<>?\[\\\]^`{|}]|^[#~]|(?<=[:=])~""")
+_SHELL_QUOTED = re.compile(r"""["$`\\]""")
+_LOWER_HEX = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _QUOTES = ((chr(39), "&#x27;"), (chr(39), "&#39;"), ('"', "&quot;"), ('"', "&#34;"))
 
 
@@ -47,13 +52,20 @@ def _spell(value: str) -> Iterator[str]:
         quoted = "".join(chr(one) if one in UNRESERVED or one in kept else f"%{one:02X}" for one in data)
         lower = "".join(chr(one) if one in UNRESERVED or one in kept else f"%{one:02x}" for one in data)
         yield from (quoted, lower, quoted.replace("%20", "+"), lower.replace("%20", "+"))
-    yield from (value.replace("'", "'\\''"), value.replace("'", "'\"'\"'"))
+    yield from (value.replace("'", "'\\''"), value.replace("'", "'\"'\"'"), value.replace("'", "''"))
+    yield from (_SHELL_BARE.sub(_escape, value), _SHELL_QUOTED.sub(_escape, value))
+    yield from (value.replace("%", "%%"), value.replace("$", "$$"))
+    yield _LOWER_HEX.sub(lambda found: found[0][:2] + found[0][2:].upper(), ascii(value)[1:-1])
     markup = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     yield markup
     for quote, name in _QUOTES:
         yield markup.replace(quote, name)
     yield markup.replace('"', "&quot;").replace("'", "&#x27;")
     yield markup.replace('"', "&#34;").replace("'", "&#39;")
+
+
+def _escape(found: Match[str]) -> str:
+    return "\\" + found[0]
 
 
 def _code_within(data: bytes, shift: int) -> str:

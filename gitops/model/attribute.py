@@ -218,7 +218,7 @@ def _decode_choice(described: Attribute, value: Json) -> str:
 
 def _decode_mode(_: Attribute, value: Json) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
-        raise ValueError(f'got the bare number {value}, which YAML may read as decimal; quote it: "{value:04o}" or "0644"')
+        raise ValueError(f'got the bare number {value}, which is no mode; quote its octal digits, like "0644"')
     if not isinstance(value, str):
         raise ValueError(f'got {_type_name(value)}, expected a quoted octal string like "0644"')
     return normalise_mode(value)

@@ -14,6 +14,7 @@ from gitops.providers.base import Provider, Relations
 
 Providers = Mapping[str, Provider[Any]]
 NEEDS_LINUX = "needs_linux"  # in a state: the machine's kernel is another, and nothing else was looked at
+TWIN = "twin"  # in a state: the address of another resource that means the same path, by a link on the way
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,11 @@ class Item:
     relations: Relations
 
     def diff(self, state: State) -> Optional[Difference]:
-        """Say what must be done, or None; a kind that needs Linux is refused where the machine has another kernel."""
+        """Say what must be done, or None; refused is what needs Linux on another kernel, and what another resource would undo."""
         if self.provider.needs_linux and state.get(NEEDS_LINUX):
             return Difference("refused", reason=f"`{self.resource.kind}` needs Linux, which this machine does not run")
+        if state.get(TWIN):
+            return Difference("refused", reason=f"by a link on the way it is the same as {state[TWIN]} here: declare it once")
         found: Optional[Difference] = self.provider.diff(self.spec, state)
         return found
 

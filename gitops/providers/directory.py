@@ -289,8 +289,9 @@ def _find_strays(spec: DirectorySpec, host: Host) -> Tuple[Mapping[str, _Stray],
     """Give what is below and is not as declared, and what was not looked at; raise HostError when one of it may not be touched."""
     found: Dict[str, _Stray] = {}
     below, left = host.list_below(spec.path)
+    managed = host.managed
     for path in below:
-        if path in host.managed:
+        if path in managed:
             continue
         there = host.inspect(path)
         if there.type == "unsafe":

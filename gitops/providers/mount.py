@@ -23,7 +23,7 @@ from gitops.model.textedit import put_line, split_lines, take_line
 from gitops.providers.base import ANYTHING, Possible, Relations, Step
 from gitops.providers.edits import EditProvider, Place
 from gitops.providers.host import Host
-from gitops.providers.mounts.fstab import FILE, FstabEdit, FstabEntry, compare_entries, read_entry
+from gitops.providers.mounts.fstab import FILE, FstabEdit, FstabEntry, compare_entries, has_comment, read_entry
 from gitops.providers.mounts.mountinfo import OPPOSITE, Mount, find_mount, is_wanted, read_mounts, wanted_flags
 from gitops.providers.mounts.outside import as_machine
 from gitops.providers.services.systemd import BOOTED
@@ -106,7 +106,10 @@ class MountProvider(EditProvider[MountSpec]):
             raise HostError(f"{FILE} has {len(lines)} lines of {spec.path}; mend it by hand", code="E300")
         found = [read_entry(line) for line in lines]
         differing: List[Json] = [name for entry in found if entry is not None for name in compare_entries(entry, spec.entry)]
-        return {"there": bool(lines), "differs": differing}
+        state: Dict[str, Json] = {"there": bool(lines), "differs": differing}
+        if differing and any(map(has_comment, lines)):
+            state["comment"] = True
+        return state
 
     def is_right(self, spec: MountSpec, state: State) -> bool:  # noqa: ARG002  all is in the state
         """It says the same, with whatever blanks."""
@@ -117,9 +120,10 @@ class MountProvider(EditProvider[MountSpec]):
         return take_line(text, spec.edit) if spec.state == "absent" else put_line(text, spec.edit)
 
     def describe(self, spec: MountSpec, state: State) -> FieldChange:
-        """The line; of the one that it takes the place of, which fields differ."""
+        """The line; of the one that it takes the place of, which fields differ, and that a comment goes."""
         differing = cast("Sequence[str]", state.get("differs") or ())
-        return FieldChange("line", f"other {', '.join(differing)}" if differing else None, spec.entry.line.replace("\t", " "))
+        before = f"other {', '.join(differing)}" + (", and a comment at its end" if state.get("comment") else "")
+        return FieldChange("line", before if differing else None, spec.entry.line.replace("\t", " "))
 
     def observe(self, specs: Sequence[MountSpec], host: Host) -> Mapping[str, State]:
         """State: of the line; on the running machine `live`: what is mounted there, and what the mount point is; or `unknown`, why that

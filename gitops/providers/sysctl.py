@@ -29,6 +29,7 @@ SLASHED = re.compile(r"[a-z][A-Za-z0-9_-]*(/[A-Za-z0-9_-][A-Za-z0-9_.@-]*){1,8}\
 NUMBER = re.compile(r"(-?)(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})\Z")
 VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]{1,500}\Z")
 OUTPUT_SHOWN = 400
+INTERFACE_PARTS = 5  # net, ipv4, conf, the interface, the parameter
 MISSING, UNTOLD, SECRET = "missing", "untold", "secret"
 REASONS = {
     MISSING: "this kernel has no such parameter (yet): this fails if nothing before it, such as a `kernel_module`, brings it",
@@ -94,7 +95,8 @@ class SysctlProvider(GeneratedProvider[SysctlSpec]):
             return found
         if trouble == SECRET:
             return Difference("refused", reason=REASONS[trouble])
-        return replace(found, reason=REASONS[trouble], confidence="conditional")
+        reason = REASONS[trouble] + (_suggest_slashes(spec.name) if trouble == MISSING else "")
+        return replace(found, reason=reason, confidence="conditional")
 
     def diff_live(self, spec: SysctlSpec, live: Json) -> Tuple[FieldChange, ...]:
         """Other blanks and other ways to write a number do not count."""
@@ -107,7 +109,9 @@ class SysctlProvider(GeneratedProvider[SysctlSpec]):
         name, wanted, before = step.spec.name, _tidy(step.spec.value), self.read_live(step.spec, host)
         if _trouble_of(before) == MISSING:
             raise HostError(
-                f"this kernel has no parameter {name}: load the module that brings it first, or correct the name", code="E150"
+                f"this kernel has no parameter {name}: load the module that brings it first, or correct the name"
+                f"{_suggest_slashes(name)}",
+                code="E150",
             )
         if isinstance(before, str):
             host.note_undo(["sysctl", "-q", "-w", f"{name}={before}"])
@@ -162,6 +166,17 @@ def _read_number(text: str) -> Optional[int]:
     except ValueError:  # `08` is no number to the kernel either
         return None
     return -value if found.group(1) else value
+
+
+def _suggest_slashes(name: str) -> str:
+    """Tell the other way to write a name that has one part too many for those of an interface."""
+    parts = name.split(".")
+    is_too_long = len(parts) > INTERFACE_PARTS and parts[2] in ("conf", "neigh")
+    return (
+        "; an interface with a dot in its name is written with slashes: `net/ipv4/conf/eth0.100/forwarding`"
+        if is_too_long
+        else ""
+    )
 
 
 def _trouble_of(live: Json) -> str:

@@ -127,9 +127,12 @@ class GitHubPulls:
         repository, branch = _text(row, "head", "repo", "full_name"), _text(row, "head", "ref")
         if not repository or not branch:
             return []
-        answer = self._client.ask("GET", f"/repos/{repository}/activity", query={"ref": f"refs/heads/{branch}", **PAGE})
+        path, query = f"/repos/{repository}/activity", {"ref": f"refs/heads/{branch}", **PAGE}
+        answer = self._client.ask("GET", path, query=query)
         body: Any = answer.body
         rows = cast("list[Any]", body) if answer.is_good and isinstance(body, list) else []
+        if len(rows) >= int(PAGE["per_page"]):
+            rows = self._client.ask_pages(path, query) or []
         return [login for item in rows if _text(item, "after") in commits and (login := _text(item, "actor", "login"))]
 
     def head_ref(self, key: PullKey) -> str:

@@ -23,8 +23,8 @@ def read_hints(event: str, payload: Any, watched: Collection[str], delivery: str
     if event not in EVENTS or not isinstance(payload, dict):
         return ()
     table = cast("dict[str, Any]", payload)
-    repository = _text(table, "repository", "full_name")
-    if repository not in watched:
+    repository = _find_watched(_text(table, "repository", "full_name"), watched)
+    if not repository:
         return ()
     if event == "push":
         return _read_push(table, repository, delivery)
@@ -34,6 +34,11 @@ def read_hints(event: str, payload: Any, watched: Collection[str], delivery: str
     is_push = event == "pull_request" and _text(table, "action") in PUSHED
     pusher = _text(table, "sender", "login")[:MOST_LOGIN] if is_push else ""
     return (touch_pull(PullKey(repository, number), delivery, pusher=pusher),)
+
+
+def _find_watched(told: str, watched: Collection[str]) -> str:
+    """Give a repository as the settings spell it: to the forge, capital and small letters of its name are the same."""
+    return next((name for name in watched if name.casefold() == told.casefold()), "")
 
 
 def _read_push(table: dict[str, Any], repository: str, delivery: str) -> tuple[Work, ...]:

@@ -72,6 +72,11 @@ def read_entry(line: str) -> Optional[FstabEntry]:
     return FstabEntry(device, path.rstrip("/") or "/", fstype, rest[0] if rest else "defaults", numbers[0], numbers[1])
 
 
+def has_comment(line: str) -> bool:
+    """Say whether something for people stands at the end of a line."""
+    return any(word.startswith("#") for word in line.split()[LEAST + 1 :])
+
+
 def compare_entries(found: FstabEntry, wanted: FstabEntry) -> List[str]:
     """Name the fields that are not as wanted."""
     return [name for name in FIELDS if getattr(found, name) != getattr(wanted, name)]

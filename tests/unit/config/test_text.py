@@ -62,6 +62,13 @@ def test_a_number_that_a_variable_brings_is_no_text(tmp_path: Path, resource: st
     assert examine(tmp_path / "x", f"  vars: {{n: '1.10'}}\n  resources:\n    - {resource}\n") == ()
 
 
+@pytest.mark.parametrize("number", ["644", "0644", "0o644", "420", "4755", "0x1a4"])
+def test_a_mode_without_quotes_is_refused_and_none_is_made_up(tmp_path: Path, number: str) -> None:
+    (found,) = examine(tmp_path, f"  resources:\n    - {{file: /a, content: x, mode: {number}}}\n")
+    assert (found.code, found.place.line) == ("C105", 6)
+    assert [word for word in found.message.split('"')[1::2] if word != "0644"] == []
+
+
 def test_a_number_in_a_provider_s_values_and_in_a_custom_fact_is_no_text(tmp_path: Path) -> None:
     more: dict[str, str | bytes] = {"providers/demo/provider.yaml": PROVIDER, "providers/demo/run": "#!/bin/sh\n"}
     for values in ("{value: [1.5]}", "{many: 1.5}", "{many: [1.5]}"):

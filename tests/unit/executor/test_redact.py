@@ -80,6 +80,23 @@ def test_a_value_goes_as_other_programs_spell_it(value: str) -> None:
         assert len(shown.replace(MARK, "")) <= 20, (text, shown)
 
 
+# What bash printed for each by `printf %q`, `declare -p`; then SQL, and doubled as configparser and make want it.
+SHELL_SPELLINGS = {
+    "p\"a'ss$w<or>d&x`k": (r"p\"a\'ss\$w\<or\>d\&x\`k", r"p\"a'ss\$w<or>d&x\`k", "p\"a''ss$w<or>d&x`k", "p\"a'ss$$w<or>d&x`k"),
+    "back\\slash$1": (r"back\\slash\$1",),
+    "a b c d!e": (r"a\ b\ c\ d\!e",),
+    "#a#b~c:~d=~e": (r"\#a#b~c:\~d=\~e",),
+    "~100%sure*?[x]": (r"\~100%sure\*\?\[x\]", "~100%%sure*?[x]"),
+    "Kx^9~{2}=,+@:(;|)": (r"Kx\^9~\{2\}=\,+@:\(\;\|\)",),
+    "ünï cöde9": (r"ünï\ cöde9", r"\xFCn\xEF c\xF6de9"),
+}
+
+
+@pytest.mark.parametrize(("value", "spelling"), [(value, form) for value, forms in SHELL_SPELLINGS.items() for form in forms])
+def test_a_value_goes_as_shells_and_others_escape_it(value: str, spelling: str) -> None:
+    assert Redactor({"s": value}).redact(f'declare -x PW="{spelling}"') == f'declare -x PW="{MARK}"'
+
+
 @given(
     value=st.text(min_size=8, max_size=60),
     before=st.binary(max_size=5),

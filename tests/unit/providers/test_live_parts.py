@@ -201,6 +201,16 @@ def test_what_means_something_else_is_not_the_same(tmp_path: Path, declared: str
     assert ("live", kernel) in fields(machine.diff(make("sysctl", "vm.swappiness", value=declared)))
 
 
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("net.ipv4.conf.eth0.100.forwarding", True), ("net/ipv4/conf/eth0.100/forwarding", False), ("net.core.bpf_none", False)],
+)
+def test_a_name_whose_part_may_have_a_dot_is_told_the_other_spelling(tmp_path: Path, name: str, is_told: bool) -> None:
+    difference = Machine(tmp_path).diff(make("sysctl", name, value="1"))
+    assert difference is not None
+    assert ("with slashes" in difference.reason) is is_told
+
+
 def test_an_interface_with_a_dot_is_named_with_slashes(tmp_path: Path) -> None:
     name, path = "net/ipv4/conf/eth0.100/forwarding", "/proc/sys/net/ipv4/conf/eth0.100/forwarding"
     wanted = make("sysctl", name, value="1")

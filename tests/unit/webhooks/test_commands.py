@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webhooks.commands import BELOW, Command, parse_command
+from webhooks.commands import BELOW, NOT_BARE, Command, parse_command
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -37,9 +37,9 @@ def test_a_command_is_read(body: str, wanted: Command) -> None:
         "looks good\n/gitops is what I typed",
         f"look:\n~~~\n/gitops approve {DIGEST}\n```\n/gitops unapprove\n~~~\nthat",
         f"```\n/gitops approve {DIGEST}\n```",
-        f" /gitops approve {DIGEST}",
         f"/gitopsapprove {DIGEST}",
-        f"/GITOPS approve {DIGEST}",
+        f" > /gitops approve {DIGEST}",
+        "- /gitops is the word",
     ],
 )
 def test_talk_about_commands_is_no_command(body: str) -> None:
@@ -93,3 +93,24 @@ def test_a_command_below_another_line_is_not_done_and_says_so(body: str, wanted:
 )
 def test_taking_back_counts_wherever_it_stands(body: str) -> None:
     assert parse_command(body) == Command("unapprove")
+
+
+@pytest.mark.parametrize(
+    "line", [" /gitops {}", "/GitOps {}", "- /gitops {}", "* `/gitops {}`", "**/gitops {}**", "\ufeff/gitops {}"]
+)
+def test_a_command_that_is_dressed_up_is_answered_and_takes_back_but_never_gives(line: str) -> None:
+    for words in (f"approve {DIGEST}", "plan", "help"):
+        assert parse_command(line.format(words)) == Command(words.split()[0], problem=NOT_BARE)
+    for body in (
+        line.format("unapprove"),
+        "No.\n" + line.format("UNAPPROVE"),
+        f"/gitops approve {DIGEST}\n" + line.format("unapprove"),
+    ):
+        assert parse_command(body) == Command("unapprove")
+
+
+@pytest.mark.parametrize(
+    "body", ["> /gitops unapprove", "a\n```\n/gitops unapprove\n```", "please /gitops unapprove", "/gitops unapproved"]
+)
+def test_talk_about_taking_back_takes_nothing_back(body: str) -> None:
+    assert parse_command(body) in (None, Command("help", problem="there is no such command"))

@@ -89,6 +89,32 @@ def test_who_pushed_its_commits_is_in_it_whoever_wrote_them() -> None:
         assert found.contributors == ("alice",)
 
 
+def test_who_pushed_before_the_last_hundred_pushes_is_in_it() -> None:
+    head = {**PULL, "head": {"sha": "a" * 40, "ref": "change", "repo": {"full_name": "acme/infra"}}}
+    pages = [[{"after": "a" * 40, "actor": {"login": "dave"}}] * 100, [{"after": "b" * 40, "actor": {"login": "mallory"}}]]
+    answers: dict[str, Any] = {"/pulls/7": head, "/pulls/7/commits": [{"sha": "b" * 40}]}
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/repos/acme/infra")
+        if path != "/activity":
+            return httpx.Response(200, json=answers[path])
+        is_first = "after" not in request.url.params
+        links = {"link": f'<{BASE}/repos/acme/infra/activity?after=x>; rel="next"'} if is_first else {}
+        return httpx.Response(200, json=pages[0 if is_first else 1], headers=links)
+
+    client = JsonClient(BASE, {}, sleep=lambda _seconds: None, transport=httpx.MockTransport(reply))
+    found = GitHubPulls(client, BASE, TOKEN).read_pull(KEY)
+    assert found is not None
+    assert found.contributors == ("alice", "dave", "mallory")
+
+
+@pytest.mark.parametrize("status", [301, 307, 308])
+def test_a_repository_of_another_name_is_told_so(status: int) -> None:
+    with pytest.raises(RemoteError, match=str(status)) as told:
+        pulls_of({"GET /repos/acme/infra": status}).find_remote("acme/infra")
+    assert "another name" in told.value.hint
+
+
 def test_a_pull_that_is_not_there_or_no_number_is_none() -> None:
     assert pulls_of({"GET /repos/acme/infra": {"full_name": "acme/infra"}}).read_pull(KEY) is None
     # Without a look at the repository, nobody knows what is there: that is no end of a pull request.

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,17 @@ def test_real_payloads_of_every_event_are_understood(tmp_path: Path, event: str)
     is_tag = str(payload.get("ref", "")).startswith("refs/tags/")
     wanted = set() if event == "ping" or is_tag else {"repository", "release"} if event == "push" else {"pull"}
     assert kinds == wanted
+
+
+@pytest.mark.parametrize("spelling", [str.upper, str.lower, str.swapcase])
+def test_the_spelling_of_a_watched_repository_is_that_of_the_settings(bench: Bench, spelling: Callable[[str], str]) -> None:
+    told = {**OPENED, "repository": {**OPENED["repository"], "full_name": spelling(WATCHED)}}
+    assert post(bench, json.dumps(told).encode()).json()["outcome"] == "taken"
+    assert jobs(bench) == [("pull", f"{WATCHED}#{OPENED['number']}")]
+    pushed = {"ref": "refs/heads/main", "repository": {"full_name": spelling(WATCHED)}}
+    answer = post(bench, json.dumps(pushed).encode(), x_github_event="push", x_github_delivery="d-2")
+    assert answer.json()["outcome"] == "taken"
+    assert all(WATCHED in key for _, key in jobs(bench))
 
 
 def test_a_comment_on_an_issue_and_an_odd_number_are_dropped(bench: Bench) -> None:

@@ -101,7 +101,7 @@ def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bo
         known = find_release(connection, merged.repository, name, merged.tip)
     if known is not None and known.state in FINAL:
         return False
-    environment = merged.compiled.environments[name]
+    environment, route = merged.compiled.environments[name], None
     try:
         route = routes.find(name)
         if route is None or route.rule.source != merged.branch:
@@ -113,10 +113,15 @@ def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bo
             return False
         reason = f"{error.message} ({error.hint})" if error.hint else error.message
         record = _record(ports.releasing, merged, environment, "held", reason)
+        # Where it goes is what it says itself, if the rules in force cannot be read: later looks must not go by it.
+        record = record if route is not None else replace(record, branch="")
     except (TrustError, UsageError) as error:
         record = _record(ports.releasing, merged, environment, "failed", f"{error.code}: {error.message}")
     is_news = known is None or (known.state, known.reason) != (record.state, record.reason)
     if is_news:
+        if known is not None and record.state != "released":
+            # When it was first looked at decides whose rules stand before anything is released.
+            record = replace(record, at=known.at)
         LOG.info("%s %s at %s: %s %s", merged.repository, name, merged.tip[:12], record.state, record.reason)
         ports.metrics.releases.labels(record.state).inc()
         with ports.store.write() as connection:

@@ -146,18 +146,18 @@ def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment, 
     if ports.signer.key is None:
         return _record(ports, merged, environment, "waiting", "")
     ports.anchors.pin(merged.repository, merged.compiled.project)
+    return _make(ports, merged, environment, ports.signer.key, route)
+
+
+def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: SigningKey, route: Route) -> ReleaseRecord:
     change = route.plan_change(merged.compiled.environments[environment.name])
-    return _make(ports, merged, environment, ports.signer.key, HostScope() if change is None else change.scope)
-
-
-def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: SigningKey, routing: HostScope) -> ReleaseRecord:
     target = Target(merged.repository, environment.name, merged.branch, merged.tip, merged.mirror)
     spendable = find_spendable(ports.judging, target)
     order = ReleaseOrder(
         repository=merged.mirror,
         project=merged.compiled.project,
         environment=environment,
-        routing=routing,
+        routing=HostScope() if change is None else change.scope,
         commit=merged.tip,
         graphs=merged.compiled.graphs[environment.name],
         key=key,
@@ -166,6 +166,7 @@ def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: Si
         access=merged.remote.environment,
         approvals=spendable.approvals,
         plan=_find_plan(ports, merged, environment, spendable.pulls),
+        base="" if route.deployed is None else route.deployed.commit,
     )
     try:
         done = ports.signer.make(order)

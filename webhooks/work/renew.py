@@ -92,6 +92,7 @@ def _renew(ports: RenewPorts, record: ReleaseRecord, route: Route | None, place:
         is_forced=True,
         compiler=deployed.manifest.compiler,
         extensions=deployed.manifest.extensions,
+        base=deployed.commit,
     )
     done = ports.signer.make(order)
     LOG.info("%s %s: release %d issued again as %d", record.repository, record.environment, record.serial, done.serial)

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from gitops.errors import RemoteError
+from gitops.pipeline.child import compile_commit
+from gitops.pipeline.release import ReleaseOrder, make_release
 from gitops.pipeline.released import read_released
 from tests.support.attacks import read_cases
 from tests.support.fakeforge import REPOSITORY
@@ -16,6 +19,9 @@ from tests.support.loop import HOST, RULES
 from tests.support.scene import Scene, make_scene
 from webhooks.jobs.works import release_branch
 from webhooks.store.releases import find_release, save_release
+from webhooks.work import release as releasing
+from webhooks.work.judge import JudgePorts
+from webhooks.work.spend import Spendable, Target
 
 CASES = read_cases(__file__, "rules")
 
@@ -76,3 +82,32 @@ def test_a_commit_is_judged_by_the_rules_that_were_in_force_before_it(case: dict
                 deployed = read_released(pusher.bare, step["branch"], "production")
                 assert deployed is not None, number
                 assert deployed.manifest.serial == step["serial"], number
+
+
+def test_rules_that_another_signer_released_meanwhile_are_not_overtaken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with make_scene(tmp_path) as scene:
+        pusher = Pusher(scene)
+        pusher.push({"text": "one", "rules": {"required: 1": "required: 0"}})
+        scene.do(release_branch(REPOSITORY, "main"))
+        stricter = pusher.push({"text": "one", "rules": {"required: 0": "required: 1"}})
+        evil = pusher.push({"text": "evil", "rules": {"required: 1": "required: 0"}})
+        find = releasing.find_spendable
+
+        def find_late(ports: JudgePorts, target: Target) -> Spendable:
+            monkeypatch.setattr(releasing, "find_spendable", find)
+            compiled = compile_commit(pusher.bare, stricter)
+            lax = replace(compiled.environments["production"], required=0)
+            key, graphs = scene.parts.key, compiled.graphs["production"]
+            assert key is not None
+            order = ReleaseOrder(pusher.bare, "acme", lax, stricter, graphs, key, scene.parts.now(), is_forced=True)
+            assert make_release(order, pause=lambda _attempt: None).serial == 2
+            return find(ports, target)
+
+        monkeypatch.setattr(releasing, "find_spendable", find_late)
+        with pytest.raises(RemoteError, match="may have brought other rules"):
+            scene.do(release_branch(REPOSITORY, "main"))
+        scene.do(release_branch(REPOSITORY, "main"))
+        with scene.parts.store.read() as connection:
+            record = find_release(connection, REPOSITORY, "production", evil)
+        assert record is not None
+        assert record.state == "held"

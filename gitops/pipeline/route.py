@@ -164,8 +164,9 @@ class Routes:
         candidate, key = open_release(self._known.repository, tip), self._known.key
         root = self._known.roots.get(self.project)
         if root is not None:
-            *older, newest = follow_rotations(candidate, root, BundleVerifier())
-            verify_member(candidate, newest, name, BundleVerifier(), older)
+            # As agents do: what a release carries of newer roots binds itself, or keys that were rotated out would still sign.
+            newest = follow_rotations(candidate, root, BundleVerifier())[-1]
+            verify_member(candidate, newest, name, BundleVerifier())
         elif key is not None:
             own = TrustRoot(self.project, 1, {key.ident: key}, 1, {name: EnvironmentTrust("")})
             verify_member(candidate, own, name, BundleVerifier())
@@ -179,9 +180,21 @@ class Routes:
             raise TrustError(f"it is release {serial}, but {mark.serial} was made", code="T104")
         if serial > mark.serial:
             chain = read_chain(self._known.repository, found, until=mark.serial)
-            digest = chain[mark.serial][1].digest if mark.serial in chain else ""
+            commit = chain[mark.serial][0] if mark.serial in chain else ""
+            digest = chain[mark.serial][1].digest if commit else ""
+            if commit and self._find_version(commit) > self._find_version(found.commit):
+                raise TrustError(f"it leaves out the trust root that release {mark.serial} carries", code="T109")
         if mark.digest and digest != mark.digest:
             raise TrustError(f"it does not follow release {mark.serial} that was made there", code="T104")
+
+    def _find_version(self, commit: str) -> int:
+        """Give the version of the newest trust root that a release carries after the pinned one; 0 where none is pinned."""
+        root = self._known.roots.get(self.project)
+        return (
+            0
+            if root is None
+            else follow_rotations(open_release(self._known.repository, commit), root, BundleVerifier())[-1].version
+        )
 
     def _read_rule(self, source: str, name: str) -> Environment:
         try:

@@ -1,8 +1,8 @@
 """Which approvals a release may spend, asked at the very moment of spending: of the forge, not of what was known before.
 
 An approval is spent only when (1) its pull request is merged, says the forge now, (2) into the branch that is released, (3) by a commit
-that is part of what is released, (4) nothing that went through before contained that merge already, and (5) the approval, judged
-once more with everything that stands on the pull request now, still counts.
+that is part of what is released, (4) nothing that went through before contained that merge already, (5) our comment still says what was
+approved, and (6) the approval, judged once more with everything that stands on the pull request now, still counts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from gitops.source.repository import is_ancestor
 from webhooks.records import PullKey, PullRecord
 from webhooks.store.approvals import list_unspent
 from webhooks.store.pulls import find_pull, list_unsettled
+from webhooks.work.intact import CHANGED, is_changed
 from webhooks.work.judge import JudgePorts, judge_approvals
 from webhooks.work.reading import merge_records
 from webhooks.work.settle import is_over
@@ -89,4 +90,6 @@ def _why_not(ports: JudgePorts, pull: PullRecord, target: Target) -> str:
         return f"its merge is no part of {target.tip[:12]}"
     if is_over(ports.store, pull, target.environment, target.mirror):
         return "its merge went through before"
+    if is_changed(ports.forges.of(pull.key.repository).talk, pull):
+        return CHANGED
     return ""

@@ -13,7 +13,7 @@ The environment wins. The one place of `webhooks` that reads it. Secrets may be 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
@@ -193,8 +193,17 @@ def _read_repositories(value: Any) -> tuple[tuple[str, ...], dict[str, str]]:
             _check_project(name, project, projects)
             projects[name] = project
         if not is_local:
+            _check_case(name, names)
             names.append(name)
     return tuple(dict.fromkeys(names)), projects
+
+
+def _check_case(name: str, names: Sequence[str]) -> None:
+    """Refuse one repository under two names: forges do not tell them apart by case, but hosts, approvals and releases would be."""
+    other = next((known for known in names if known.casefold() == name.casefold() and known != name), "")
+    if other:
+        message = f"settings: `repositories`: {other[:80]} and {name[:80]} are one repository for a forge"
+        raise UsageError(message, code="U071", hint="write it once, as the forge shows it")
 
 
 def _check_project(name: str, project: str, projects: Mapping[str, str]) -> None:

@@ -75,9 +75,8 @@ def test_a_commit_is_judged_by_the_rules_that_were_in_force_before_it(case: dict
             scene.do(release_branch(REPOSITORY, "main"))
             with scene.parts.store.read() as connection:
                 record = find_release(connection, REPOSITORY, "production", commit)
-            assert record is not None, number
-            assert (number, record.state) == (number, step["state"]), record.reason
-            assert step.get("reason", "") in record.reason
+            assert (number, record and record.state) == (number, step["state"]), record
+            assert record is None or step.get("reason", "") in record.reason
             if "branch" in step:
                 deployed = read_released(pusher.bare, step["branch"], "production")
                 assert deployed is not None, number

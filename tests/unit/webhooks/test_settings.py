@@ -97,6 +97,8 @@ def test_users_of_the_file(tmp_path: Path) -> None:
         ({"repositories": "../x"}, "owner/name"),
         ({"repositories": ["a/.."]}, "owner/name"),
         ({"repositories": 7}, "owner/name"),
+        ({"repositories": "a/b, A/B"}, "are one repository"),
+        ({"repositories": ["a/b=x", "a/B=y"]}, "are one repository"),
         ({"poll_seconds": "0"}, "seconds"),
         ({"trusted_proxies": "*"}, "an address or network"),
         ({"trusted_proxies": ["proxy.example.org"]}, "an address or network"),

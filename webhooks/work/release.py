@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitops.config.config import Environment
-from gitops.errors import HeldError, TrustError, UsageError
+from gitops.errors import HeldError, RemoteError, TrustError, UsageError
 from gitops.model.manifest import Manifest
 from gitops.model.plan import FleetPlan
 from gitops.model.scope import HostScope
@@ -82,7 +82,13 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
         return
     routes = ports.releasing.anchors.open_routes(repository, mirror, find_branch(mirror, remote.branch))
     merged = Merged(repository, branch, tip, mirror, remote, check_whole(compile_commit(mirror, tip), tip))
-    news = [name for name in sorted(merged.compiled.environments) if _release(ports, merged, name, routes)]
+    news, troubles = False, list[RemoteError]()
+    for name in sorted(merged.compiled.environments):
+        try:
+            news = _release(ports, merged, name, routes) or news
+        except RemoteError as error:
+            # Tried again; the other environments do not wait for it.
+            troubles.append(error)
     with ports.store.read() as connection:
         waiting = [item for item in list_unsettled(connection, repository) if item.branch == branch]
     for pull in waiting:
@@ -90,6 +96,8 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
             ports.jobs.add(touch_pull(pull.key))
         elif pull.state == "open" and (news or pull.target != tip):
             ports.jobs.add(touch_pull(pull.key, reason="released"))
+    if troubles:
+        raise troubles[0]
 
 
 def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops.errors import HeldError
+from gitops.errors import HeldError, RemoteError
 from gitops.model.approval import Approval
 from gitops.source.repository import is_ancestor
 from webhooks.records import PullKey, PullRecord
@@ -22,6 +22,7 @@ from webhooks.work.reading import merge_records
 from webhooks.work.settle import is_over
 
 MOST_NAMED = 5
+AUTHORS_UNKNOWN = "R208"
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def find_spendable(ports: JudgePorts, target: Target) -> Spendable:
     pulls: list[PullRecord] = []
     left: list[str] = []
     for key in dict.fromkeys((*counted, *waiting)):
-        pull = _read_again(ports, key)
-        reason = "it is not there any more" if pull is None else _why_not(ports, pull, target)
+        pull, reason = _look_at(ports, key, target)
         if pull is not None and (not reason or pull.state == "closed"):
             judge_approvals(ports, pull)
         if pull is not None and not reason:
@@ -71,6 +71,18 @@ def find_spendable(ports: JudgePorts, target: Target) -> Spendable:
         unspent = list_unspent(connection, target.repository, target.environment)
     found = tuple(item.approval for item in unspent if item.approval is not None and item.pull in names)
     return Spendable(found, tuple(pulls), tuple(left))
+
+
+def _look_at(ports: JudgePorts, key: PullKey, target: Target) -> tuple[PullRecord | None, str]:
+    """Give a pull request as it is now, and why its approvals are not spent."""
+    try:
+        pull = _read_again(ports, key)
+    except RemoteError as error:
+        if error.code != AUTHORS_UNKNOWN:
+            raise
+        # It stays so, and one pull request must not keep all others from being released.
+        return None, error.message
+    return pull, "it is not there any more" if pull is None else _why_not(ports, pull, target)
 
 
 def _read_again(ports: JudgePorts, key: PullKey) -> PullRecord | None:

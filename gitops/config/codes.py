@@ -36,6 +36,7 @@ CODES: Mapping[str, str] = {
     "C219": "no such external provider, or not PROVIDER/THING",
     "C220": "a custom fact's program that no machine can start",
     "C221": "the project is named otherwise than the one that this repository releases",
+    "C222": "two environments with one release branch, or a release branch that is a source",
     "C301": "template or source file missing",
     "C302": "template syntax error",
     "C303": "undefined name in a template",

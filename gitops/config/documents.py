@@ -5,7 +5,7 @@ Takes Nodes, gives nouns or diagnostics.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gitops.config.config import Environment, Group, HostDocument, Module, Project, Selector
 from gitops.config.node import Node, name_type
@@ -19,6 +19,7 @@ API_VERSION = "gitops/v1"
 KINDS = ("Project", "Host", "Group", "Module", "Provider", "Fact")
 CONNECTIONS = ("agent", "ssh", "local")
 RESERVED = ("index",)
+HEADS = "refs/heads/"
 NAME_HINT = "lower-case letters, digits, `.` and `-`, at most 63"
 
 
@@ -38,6 +39,7 @@ def read_project(node: Node, findings: Findings) -> Project:
     _, spec, name, _ = open_document(node, "Project", findings)
     secrets = {key: _read_secret(key, item, findings) for key, item in spec.table("secrets").items()}
     environments = {key: _read_environment(key, item, findings) for key, item in spec.table("environments").items()}
+    _check_branches([item for item in environments.values() if item is not None], findings)
     project = Project(
         name=name,
         vars=spec.table("vars"),
@@ -168,6 +170,24 @@ def _read_environment(name: str, node: Node, findings: Findings) -> Environment 
     if found.required < 0 or (found.required and not found.approvers):
         findings.add("C105", f"approvals of {name}: `required` needs people in `from`", approvals.node.place)
     return found
+
+
+def _check_branches(environments: Sequence[Environment], findings: Findings) -> None:
+    """Report branches that two would write: the first release there would keep the other environment from ever having one."""
+    hint = "each environment is released to a branch of its own, which holds nothing else"
+    sources = {item.source.removeprefix(HEADS): item.name for item in reversed(environments)}
+    owners: dict[str, str] = {}
+    for item in environments:
+        branch = item.release.removeprefix(HEADS)
+        owner = owners.setdefault(branch, item.name)
+        if owner != item.name:
+            message = f"the environments {owner} and {item.name} are both released to {branch[:80]}"
+            findings.add("C222", message, item.place, hint=hint)
+        elif branch in sources:
+            message = (
+                f"the environment {item.name} is released to {branch[:80]}, which is what {sources[branch]} is released from"
+            )
+            findings.add("C222", message, item.place, hint=hint)
 
 
 def _read_secret(name: str, node: Node, findings: Findings) -> SecretRef | None:

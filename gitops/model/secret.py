@@ -14,6 +14,7 @@ from gitops.model.codec import Json
 from gitops.model.fields import Fields
 
 SOURCES = ("env", "file")
+REFERENCE = {"secret", "from", "key"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,14 @@ def text_to_json(text: Text) -> Json:
     return {"parts": [part if isinstance(part, str) else part.to_json() for part in text]}
 
 
+def is_text(value: Json) -> bool:
+    """Say whether a value is a text that holds a secret, and no map of people's that happens to have a key of that name."""
+    if not isinstance(value, dict) or set(value) != {"parts"}:
+        return False
+    parts = value["parts"]
+    return isinstance(parts, (list, tuple)) and any(isinstance(part, dict) and set(part) == REFERENCE for part in parts)
+
+
 def text_from_json(value: Json, where: str) -> Text:
     """Read what `text_to_json` wrote."""
     if isinstance(value, str):
@@ -73,7 +82,7 @@ def find_secrets(value: Json) -> Tuple[SecretRef, ...]:
         item = stack.pop()
         if isinstance(item, dict):
             table = cast("Mapping[str, Json]", item)
-            if set(table) == {"parts"} and not isinstance(table["parts"], str):
+            if is_text(table):
                 for part in text_from_json(table, "secret"):
                     if isinstance(part, SecretRef):
                         found[f"{part.ident}\n{part.name}"] = part

@@ -57,7 +57,8 @@ class ReleaseOrder:
     `is_forced` issues again what is released, for a fresh expiry. `root` verifies the tip (default: the signing keys alone), or one of
     the `older` roots that it was rotated from does;
     `trust_files` are put below `trust/` (`1.json`, `2.json`, `2.sigs/…`). `subpath` is where the project lies in the source commit.
-    `access` is the environment (credentials) of the git processes that talk to `url`.
+    `access` is the environment (credentials) of the git processes that talk to `url`. `base` is the tip that the rules were read from
+    (empty: there was none): another one may have brought other rules; None builds on whatever is there.
     """
 
     repository: Path
@@ -83,6 +84,7 @@ class ReleaseOrder:
     rollback_of: int = 0
     routing: HostScope = field(default_factory=HostScope)
     access: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def make_release(order: ReleaseOrder, *, pause: Pause) -> Released:
     for attempt in range(DEFAULTS.retries):
         # 1. What is released now, verified before it is built on.
         tip = _read_tip(order, place)
+        _check_base(order, place, tip)
         _check_clock(order, tip)
         # 2. Is there something to release?
         reason = _find_reason_not_to(order, tip)
@@ -157,9 +160,19 @@ def _read_tip(order: ReleaseOrder, place: Place) -> Deployed | None:
     commit = fetch_tip(place)
     if not commit:
         return None
-    root = order.root or _own_root(order)
-    verify_member(open_release(order.repository, commit), root, order.environment.name, BundleVerifier(), order.older)
+    root, candidate = order.root or _own_root(order), open_release(order.repository, commit)
+    # A tip that carries the root was made after the rotation to it: keys that were rotated out made none of those.
+    older = () if f"trust/{root.version}.json" in candidate.listing else order.older
+    verify_member(candidate, root, order.environment.name, BundleVerifier(), older)
     return read_release(order.repository, commit, order.environment.name)
+
+
+def _check_base(order: ReleaseOrder, place: Place, tip: Deployed | None) -> None:
+    """Raise RemoteError when something was released since the rules were read that this release would be judged by."""
+    found = "" if tip is None else tip.commit
+    if order.base is not None and found != order.base:
+        message = f"{place.branch} moved while this release was made, and may have brought other rules"
+        raise RemoteError(message, code="R031", hint="try again: the rules are read anew")
 
 
 def _check_clock(order: ReleaseOrder, tip: Deployed | None) -> None:

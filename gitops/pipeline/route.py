@@ -2,7 +2,7 @@
 
 Nothing here is read from what is proposed. In force is what the source of the last release says (its branch's tip, verified), else what
 the caller remembers of it, else the repository's default branch. A tip that cannot be verified is no baseline: the route says why.
-See docs/adr/0019.
+See docs/adr/0023.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gitops.model.plan import HostPlan
 from gitops.model.trustroot import EnvironmentTrust, TrustedKey, TrustRoot
 from gitops.pipeline.answer import CompiledCommit, check_whole
 from gitops.pipeline.child import compile_commit
-from gitops.pipeline.released import Deployed, anchor_of, read_release
+from gitops.pipeline.released import Deployed, anchor_of, read_chain, read_release
 from gitops.plan.routing import plan_routing
 from gitops.signatures.bundle import BundleVerifier
 from gitops.source.release import open_release
-from gitops.source.repository import find_ref
+from gitops.source.repository import find_ref, is_ancestor
 from gitops.trust.release import verify_member
 from gitops.trust.rotation import follow_rotations
 
@@ -31,12 +31,22 @@ ROUTING = ("source", "release", "required", "approvers", "is_signed")
 
 
 @dataclass(frozen=True)
+class Mark:
+    """The newest release that is known to have been made on a branch; an empty `digest` is not compared."""
+
+    serial: int
+    digest: str = ""
+
+
+@dataclass(frozen=True)
 class Memory:
-    """What is remembered of an environment: the source of its last release (or of the first look at it), its branch and its serial."""
+    """What is remembered of an environment: the source of its last release (or of the first look at it), the branch that this was made
+    on, and the newest release of every branch that it was ever released to.
+    """
 
     source: str = ""
     branch: str = ""
-    serial: int = 0
+    marks: Mapping[str, Mark] = field(default_factory=dict[str, Mark])
 
 
 @dataclass(frozen=True)
@@ -92,18 +102,13 @@ class Routes:
 
         Raise HeldError (H053) when the commit that says it cannot be read: whoever makes it unreadable is not judged by other rules.
         """
-        memory = self._known.memories.get(name, Memory())
+        memory = self._remember(name)
         here = self._read_default().environments.get(name) if not (memory.source and memory.branch) else None
         branch = memory.branch or ("" if here is None else here.release)
         deployed, doubt = self._read_tip(branch, name) if branch else (None, "")
         source = memory.source if deployed is None else anchor_of(deployed.manifest)
         rule = self._read_rule(source, name) if source else here
-        if rule is None:
-            return None
-        if rule.release != branch:
-            # The branch itself was moved, with everybody's consent: what stands is what the new one holds.
-            deployed, doubt = self._read_tip(rule.release, name)
-        return Route(rule, deployed, doubt)
+        return None if rule is None else self._follow(Route(rule, deployed, doubt), source, branch)
 
     def name_remembered(self) -> tuple[str, ...]:
         """Name the environments that are remembered, else those that the default branch has."""
@@ -118,16 +123,39 @@ class Routes:
             return ""
         return f"the project is named `{name[:80]}`, but this repository releases `{expected[:80]}`"
 
+    def _follow(self, route: Route, source: str, branch: str) -> Route:
+        """Follow a release branch that was moved, with everybody's consent: what stands is what the new one holds, and what that says.
+
+        `source` is the commit that the rule was read from. A release that is older than it says nothing of the rules, and where none
+        is known to have been made on that branch, somebody put it there.
+        """
+        name, passed = route.rule.name, {branch}
+        while route.rule.release not in passed:
+            branch = route.rule.release
+            passed.add(branch)
+            deployed, doubt = self._read_tip(branch, name)
+            anchor = "" if deployed is None else anchor_of(deployed.manifest)
+            if anchor and is_ancestor(self._known.repository, source, anchor):
+                source, route = anchor, Route(self._read_rule(anchor, name), deployed)
+                continue
+            if anchor and branch not in self._remember(name).marks:
+                deployed, doubt = None, f"the tip of {branch} is a release from before releases were moved there"
+            route = Route(route.rule, deployed, doubt)
+        return route
+
+    def _remember(self, name: str) -> Memory:
+        return self._known.memories.get(name, Memory())
+
     def _read_tip(self, branch: str, name: str) -> tuple[Deployed | None, str]:
         tip = find_ref(self._known.repository, f"refs/heads/{branch.removeprefix('refs/heads/')}")
-        memory = self._known.memories.get(name, Memory())
-        serial = memory.serial if branch == memory.branch else 0
+        mark = self._remember(name).marks.get(branch)
         if not tip:
-            return None, f"the branch {branch} is gone, though release {serial} was made there" if serial else ""
+            return None, "" if mark is None else f"the branch {branch} is gone, though release {mark.serial} was made there"
         try:
             self._verify(tip, name)
             found = read_release(self._known.repository, tip, name)
-            _check_serial(found.manifest.serial, serial)
+            if mark is not None:
+                self._check_follows(found, mark)
             return found, ""
         except TrustError as error:
             return None, f"the tip of {branch} ({tip[:12]}) cannot be verified: {error.message}"
@@ -136,13 +164,37 @@ class Routes:
         candidate, key = open_release(self._known.repository, tip), self._known.key
         root = self._known.roots.get(self.project)
         if root is not None:
-            *older, newest = follow_rotations(candidate, root, BundleVerifier())
-            verify_member(candidate, newest, name, BundleVerifier(), older)
+            # As agents do: what a release carries of newer roots binds itself, or keys that were rotated out would still sign.
+            newest = follow_rotations(candidate, root, BundleVerifier())[-1]
+            verify_member(candidate, newest, name, BundleVerifier())
         elif key is not None:
             own = TrustRoot(self.project, 1, {key.ident: key}, 1, {name: EnvironmentTrust("")})
             verify_member(candidate, own, name, BundleVerifier())
         else:
             raise TrustError("no key is pinned here", code="T130", hint="set GITOPS_RELEASE_KEY or GITOPS_TRUST_ROOTS")
+
+    def _check_follows(self, found: Deployed, mark: Mark) -> None:
+        """Raise TrustError when a tip is not what was made, nor made after it: somebody put another release of ours there."""
+        serial, digest = found.manifest.serial, found.digest
+        if serial < mark.serial:
+            raise TrustError(f"it is release {serial}, but {mark.serial} was made", code="T104")
+        if serial > mark.serial:
+            chain = read_chain(self._known.repository, found, until=mark.serial)
+            commit = chain[mark.serial][0] if mark.serial in chain else ""
+            digest = chain[mark.serial][1].digest if commit else ""
+            if commit and self._find_version(commit) > self._find_version(found.commit):
+                raise TrustError(f"it leaves out the trust root that release {mark.serial} carries", code="T109")
+        if mark.digest and digest != mark.digest:
+            raise TrustError(f"it does not follow release {mark.serial} that was made there", code="T104")
+
+    def _find_version(self, commit: str) -> int:
+        """Give the version of the newest trust root that a release carries after the pinned one; 0 where none is pinned."""
+        root = self._known.roots.get(self.project)
+        return (
+            0
+            if root is None
+            else follow_rotations(open_release(self._known.repository, commit), root, BundleVerifier())[-1].version
+        )
 
     def _read_rule(self, source: str, name: str) -> Environment:
         try:
@@ -175,12 +227,6 @@ def describe_routing(environment: Environment) -> Mapping[str, Json]:
 def plan_new(environment: Environment) -> HostPlan | None:
     """Give the item of an environment that is only proposed."""
     return plan_routing(environment.name, None, describe_routing(environment))
-
-
-def _check_serial(found: int, made: int) -> None:
-    """Raise TrustError when a tip is older than what was made: somebody put an old release back."""
-    if found < made:
-        raise TrustError(f"it is release {found}, but {made} was made", code="T104")
 
 
 def _unreadable(name: str, source: str, why: str) -> HeldError:

@@ -14,7 +14,7 @@ from gitops.model.address import Address
 from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Change, FieldChange, HostPlan
 from gitops.model.resource import Resource
-from gitops.model.secret import find_secrets, show_text, text_from_json
+from gitops.model.secret import find_secrets, is_text, show_text, text_from_json
 from gitops.plan.textdiff import Differ, is_whole
 
 SOURCE = "secret "
@@ -132,13 +132,13 @@ def _describe_content(value: Json, *, is_sensitive: bool) -> Json:
     if isinstance(value, str) and not is_sensitive:
         data = value.encode("utf-8")
         return {"digest": digest_bytes(data), "size": len(data)}
-    return _describe_value(value) if isinstance(value, dict) and "parts" in value else "sensitive content"
+    return _describe_value(value) if is_text(value) else "sensitive content"
 
 
 def _describe_value(value: Json) -> Json:
     if isinstance(value, dict):
         table = cast("Mapping[str, Json]", value)
-        if "parts" in table:
+        if is_text(table):
             return show_text(text_from_json(table, "text"))
         return {name: _describe_value(item) for name, item in table.items()}
     return value

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from gitops.errors import ConfigError
 from gitops.model.resource import Resource
@@ -14,6 +15,9 @@ from gitops.model.secret import SecretRef, find_secrets
 from gitops.secrets.rules import Rules
 
 MAX_BYTES = 1024 * 1024
+STRAIGHT = os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = STRAIGHT | os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+FILE = STRAIGHT | os.O_RDONLY | os.O_NONBLOCK
 
 
 def resolve_secrets(resources: Iterable[Resource], environment: Mapping[str, str], rules: Rules) -> dict[str, str]:
@@ -59,12 +63,25 @@ def _read_file(ref: SecretRef, rules: Rules, led_out: list[tuple[SecretRef, str]
         if path is None:
             led_out.append((ref, f"a link leads out of what {rules.folders_setting} allows"))
             return None
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123  what was checked is what is read
-            data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+        with open(_open_straight(path), "rb") as stream:
+            data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
         return None if data is None or len(data) > MAX_BYTES else data.decode("utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError, RuntimeError):  # RuntimeError: links in a circle, as Python 3.12 says it
         return None
+
+
+def _open_straight(path: Path) -> int:
+    """Open a file on whose way no link was found; raise OSError when there is one by now, in whatever part of it."""
+    *folders, name = path.parts[1:]
+    descriptor = os.open("/", FOLDER)
+    try:
+        for folder in folders:
+            below = os.open(folder, FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = below
+        return os.open(name, FILE, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_text(value: str) -> bool:

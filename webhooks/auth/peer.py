@@ -21,7 +21,8 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 FORWARDING = frozenset(("forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "client-ip"))
 OLD_VERSION = "1.0"
 TABLES = {4: Path("/proc/net/tcp"), 6: Path("/proc/net/tcp6")}
-UID = 7
+STATE, UID = 3, 7
+ESTABLISHED = "01"
 
 FindOwner = Callable[[Request], int | None]
 
@@ -80,10 +81,13 @@ def find_connection_owner(request: Request) -> int | None:
 
 
 def find_owner_in(table: str, local: str, remote: str) -> int | None:
-    """Find a connection's owner in the text of `/proc/net/tcp`, by its two ends as that table writes them."""
+    """Find a connection's owner in the text of `/proc/net/tcp`, by its two ends as that table writes them.
+
+    An end that its program has closed is nobody's, and the kernel says 0 then, which is root: only an open one has an owner.
+    """
     for row in table.splitlines()[1:]:
         fields = row.split()
-        if len(fields) > UID and fields[1:3] == [local, remote]:
+        if len(fields) > UID and [*fields[1:3], fields[STATE]] == [local, remote, ESTABLISHED]:
             return int(fields[UID])
     return None
 

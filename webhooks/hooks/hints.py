@@ -33,7 +33,7 @@ def read_hints(event: str, payload: Any, watched: Collection[str], delivery: str
         return ()
     is_push = event == "pull_request" and _text(table, "action") in PUSHED
     pusher = _text(table, "sender", "login")[:MOST_LOGIN] if is_push else ""
-    return (touch_pull(PullKey(repository, number), delivery, pusher=pusher),)
+    return (touch_pull(PullKey(repository, number), delivery, pusher=pusher, edited=_name_edited(event, table)),)
 
 
 def _find_watched(told: str, watched: Collection[str]) -> str:
@@ -53,6 +53,11 @@ def _number_of(event: str, table: dict[str, Any]) -> str:
         return ""
     found: Any = _inside(table, "issue" if event == "issue_comment" else "pull_request", "number")
     return str(found) if isinstance(found, int) and not isinstance(found, bool) and found > 0 else ""
+
+
+def _name_edited(event: str, table: dict[str, Any]) -> str:
+    found: Any = _inside(table, "comment", "id") if (event, _text(table, "action")) == ("issue_comment", "edited") else None
+    return f"comment:{found}" if isinstance(found, int) and not isinstance(found, bool) else ""
 
 
 def _text(table: Any, *path: str) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 from webhooks.records import JobRecord, PullKey
 from webhooks.store.work import Work
 
-PUSHER = "pusher:"
+PUSHER, EDITED = "pusher:", "edited:"
 SOON = timedelta(0)
 
 
@@ -27,23 +27,31 @@ class Jobs(Protocol):
         ...
 
 
-def touch_pull(key: PullKey, delivery: str = "", *, reason: str = "", pusher: str = "") -> Work:
+def touch_pull(key: PullKey, delivery: str = "", *, reason: str = "", pusher: str = "", edited: str = "") -> Work:
     """Make the job that reads a pull request anew.
 
     `reason` has it planned again whatever is known (`plan`: a person asked). `pusher` is who an authenticated webhook says pushed: it only
-    ever takes somebody the right to approve.
+    ever takes somebody the right to approve. So does `edited`, the comment that one says was edited: within the second in which it was
+    written, the forge itself does not tell.
     """
     payload = {"repository": key.repository, "name": key.name}
     if reason:
         payload["again"] = reason
     if pusher:
         payload[PUSHER + pusher] = "1"
+    if edited:
+        payload[EDITED + edited] = "1"
     return Work("pull", str(key), payload, delivery)
 
 
 def read_pushers(job: JobRecord) -> tuple[str, ...]:
     """Give the pushers that a job's webhooks named; jobs that became one keep them all."""
     return tuple(name.removeprefix(PUSHER) for name in job.payload if name.startswith(PUSHER))
+
+
+def read_edited(job: JobRecord) -> tuple[str, ...]:
+    """Give the references of the comments that a job's webhooks said were edited."""
+    return tuple(name.removeprefix(EDITED) for name in job.payload if name.startswith(EDITED))
 
 
 def look_at(repository: str, delivery: str = "") -> Work:

@@ -30,6 +30,11 @@ def publish_plan(connection: Connection, ident: int, at: datetime) -> None:
     connection.execute(update(plans).where(plans.c.ident == ident, plans.c.published.is_(None)).values(published=pack_time(at)))
 
 
+def unpublish_plans(connection: Connection, pull: PullKey) -> None:
+    """Say that no current plan of a pull request can be read now."""
+    connection.execute(update(plans).where(_of(pull), plans.c.is_current).values(published=None))
+
+
 def find_plan(connection: Connection, ident: int) -> PlanRecord | None:
     """Give a plan by its id."""
     row = connection.execute(select(plans).where(plans.c.ident == ident)).first()

@@ -48,17 +48,34 @@ def list_environments_of(connection: Connection, repository: str) -> tuple[str, 
 
 
 def find_newest_release(connection: Connection, repository: str, environment: str) -> ReleaseRecord | None:
-    """Give the release of the highest serial."""
-    where = (releases.c.repository == repository) & (releases.c.environment == environment) & (releases.c.serial > 0)
+    """Give the release of the highest serial on the branch that was released to last: each branch counts its own."""
+    query = select(releases.c.branch).where(_made(repository, environment))
+    branch = connection.execute(query.order_by(releases.c.at.desc(), releases.c.serial.desc()).limit(1)).scalar()
+    return None if branch is None else find_newest_on(connection, repository, environment, branch)
+
+
+def find_newest_on(connection: Connection, repository: str, environment: str, branch: str) -> ReleaseRecord | None:
+    """Give the release of the highest serial on a branch."""
+    where = _made(repository, environment) & (releases.c.branch == branch)
     query = select(releases).where(where).order_by(releases.c.serial.desc(), releases.c.at.desc()).limit(1)
     row = connection.execute(query).first()
     return None if row is None else _unpack(row)
 
 
+def list_branches_of(connection: Connection, repository: str, environment: str) -> tuple[str, ...]:
+    """Name the branches that an environment was ever released to."""
+    query = select(releases.c.branch).where(_made(repository, environment)).distinct()
+    return tuple(sorted(connection.execute(query).scalars()))
+
+
 def find_first_look(connection: Connection, repository: str, environment: str) -> ReleaseRecord | None:
-    """Give the oldest record of a commit that had nothing to release."""
-    where = (releases.c.repository == repository) & (releases.c.environment == environment) & (releases.c.state == "nothing")
-    row = connection.execute(select(releases).where(where).order_by(releases.c.at).limit(1)).first()
+    """Give the oldest record of a commit that was valid and had nothing to release, or not enough approvals for it.
+
+    What no rules in force had judged has no branch.
+    """
+    states = releases.c.state.in_(("nothing", "held")) & (releases.c.branch != "")
+    where = (releases.c.repository == repository) & (releases.c.environment == environment) & states
+    row = connection.execute(select(releases).where(where).order_by(releases.c.at, releases.c.state.desc()).limit(1)).first()
     return None if row is None else _unpack(row)
 
 
@@ -72,6 +89,10 @@ def count_releases(connection: Connection, *, environment: str = "") -> int:
     """Count them."""
     query = select(func.count()).select_from(releases)
     return connection.execute(query.where(releases.c.environment == environment) if environment else query).scalar_one()
+
+
+def _made(repository: str, environment: str) -> Any:
+    return (releases.c.repository == repository) & (releases.c.environment == environment) & (releases.c.serial > 0)
 
 
 def _is(repository: str, environment: str, source: str) -> Any:

@@ -15,11 +15,18 @@ from sqlalchemy import Connection
 from gitops.errors import HeldError, UsageError
 from gitops.model.trustroot import TrustRoot
 from gitops.pipeline.released import read_signed_manifest
-from gitops.pipeline.route import Known, Memory, Routes
+from gitops.pipeline.route import Known, Mark, Memory, Routes
 from gitops.signatures.keys import SigningKey
 from gitops.source.release import open_release
 from webhooks.mirrors import Mirrors
-from webhooks.store.releases import find_first_look, find_newest_release, list_environments_of, list_released_repositories
+from webhooks.store.releases import (
+    find_first_look,
+    find_newest_on,
+    find_newest_release,
+    list_branches_of,
+    list_environments_of,
+    list_released_repositories,
+)
 from webhooks.store.repositories import pin_project, read_projects
 from webhooks.store.store import Store
 
@@ -102,5 +109,11 @@ def _read_memories(connection: Connection, repository: str) -> dict[str, Memory]
     for name in list_environments_of(connection, repository):
         record = find_newest_release(connection, repository, name) or find_first_look(connection, repository, name)
         if record is not None:
-            found[name] = Memory(record.source, record.branch, record.serial)
+            found[name] = Memory(record.source, record.branch, _read_marks(connection, repository, name))
     return found
+
+
+def _read_marks(connection: Connection, repository: str, name: str) -> dict[str, Mark]:
+    branches = list_branches_of(connection, repository, name)
+    newest = {branch: find_newest_on(connection, repository, name, branch) for branch in branches}
+    return {branch: Mark(record.serial, record.digest) for branch, record in newest.items() if record is not None}

@@ -6,8 +6,8 @@ still stands. Gives the note that the comment bears: answers stand in the one co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from webhooks.approvals import Case, judge_comment, judge_review, why_lost
@@ -33,15 +33,21 @@ class JudgePorts:
     now: Callable[[], datetime]
 
 
-def judge_pull(ports: JudgePorts, pull: PullRecord) -> str:
-    """Decide on everything new, look again at what counted, answer what was asked; give the note."""
-    return _answer_requests(ports, pull, judge_approvals(ports, pull))
+def judge_pull(ports: JudgePorts, pull: PullRecord, edited: Collection[str] = ()) -> str:
+    """Decide on everything new, look again at what counted, answer what was asked; give the note.
+
+    `edited` are references of comments that are known to be edited, whatever the forge says of them.
+    """
+    return _answer_requests(ports, pull, judge_approvals(ports, pull, edited))
 
 
-def judge_approvals(ports: JudgePorts, pull: PullRecord) -> Heard:
+def judge_approvals(ports: JudgePorts, pull: PullRecord, edited: Collection[str] = ()) -> Heard:
     """Decide on every yes that stands on the pull request now, and on those that counted; give what was heard."""
     forge = ports.forges.of(pull.key.repository)
-    heard = Heard(forge.talk.list_comments(pull.key), forge.talk.list_reviews(pull.key))
+    comments = (
+        replace(said, is_edited=said.is_edited or said.reference in edited) for said in forge.talk.list_comments(pull.key)
+    )
+    heard = Heard(tuple(comments), forge.talk.list_reviews(pull.key))
     with ports.store.read() as connection:
         plans, known = list_plans_of(connection, pull.key), list_approvals_of(connection, pull.key)
     case = Case(pull, plans, forge.people, ports.now(), find_withdrawals(heard, known))

@@ -13,12 +13,13 @@ from datetime import datetime
 from webhooks.approvals import CLOSED
 from webhooks.forges.port import ForgePull
 from webhooks.forges.watched import Forges
-from webhooks.jobs.works import Jobs, read_pushers, release_branch, touch_pull
+from webhooks.jobs.works import Jobs, read_edited, read_pushers, release_branch, touch_pull
 from webhooks.records import JobRecord, PullKey, PullRecord
 from webhooks.store.approvals import lose_approvals_of
 from webhooks.store.plans import list_current_plans, retire_plan
 from webhooks.store.pulls import find_pull, list_pulls_at, save_pull
 from webhooks.store.store import Store
+from webhooks.work.intact import restore_comment
 from webhooks.work.judge import JudgePorts, judge_pull
 from webhooks.work.plan import PlanPorts, needs_plan, plan_again
 from webhooks.work.publish import PublishPorts, publish
@@ -80,6 +81,7 @@ def give_up_pull(ports: PullPorts, job: JobRecord, error: str) -> None:
 
 def _bring_forward(ports: PullPorts, pull: PullRecord, job: JobRecord) -> None:
     again = job.payload.get("again", "")
+    pull = restore_comment(ports.store, ports.forges.of(pull.key.repository).talk, pull)
     need = needs_plan(ports.stages.plan, pull, again)
     if pull.target and pull.target != need.target:
         ports.jobs.add(release_branch(pull.key.repository, pull.branch))
@@ -93,7 +95,7 @@ def _bring_forward(ports: PullPorts, pull: PullRecord, job: JobRecord) -> None:
         pull = plan_again(ports.stages.plan, pull, need)
     # What is published is judged first: a plan that grew never stands beside what was said to the smaller one. What was said before a
     # plan could be read cannot count for it, and what is said from now on wakes this job again.
-    note = judge_pull(ports.stages.judge, pull)
+    note = judge_pull(ports.stages.judge, pull, read_edited(job))
     if pull.state == "merged":
         pull = settle(ports.store, pull, need.mirror)
         if not pull.is_settled:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gitops.config.config import Environment
-from gitops.errors import HeldError, TrustError, UsageError
+from gitops.errors import HeldError, RemoteError, TrustError, UsageError
 from gitops.model.manifest import Manifest
 from gitops.model.plan import FleetPlan
 from gitops.model.scope import HostScope
@@ -82,7 +82,13 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
         return
     routes = ports.releasing.anchors.open_routes(repository, mirror, find_branch(mirror, remote.branch))
     merged = Merged(repository, branch, tip, mirror, remote, check_whole(compile_commit(mirror, tip), tip))
-    news = [name for name in sorted(merged.compiled.environments) if _release(ports, merged, name, routes)]
+    news, troubles = False, list[RemoteError]()
+    for name in sorted(merged.compiled.environments):
+        try:
+            news = _release(ports, merged, name, routes) or news
+        except RemoteError as error:
+            # Tried again; the other environments do not wait for it.
+            troubles.append(error)
     with ports.store.read() as connection:
         waiting = [item for item in list_unsettled(connection, repository) if item.branch == branch]
     for pull in waiting:
@@ -90,6 +96,8 @@ def release_merged(ports: MergePorts, job: JobRecord) -> None:
             ports.jobs.add(touch_pull(pull.key))
         elif pull.state == "open" and (news or pull.target != tip):
             ports.jobs.add(touch_pull(pull.key, reason="released"))
+    if troubles:
+        raise troubles[0]
 
 
 def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bool:
@@ -101,7 +109,7 @@ def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bo
         known = find_release(connection, merged.repository, name, merged.tip)
     if known is not None and known.state in FINAL:
         return False
-    environment = merged.compiled.environments[name]
+    environment, route = merged.compiled.environments[name], None
     try:
         route = routes.find(name)
         if route is None or route.rule.source != merged.branch:
@@ -113,10 +121,15 @@ def _release(ports: MergePorts, merged: Merged, name: str, routes: Routes) -> bo
             return False
         reason = f"{error.message} ({error.hint})" if error.hint else error.message
         record = _record(ports.releasing, merged, environment, "held", reason)
+        # Where it goes is what it says itself, if the rules in force cannot be read: later looks must not go by it.
+        record = record if route is not None else replace(record, branch="")
     except (TrustError, UsageError) as error:
         record = _record(ports.releasing, merged, environment, "failed", f"{error.code}: {error.message}")
     is_news = known is None or (known.state, known.reason) != (record.state, record.reason)
     if is_news:
+        if known is not None and record.state != "released":
+            # When it was first looked at decides whose rules stand before anything is released.
+            record = replace(record, at=known.at)
         LOG.info("%s %s at %s: %s %s", merged.repository, name, merged.tip[:12], record.state, record.reason)
         ports.metrics.releases.labels(record.state).inc()
         with ports.store.write() as connection:
@@ -141,18 +154,18 @@ def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment, 
     if ports.signer.key is None:
         return _record(ports, merged, environment, "waiting", "")
     ports.anchors.pin(merged.repository, merged.compiled.project)
+    return _make(ports, merged, environment, ports.signer.key, route)
+
+
+def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: SigningKey, route: Route) -> ReleaseRecord:
     change = route.plan_change(merged.compiled.environments[environment.name])
-    return _make(ports, merged, environment, ports.signer.key, HostScope() if change is None else change.scope)
-
-
-def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: SigningKey, routing: HostScope) -> ReleaseRecord:
     target = Target(merged.repository, environment.name, merged.branch, merged.tip, merged.mirror)
     spendable = find_spendable(ports.judging, target)
     order = ReleaseOrder(
         repository=merged.mirror,
         project=merged.compiled.project,
         environment=environment,
-        routing=routing,
+        routing=HostScope() if change is None else change.scope,
         commit=merged.tip,
         graphs=merged.compiled.graphs[environment.name],
         key=key,
@@ -161,6 +174,7 @@ def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: Si
         access=merged.remote.environment,
         approvals=spendable.approvals,
         plan=_find_plan(ports, merged, environment, spendable.pulls),
+        base="" if route.deployed is None else route.deployed.commit,
     )
     try:
         done = ports.signer.make(order)

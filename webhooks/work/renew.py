@@ -14,6 +14,7 @@ from pathlib import Path
 from gitops.errors import TrueupError, TrustError
 from gitops.model.manifest import Manifest
 from gitops.pipeline.release import ReleaseOrder
+from gitops.pipeline.released import anchor_of
 from gitops.pipeline.route import Route
 from webhooks.forges.port import Remote
 from webhooks.mirrors import Mirrors, find_branch
@@ -91,11 +92,18 @@ def _renew(ports: RenewPorts, record: ReleaseRecord, route: Route | None, place:
         is_forced=True,
         compiler=deployed.manifest.compiler,
         extensions=deployed.manifest.extensions,
+        base=deployed.commit,
     )
     done = ports.signer.make(order)
     LOG.info("%s %s: release %d issued again as %d", record.repository, record.environment, record.serial, done.serial)
     with ports.store.write() as connection:
         changed = replace(
-            record, source=source, serial=done.serial, commit=done.commit, digest=done.digest, at=ports.signer.now()
+            record,
+            source=anchor_of(deployed.manifest),
+            serial=done.serial,
+            commit=done.commit,
+            digest=done.digest,
+            branch=route.rule.release,
+            at=ports.signer.now(),
         )
         save_release(connection, changed)

@@ -1,8 +1,8 @@
 """Which approvals a release may spend, asked at the very moment of spending: of the forge, not of what was known before.
 
 An approval is spent only when (1) its pull request is merged, says the forge now, (2) into the branch that is released, (3) by a commit
-that is part of what is released, (4) nothing that went through before contained that merge already, and (5) the approval, judged
-once more with everything that stands on the pull request now, still counts.
+that is part of what is released, (4) nothing that went through before contained that merge already, (5) our comment still says what was
+approved, and (6) the approval, judged once more with everything that stands on the pull request now, still counts.
 """
 
 from __future__ import annotations
@@ -10,17 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gitops.errors import HeldError
+from gitops.errors import HeldError, RemoteError
 from gitops.model.approval import Approval
 from gitops.source.repository import is_ancestor
 from webhooks.records import PullKey, PullRecord
 from webhooks.store.approvals import list_unspent
 from webhooks.store.pulls import find_pull, list_unsettled
+from webhooks.work.intact import CHANGED, is_changed
 from webhooks.work.judge import JudgePorts, judge_approvals
 from webhooks.work.reading import merge_records
 from webhooks.work.settle import is_over
 
 MOST_NAMED = 5
+AUTHORS_UNKNOWN = "R208"
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,7 @@ def find_spendable(ports: JudgePorts, target: Target) -> Spendable:
     pulls: list[PullRecord] = []
     left: list[str] = []
     for key in dict.fromkeys((*counted, *waiting)):
-        pull = _read_again(ports, key)
-        reason = "it is not there any more" if pull is None else _why_not(ports, pull, target)
+        pull, reason = _look_at(ports, key, target)
         if pull is not None and (not reason or pull.state == "closed"):
             judge_approvals(ports, pull)
         if pull is not None and not reason:
@@ -70,6 +71,18 @@ def find_spendable(ports: JudgePorts, target: Target) -> Spendable:
         unspent = list_unspent(connection, target.repository, target.environment)
     found = tuple(item.approval for item in unspent if item.approval is not None and item.pull in names)
     return Spendable(found, tuple(pulls), tuple(left))
+
+
+def _look_at(ports: JudgePorts, key: PullKey, target: Target) -> tuple[PullRecord | None, str]:
+    """Give a pull request as it is now, and why its approvals are not spent."""
+    try:
+        pull = _read_again(ports, key)
+    except RemoteError as error:
+        if error.code != AUTHORS_UNKNOWN:
+            raise
+        # It stays so, and one pull request must not keep all others from being released.
+        return None, error.message
+    return pull, "it is not there any more" if pull is None else _why_not(ports, pull, target)
 
 
 def _read_again(ports: JudgePorts, key: PullKey) -> PullRecord | None:
@@ -89,4 +102,6 @@ def _why_not(ports: JudgePorts, pull: PullRecord, target: Target) -> str:
         return f"its merge is no part of {target.tip[:12]}"
     if is_over(ports.store, pull, target.environment, target.mirror):
         return "its merge went through before"
+    if is_changed(ports.forges.of(pull.key.repository).talk, pull):
+        return CHANGED
     return ""

@@ -13,6 +13,7 @@ from gitops.pipeline.project import Examined, examine_tree
 from gitops.source.snapshot import snapshot_folder
 from tests.support.project import PROJECT, write_files
 
+OTHER = "---\napiVersion: gitops/v1\nkind: Host\nmetadata: {name: b, labels: {env: b}}\n"
 DOMAIN = PROJECT + "  vars: {domain: example.org}\n  secrets:\n    token: {from: env, key: TOKEN}\n"
 HEAD = """\
 apiVersion: gitops/v1
@@ -197,6 +198,8 @@ ROWS = [
     ("selector of an unknown label", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Group\nmetadata: {name: g}\nspec: {selector: {rol: web}}\n"), "C211", ("x.yaml", 1, 1), ["no host has the label `rol`, did you mean `role`? there are: env, role"]),
     ("host in no environment", with_file("x.yaml", "apiVersion: gitops/v1\nkind: Host\nmetadata: {name: n}\n"), "C213", ("x.yaml", 1, 1), ["`n` is in no environment"]),
     ("host in two environments", with_file(GITOPS, DOMAIN.replace("  vars:", "    second: {hosts: {}}\n  vars:")), "C212", (WEB, 1, 1), ["production and second"]),
+    ("two environments with one release branch", with_file(GITOPS, DOMAIN.replace("  vars:", "    second: {hosts: {env: b}, release: refs/heads/release/production}\n  vars:") + OTHER), "C222", (GITOPS, 8, 13), ["production and second", "released to release/production"]),
+    ("a release branch that is the source", with_file(GITOPS, DOMAIN.replace("  vars:", "    second: {hosts: {env: b}, release: main}\n  vars:") + OTHER), "C222", (GITOPS, 8, 13), ["released to main, which is what production is released from"]),
     ("two projects", with_file("x.yaml", PROJECT.replace("acme", "other")), "C102", ("x.yaml", 1, 1), ["more than one Project"]),
     ("approvals from nobody", with_file(GITOPS, DOMAIN.replace("hosts: {env: production}", "hosts: {env: production}\n      approvals: {required: 1}")), "C105", (GITOPS, 8, 18), ["`required` needs people"]),
     ("secret source nobody knows", with_file(GITOPS, DOMAIN.replace("from: env", "from: air")), "C105", (GITOPS, 10, 19), ["air"]),

@@ -116,7 +116,7 @@ def _plan_environment(
     inputs: PullInputs, compiled: CompiledCommit, name: str, route: Route | None, observe: Observe
 ) -> PlannedEnvironment:
     proposed = compiled.environments[name]
-    routing = plan_new(proposed) if route is None else route.plan_change(proposed)
+    routing = plan_new(proposed) if route is None else route.plan_change(proposed, compiled.hosts)
     deployed = None if route is None else route.deployed
     desired = compiled.graphs.get(name, Graphs(name))
     released = None if deployed is None else deployed.graphs

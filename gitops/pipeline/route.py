@@ -16,7 +16,7 @@ from gitops.errors import ConfigError, HeldError, RemoteError, TrustError
 from gitops.model.codec import Json
 from gitops.model.plan import HostPlan
 from gitops.model.trustroot import EnvironmentTrust, TrustedKey, TrustRoot
-from gitops.pipeline.answer import CompiledCommit, check_whole
+from gitops.pipeline.answer import CompiledCommit, HostEntry, check_whole
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.released import Deployed, anchor_of, read_chain, read_release
 from gitops.plan.routing import plan_routing
@@ -70,19 +70,29 @@ class Known:
 
 @dataclass(frozen=True)
 class Route:
-    """What is in force for an environment. `deployed` None: nothing is released, or (`doubt` says why) it is not to be believed."""
+    """What is in force for an environment. `deployed` None: nothing is released, or (`doubt` says why) it is not to be believed.
+
+    `ways` say by host how it is reached: what is pushed to it, its secrets too, goes there.
+    """
 
     rule: Environment
     deployed: Deployed | None = None
     doubt: str = ""
+    ways: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def govern(self, proposed: Environment) -> Environment:
         """Give an environment as proposed, but routed and judged as is in force."""
         return replace(proposed, **{name: getattr(self.rule, name) for name in ROUTING})
 
-    def plan_change(self, proposed: Environment) -> HostPlan | None:
-        """Give the change of routing as an item of the plan; None when it stays as it is."""
-        return plan_routing(proposed.name, describe_routing(self.rule), describe_routing(proposed))
+    def plan_change(self, proposed: Environment, hosts: Mapping[str, HostEntry]) -> HostPlan | None:
+        """Give the change of routing as an item of the plan; None when it stays as it is. `hosts` are those of the proposed commit."""
+        ways = list_ways(proposed.name, hosts)
+        moved = sorted(host for host in self.ways if ways.get(host, self.ways[host]) != self.ways[host])
+        before, after = describe_routing(self.rule), describe_routing(proposed)
+        if moved:
+            before = {**before, "reached": [f"{host} {self.ways[host]}" for host in moved]}
+            after = {**after, "reached": [f"{host} {ways[host]}" for host in moved]}
+        return plan_routing(proposed.name, before, after)
 
 
 class Routes:
@@ -108,7 +118,9 @@ class Routes:
         deployed, doubt = self._read_tip(branch, name) if branch else (None, "")
         source = memory.source if deployed is None else anchor_of(deployed.manifest)
         rule = self._read_rule(source, name) if source else here
-        return None if rule is None else self._follow(Route(rule, deployed, doubt), source, branch)
+        if rule is None:
+            return None
+        return self._follow(Route(rule, deployed, doubt, self._read_ways(source, name)), source, branch)
 
     def name_remembered(self) -> tuple[str, ...]:
         """Name the environments that are remembered, else those that the default branch has."""
@@ -136,11 +148,11 @@ class Routes:
             deployed, doubt = self._read_tip(branch, name)
             anchor = "" if deployed is None else anchor_of(deployed.manifest)
             if anchor and is_ancestor(self._known.repository, source, anchor):
-                source, route = anchor, Route(self._read_rule(anchor, name), deployed)
+                source, route = anchor, Route(self._read_rule(anchor, name), deployed, ways=self._read_ways(anchor, name))
                 continue
             if anchor and branch not in self._remember(name).marks:
                 deployed, doubt = None, f"the tip of {branch} is a release from before releases were moved there"
-            route = Route(route.rule, deployed, doubt)
+            route = replace(route, deployed=deployed, doubt=doubt)
         return route
 
     def _remember(self, name: str) -> Memory:
@@ -209,6 +221,9 @@ class Routes:
         message = f"the rules of {name} at {source[:12]} cannot be read: {compiled.diagnostics[0].message}"
         raise RemoteError(message, code="R207")
 
+    def _read_ways(self, source: str, name: str) -> Mapping[str, str]:
+        return list_ways(name, (self._compile(source) if source else self._read_default()).hosts)
+
     def _read_default(self) -> CompiledCommit:
         return self._compile(self._known.default) if self._known.default else CompiledCommit()
 
@@ -216,6 +231,15 @@ class Routes:
         if commit not in self._read:
             self._read[commit] = check_whole(compile_commit(self._known.repository, commit, subpath=self._known.subpath), commit)
         return self._read[commit]
+
+
+def list_ways(environment: str, hosts: Mapping[str, HostEntry]) -> Mapping[str, str]:
+    """Say how each host of an environment is reached; those that fetch by themselves are not."""
+    return {
+        name: f"over ssh at {host.address}" if host.connection == "ssh" else "by nobody"
+        for name, host in hosts.items()
+        if host.environment == environment
+    }
 
 
 def describe_routing(environment: Environment) -> Mapping[str, Json]:

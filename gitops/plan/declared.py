@@ -46,8 +46,13 @@ def describe_declared(resource: Resource) -> Dict[str, Json]:
 
 
 def is_secret_moved(fields: Sequence[FieldChange]) -> bool:
-    """Say whether a secret that was there comes from elsewhere now."""
-    return any(field.name.startswith(SOURCE) and field.before is not None and field.after is not None for field in fields)
+    """Say whether a secret that was there comes from elsewhere now, under its own name or another."""
+    secrets = [field for field in fields if field.name.startswith(SOURCE)]
+    if any(field.before is not None and field.after is not None for field in secrets):
+        return True
+    before = {str(field.before) for field in secrets if field.before is not None}
+    after = {str(field.after) for field in secrets if field.after is not None}
+    return bool(before) and not after <= before
 
 
 def make_compare() -> Compare:

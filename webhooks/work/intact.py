@@ -10,18 +10,23 @@ from dataclasses import replace
 
 from gitops.render.comment import MARKER
 from webhooks.forges.port import Talk
-from webhooks.records import PullRecord
+from webhooks.records import PullKey, PullRecord
 from webhooks.store.approvals import lose_approvals_of
 from webhooks.store.plans import unpublish_plans
-from webhooks.store.pulls import save_pull
+from webhooks.store.pulls import find_pull, save_pull
 from webhooks.store.store import Store
 
 CHANGED = "the plan's comment was changed by somebody else: read it again"
 
 
-def is_changed(talk: Talk, pull: PullRecord) -> bool:
-    """Say whether the comment that stands on the forge says something else than what was written last."""
-    return _find_text(talk, pull) not in (None, _lines_of(pull.comment))
+def is_changed(store: Store, talk: Talk, key: PullKey) -> bool:
+    """Say whether the comment that stands on the forge says something else than what was written last, before or while it was looked at."""
+    before = _recall(store, key)
+    text = None if before is None else _find_text(talk, before)
+    if before is None or text is None:
+        return False
+    after = _recall(store, key) or before
+    return text not in (_lines_of(before.comment), _lines_of(after.comment))
 
 
 def restore_comment(store: Store, talk: Talk, pull: PullRecord) -> PullRecord:
@@ -41,6 +46,11 @@ def restore_comment(store: Store, talk: Talk, pull: PullRecord) -> PullRecord:
             lose_approvals_of(connection, pull.key, CHANGED)
             unpublish_plans(connection, pull.key)
     return unwritten
+
+
+def _recall(store: Store, key: PullKey) -> PullRecord | None:
+    with store.read() as connection:
+        return find_pull(connection, key)
 
 
 def _find_text(talk: Talk, pull: PullRecord) -> list[str] | None:

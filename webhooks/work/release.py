@@ -158,7 +158,7 @@ def _try_release(ports: ReleasePorts, merged: Merged, environment: Environment, 
 
 
 def _make(ports: ReleasePorts, merged: Merged, environment: Environment, key: SigningKey, route: Route) -> ReleaseRecord:
-    change = route.plan_change(merged.compiled.environments[environment.name])
+    change = route.plan_change(merged.compiled.environments[environment.name], merged.compiled.hosts)
     target = Target(merged.repository, environment.name, merged.branch, merged.tip, merged.mirror)
     spendable = find_spendable(ports.judging, target)
     order = ReleaseOrder(

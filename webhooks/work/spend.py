@@ -102,6 +102,6 @@ def _why_not(ports: JudgePorts, pull: PullRecord, target: Target) -> str:
         return f"its merge is no part of {target.tip[:12]}"
     if is_over(ports.store, pull, target.environment, target.mirror):
         return "its merge went through before"
-    if is_changed(ports.forges.of(pull.key.repository).talk, pull):
+    if is_changed(ports.store, ports.forges.of(pull.key.repository).talk, pull.key):
         return CHANGED
     return ""

@@ -15,7 +15,7 @@ from gitops.pipeline.released import read_released
 from gitops.signatures.keys import generate_key
 from tests.support.attacks import read_cases
 from tests.support.github.standin import Pull
-from tests.support.loop import RULES, Loop, run_loop
+from tests.support.loop import HOST, RULES, Loop, run_loop
 from tests.support.service import wait_for
 
 BRANCH = "release/production"
@@ -49,7 +49,11 @@ class Proposer:
         for old, new in self.case.get("rules", {}).items():
             assert old in rules
             rules = rules.replace(old, new)
-        self.loop.write("change", "hello" if self.case.get("same") else "evil", files={"gitops.yaml": rules})
+        files = {"gitops.yaml": rules}
+        if "address" in self.case:
+            way = f"spec:\n  connection: ssh\n  address: {self.case['address']}\n"
+            files["inventory/web-1.yaml"] = HOST.format(number=1, text="hello").replace("spec:\n", way)
+        self.loop.write("change", "hello" if self.case.get("same") else "evil", files=files)
 
     def _open(self) -> None:
         self.pull = self.loop.open(title="Please")

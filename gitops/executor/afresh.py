@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import AbstractSet, Any, List, Mapping, Sequence, Set, Tuple, Union
 
 from gitops.executor.observe import observe_items
-from gitops.model.address import Address
+from gitops.model.address import Address, list_above
 from gitops.model.observation import State
 from gitops.model.plan import OWED, VERB_OF, Change, Difference
 from gitops.model.report import Outcome
@@ -45,7 +45,7 @@ class Traces:
         """Say whether what was seen of an item may be another by now; `before` are those that it was to come after."""
         if self._is_anything:
             return True
-        if self._places and any(place in self._places for path in item.relations.paths for place in _upwards(path)):
+        if self._places and any(place in self._places for path in item.relations.paths for place in (path, *list_above(path))):
             return True
         return not item.provider.reads_paths_only and any(address in self._acted for address in before)
 
@@ -120,12 +120,3 @@ def _judge(change: Change, item: Item, state: State, *, is_called: bool) -> Unio
         message = f"planned was {change.action}, and by now it would be {found.action}: plan again to see what that means"
         return Outcome(change.address, change.action, "held", message)
     return replace(make_step(change, item, state), action=found.action, difference=found)
-
-
-def _upwards(path: str) -> Sequence[str]:
-    """Give a path and all above it."""
-    found = [path]
-    while path.count("/") > 1:
-        path = path.rpartition("/")[0]
-        found.append(path)
-    return found

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
 from gitops.errors import HostError
 from gitops.executor.tree import Tree
 from gitops.executor.walk import MissingParentsError
-from gitops.model.address import Address
+from gitops.model.address import Address, list_above
 from gitops.plan.item import Item
 
 Resolve = Callable[[str], str]
@@ -28,7 +28,7 @@ def spell_out(paths: FrozenSet[str], tree: Tree) -> FrozenSet[str]:
     reals = frozenset(moved.values()) | (paths - frozenset(moved))
     below: Dict[str, List[str]] = {real: [] for real in moved.values()}
     for real in reals:
-        for folder in _list_ancestors(real):
+        for folder in list_above(real):
             if folder in below:
                 below[folder].append(real)
     seen_from = (path + real[len(folder) :] for path, folder in moved.items() for real in below[folder])
@@ -112,9 +112,3 @@ def _walk_to(folder: str, tree: Tree) -> str:
 
 def _are_alike(one: Item, other: Item) -> bool:
     return one is other or (one.resource.kind == other.resource.kind and one.resource.attributes == other.resource.attributes)
-
-
-def _list_ancestors(path: str) -> Iterable[str]:
-    while path.count("/") > 1:
-        path = path.rpartition("/")[0]
-        yield path

@@ -7,7 +7,7 @@ groups and environments are stricter.
 from __future__ import annotations
 
 import re
-from typing import NewType, Tuple
+from typing import Iterator, NewType, Tuple
 
 from gitops.errors import MalformedError
 
@@ -40,3 +40,10 @@ def split_address(address: Address) -> Tuple[str, str]:
 def is_object_name(text: str) -> bool:
     """Say whether a text may name a host, module, group or environment (DESIGN §3)."""
     return bool(_NAME.match(text)) and ".." not in text
+
+
+def list_above(path: str) -> Iterator[str]:
+    """Give every folder above an absolute path but the root, the nearest first."""
+    while path.count("/") > 1:
+        path = path.rpartition("/")[0]
+        yield path

@@ -20,7 +20,7 @@ from typing import (
 )
 
 from gitops.errors import MalformedError
-from gitops.model.address import Address, make_address
+from gitops.model.address import Address, list_above, make_address
 from gitops.model.observation import Observation, State
 from gitops.model.plan import Change, Difference, HostPlan
 from gitops.model.resource import Resource
@@ -136,7 +136,7 @@ class _Planning:
             is_met = self._judge(item.resource).state == "met"
             if self._class_by_graph(item) == "corrective" and is_met and not item.relations.is_absent:
                 for path in item.relations.paths:
-                    for parent in _ancestors(path):
+                    for parent in list_above(path):
                         settled.setdefault(make_address("directory", parent), None)
                 if item.resource.kind == "directory":
                     settled[item.resource.address] = item.resource
@@ -377,7 +377,7 @@ class _Planning:
 
     def _is_brought(self, paths: Sequence[str]) -> bool:
         """Say whether something may be at one of these paths by then, since it came with what is made before."""
-        return bool(self._brought) and any(place in self._brought for path in paths for place in (path, *_ancestors(path)))
+        return bool(self._brought) and any(place in self._brought for path in paths for place in (path, *list_above(path)))
 
     def _list_before(self, address: Address) -> Sequence[Foreseen]:
         """Give the changes that are planned before this one, and that it comes after by an edge."""
@@ -440,11 +440,6 @@ def _absorbs_refresh(difference: Optional[Difference]) -> bool:
 
 def _strongest(classes: AbstractSet[str]) -> str:
     return next(name for name in ("conflict", "intentional", "initial", "corrective") if name in classes)
-
-
-def _ancestors(path: str) -> Sequence[str]:
-    parts = path.split("/")[1:-1]
-    return ["/" + "/".join(parts[: count + 1]) for count in range(len(parts))]
 
 
 def _select(items: Sequence[Item], edges: Sequence[Edge], only: AbstractSet[Address]) -> AbstractSet[Address]:

@@ -122,6 +122,8 @@ class ServiceProvider(Provider[ServiceSpec]):
 
     def foresee(self, spec: ServiceSpec, state: State, before: Sequence[Foreseen]) -> State:
         """A mask that is made or removed before counts; what then is there instead is known to the machine alone."""
+        if not before:
+            return state
         places = {f"{folder}/{spec.unit}" for folder in FOLDERS}
         touching = [item for item in before if places.intersection(item.relations.owns)]
         if any(item.relations.is_mask and item.action != "remove" for item in touching):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tests.support.people import Clock
@@ -13,11 +13,12 @@ from webhooks.forges.port import Forge
 from webhooks.forges.watched import Forges
 from webhooks.metrics import Metrics
 from webhooks.mirrors import Mirrors
-from webhooks.parts import Parts
+from webhooks.parts import Parts, make_handlers
+from webhooks.records import JobRecord
 from webhooks.settings import Settings, parse_settings
 from webhooks.store.repositories import watch_repositories
 from webhooks.store.store import Store, open_store
-from webhooks.store.work import Work, add_job
+from webhooks.store.work import Work, add_job, finish_job, list_jobs
 
 SECRET, ADMIN = "webhook-secret", "admin-token"
 
@@ -96,3 +97,22 @@ def make_bench(folder: Path, forges: Mapping[str, Forge] | None = None, **values
         yield Bench(parts, clock, woken)
     finally:
         store.close()
+
+
+def do_work(parts: Parts, work: Work, at: datetime) -> None:
+    """Do one row, as a worker would."""
+    make_handlers(parts)[work.kind].run(JobRecord(0, work.kind, work.key, work.payload, "running", 0, at))
+
+
+def do_all_work(parts: Parts, do: Callable[[Work], None]) -> None:
+    """Do the rows that wait, and those that they ask for."""
+    for _ in range(50):
+        with parts.store.write() as connection:
+            found = list_jobs(connection)
+            for job in found:
+                finish_job(connection, job.ident)
+        if not found:
+            return
+        for job in found:
+            do(Work(job.kind, job.key, job.payload))
+    raise AssertionError("it never comes to rest")

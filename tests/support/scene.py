@@ -12,14 +12,13 @@ from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.loop import APPROVE, HOST, RULES
 from tests.support.people import NOW
 from tests.support.project import Repository
-from tests.support.rows import Bench, make_bench
+from tests.support.rows import Bench, do_all_work, do_work, make_bench
 from webhooks.forges.port import ForgePull
 from webhooks.jobs.works import touch_pull
-from webhooks.parts import make_handlers
-from webhooks.records import ApprovalRecord, JobRecord, PullKey, PullRecord
+from webhooks.records import ApprovalRecord, PullKey, PullRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.pulls import find_pull
-from webhooks.store.work import Work, finish_job, list_jobs
+from webhooks.store.work import Work
 
 KEY = PullKey(REPOSITORY, "1")
 
@@ -32,20 +31,11 @@ class Scene:
         self.parts = bench.parts
 
     def do(self, work: Work) -> None:
-        make_handlers(self.parts)[work.kind].run(JobRecord(0, work.kind, work.key, work.payload, "running", 0, NOW))
+        do_work(self.parts, work, NOW)
 
     def do_all(self) -> None:
         """Do the rows that wait, and those that they ask for."""
-        for _ in range(50):
-            with self.parts.store.write() as connection:
-                found = list_jobs(connection)
-                for job in found:
-                    finish_job(connection, job.ident)
-            if not found:
-                return
-            for job in found:
-                self.do(Work(job.kind, job.key, job.payload))
-        raise AssertionError("it never comes to rest")
+        do_all_work(self.parts, self.do)
 
     def push(self, text: str, hosts: int = 1, branch: str = "change", files: dict[str, str] | None = None) -> str:
         assert self.fake.bare is not None

@@ -16,20 +16,20 @@ from tests.support.github.standin import TOKEN, Comment, Pull, Review, StandIn
 from tests.support.loop import HOST, RULES
 from tests.support.people import make_user, make_users
 from tests.support.project import Repository
-from tests.support.rows import make_bench, make_settings
+from tests.support.rows import do_all_work, do_work, make_bench, make_settings
 from webhooks.forges.github import open_github
 from webhooks.forges.local.forge import NAME as LOCAL
 from webhooks.forges.local.forge import make_local_forge
 from webhooks.forges.watched import Forges
 from webhooks.jobs.works import release_branch, touch_pull
 from webhooks.mirrors import Mirrors
-from webhooks.parts import Parts, make_handlers
-from webhooks.records import ApprovalRecord, JobRecord, PullKey, ReleaseRecord, RemarkRecord
+from webhooks.parts import Parts
+from webhooks.records import ApprovalRecord, PullKey, ReleaseRecord, RemarkRecord
 from webhooks.store.approvals import list_approvals_of
 from webhooks.store.plans import list_current_plans
 from webhooks.store.releases import list_releases
 from webhooks.store.remarks import add_remark
-from webhooks.store.work import Work, finish_job, list_jobs
+from webhooks.store.work import Work
 
 PEOPLE = ("alice", "bob", "dave")
 
@@ -56,19 +56,10 @@ class Side:
     # What the service does.
 
     def do(self, work: Work) -> None:
-        make_handlers(self.parts)[work.kind].run(JobRecord(0, work.kind, work.key, work.payload, "running", 0, self.parts.now()))
+        do_work(self.parts, work, self.parts.now())
 
     def do_all(self) -> None:
-        for _ in range(50):
-            with self.parts.store.write() as connection:
-                found = list_jobs(connection)
-                for job in found:
-                    finish_job(connection, job.ident)
-            if not found:
-                return
-            for job in found:
-                self.do(Work(job.kind, job.key, job.payload))
-        raise AssertionError("it never comes to rest")
+        do_all_work(self.parts, self.do)
 
     def hear(self) -> None:
         """Look at the pull request, and do what follows."""

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from gitops.model.approval import Approval
 from gitops.model.codec import decode_json
 from gitops.model.diagnostic import Diagnostic
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan
 from gitops.model.report import Report
 
 PULL_STATES = ("open", "merged", "closed")

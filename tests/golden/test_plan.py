@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from gitops.model.diagnostic import Diagnostic, Place
-from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
+from gitops.model.plan import HostPlan
 from gitops.plan.graphdiff import diff_graphs
 from gitops.render.comment import Approvals, CommentSubject, Section, render_comment
 from gitops.render.diff import render_diff

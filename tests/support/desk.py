@@ -13,8 +13,8 @@ from gitops.errors import HeldError
 from gitops.model.address import parse_address
 from gitops.model.codec import encode_canonical
 from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan
 from gitops.model.report import Outcome, Report
 from tests.support.people import make_gate, make_user, make_users
 from tests.support.plans import EVIL, NOW, STATE, evil_plan, fleet_plan, wide_plan

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from gitops.model.codec import Json, digest_bytes
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Block, Graphs, HostGraph
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.model.resource import Resource
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS

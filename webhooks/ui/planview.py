@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitops.model.plan import Change, ChangeGroup, FleetPlan
+from gitops.model.fleetplan import ChangeGroup, FleetPlan
+from gitops.model.plan import Change
 from gitops.model.scope import REMOVED
 from gitops.render.escape import escape_diff_line, escape_line
 from gitops.render.words import (
@@ -202,14 +203,15 @@ def _oldest(plan: FleetPlan, now: datetime, most: int = 200) -> tuple[tuple[str,
 
 
 def _covered(plan: FleetPlan) -> list[ScopeLine]:
-    hosts_of: dict[tuple[str, str, str], list[str]] = {}
-    for host, scope in plan.scope.hosts.items():
+    hosts_of: dict[tuple[str, str, str], set[str]] = {}
+    for scope, hosts in plan.scope.each_list():
         for address, desired in scope.intents:
-            hosts_of.setdefault(("wanted", address, "removed" if desired == REMOVED else desired[:12]), []).append(host)
+            state = "removed" if desired == REMOVED else desired[:12]
+            hosts_of.setdefault(("wanted", address, state), set()).update(hosts)
         for address, verb, after in scope.effects:
-            hosts_of.setdefault((verb, address, after[:12]), []).append(host)
+            hosts_of.setdefault((verb, address, after[:12]), set()).update(hosts)
     rows = sorted(hosts_of.items(), key=lambda row: (row[0][0] == "wanted", row[0][1], row[0]))
-    return [ScopeLine(what, escape_line(address), state, name_hosts(hosts)) for (what, address, state), hosts in rows]
+    return [ScopeLine(what, escape_line(address), state, name_hosts(sorted(hosts))) for (what, address, state), hosts in rows]
 
 
 def rank_risk(risks: Sequence[str]) -> str:

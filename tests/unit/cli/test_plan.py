@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from gitops.model.codec import decode_canonical
-from gitops.model.plan import FleetPlan, HostPlan
+from gitops.model.fleetplan import FleetPlan
+from gitops.model.plan import HostPlan
 from tests.support.cli import Called, call
 from tests.support.planning import observe, with_content
 from tests.support.project import PROJECT, SMALL, Repository, write_files

@@ -15,13 +15,15 @@ from gitops.errors import MalformedError
 from gitops.model.address import Address, is_object_name, make_address, parse_address, split_address
 from gitops.model.approval import Approval, Proof, read_approval
 from gitops.model.codec import decode_canonical, decode_json, digest_bytes, encode_canonical
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
 from gitops.model.graph import Block, Graphs, HostGraph, shard_of
 from gitops.model.manifest import Manifest, Previous, read_manifest, read_version
 from gitops.model.observation import Observation
-from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan, HostPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange, HostPlan
 from gitops.model.report import Outcome, Report
 from gitops.model.resource import Resource
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from gitops.model.trustroot import EnvironmentTrust, TrustedKey, TrustRoot, read_trust_root
 from gitops.model.wire import Event, Request
 from tests.support.nouns import NOW, addresses, blocks, changes, graphs, groups, names, observations, resources, scopes, texts

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gitops.errors import MalformedError
 from gitops.model.codec import decode_canonical, encode_canonical
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from tests.support.nouns import host_scopes, names, scopes
 
 D = "ab" * 32

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.model.codec import Json
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Graphs, HostGraph
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope
 from gitops.plan.covers import covers, find_excess

@@ -10,9 +10,9 @@ import pytest
 from gitops.errors import ConfigError, TrustError
 from gitops.model.candidate import Candidate, Listed
 from gitops.model.codec import digest_bytes, encode_canonical
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Block, HostGraph, shard_of
 from gitops.model.limits import DEFAULTS
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.release.tree import layout_graphs
 from gitops.trust.contents import read_content, read_graphs, read_host, read_plan
 from gitops.trust.layout import check_layout

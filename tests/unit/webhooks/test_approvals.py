@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from gitops.model.address import parse_address
-from gitops.model.plan import FleetPlan, PlanSubject
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.fleetplan import FleetPlan, PlanSubject
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.people import NOW
 from webhooks.approvals import CLOSED, VALID, Case, Said, Withdrawal, judge_comment, judge_review, why_lost

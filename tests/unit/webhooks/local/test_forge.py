@@ -11,7 +11,7 @@ import pytest
 
 from gitops.errors import HeldError, UsageError
 from gitops.model.approval import Approval
-from gitops.model.plan import FleetPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.source.repository import find_ref
 from tests.support.people import make_user, make_users
 from tests.support.plans import fleet_plan

@@ -12,7 +12,8 @@ from gitops.errors import UsageError
 from gitops.model.approval import Approval
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.observation import Observation
-from gitops.model.scope import Scope, digest_change
+from gitops.model.scope import Scope
+from gitops.model.scopetree import digest_change
 from webhooks.records import (
     ApprovalRecord,
     HostKey,

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from gitops.model.plan import FleetPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from tests.support.people import make_user
 from tests.support.plans import NOW, fleet_plan
 from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, ReleaseRecord, RemarkRecord, StatusRecord

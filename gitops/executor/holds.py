@@ -19,7 +19,7 @@ from gitops.executor.walk import Walker
 
 TABLE = "/proc/self/mountinfo"
 MOUNT_POINT, LEAST_FIELDS = 4, 6  # see proc(5)
-ESCAPE = re.compile(rb"\\([0-7]{3})")
+ESCAPE = rb"\\([0-7]{3})"
 _OTHER_LAYOUT = os.uname().machine.startswith(("ppc", "mips", "sparc", "alpha"))  # of ioctl numbers, see asm/ioctl.h
 GET_FLAGS = (2 << (29 if _OTHER_LAYOUT else 30)) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1  # FS_IOC_GETFLAGS
 IMMUTABLE_FLAG, APPEND_FLAG = 0x10, 0x20
@@ -166,7 +166,7 @@ def _is_read_only(descriptor: int) -> bool:
 
 
 def _unescape(name: bytes) -> str:
-    return os.fsdecode(ESCAPE.sub(lambda found: bytes((int(found[1], 8),)), name))
+    return os.fsdecode(re.sub(ESCAPE, lambda found: bytes((int(found[1], 8),)), name) if b"\\" in name else name)
 
 
 __all__ = ["Holds", "read_flags", "read_mount_points", "real_name"]

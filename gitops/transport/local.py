@@ -99,7 +99,7 @@ def executor_command(kept: KeptExecutor, python: str = sys.executable) -> list[s
         "from hashlib import sha256",
         f"sha256(data).hexdigest() == {kept.digest!r} or sys.exit('gitops: the kept executor was changed; start it again')",
         f"{inline('gitops.transport.pack')}",
-        f"import_pack(data[{DIGEST_LETTERS}:])",
+        f"import_pack(memoryview(data)[{DIGEST_LETTERS}:])",
         "from gitops.executor.__main__ import main",
         "os._exit(main())",
     )

@@ -13,7 +13,7 @@ import stat
 import struct
 import sys
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, List, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, List, Optional, Tuple
 
 from gitops.executor.walk import Walker
 
@@ -63,8 +63,12 @@ class Holds:
         folder = self._look_at(above)
         return MOUNTED if self._is_mount_point(folder, name) else folder.pinned
 
-    def hold_of(self, path: str, parent: int, info: os.stat_result) -> Tuple[str, bool]:
-        """Say why neither content nor metadata of a file or directory can change, and whether it has capabilities."""
+    def hold_of(
+        self, path: str, parent: int, info: os.stat_result, read: Optional[Callable[[int], None]] = None
+    ) -> Tuple[str, bool]:
+        """Say why neither content nor metadata of a file or directory can change, and whether it has capabilities. `read` gets the open
+        thing; that it cannot be read is no matter here.
+        """
         if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
             return "", False
         above, _, name = path.rpartition("/")
@@ -79,6 +83,8 @@ class Holds:
             flags = 0 if is_read_only else read_flags(descriptor)
             is_program = stat.S_ISREG(info.st_mode) and bool(info.st_mode & ANY_MAY_RUN)
             has_capabilities = is_program and _has_capabilities(descriptor)
+            if read is not None:
+                _try_reading(read, descriptor)
         finally:
             os.close(descriptor)
         if is_read_only:
@@ -156,6 +162,13 @@ def _has_capabilities(descriptor: int) -> bool:
         return bool(os.getxattr(descriptor, "security.capability"))
     except (AttributeError, OSError):  # Python has them on Linux only
         return False
+
+
+def _try_reading(read: Callable[[int], None], descriptor: int) -> None:
+    try:
+        read(descriptor)
+    except OSError:
+        return  # who needs the content asks for it, and is told why there is none
 
 
 def _is_read_only(descriptor: int) -> bool:

@@ -25,6 +25,7 @@ CONTENTS = "contents"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
 OPEN_AT_ONCE = 512
+_dump = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` would make one for each entry
 Noted = Tuple[str, bool]  # the path, or none of a command; whether it is a refresh
 
 
@@ -132,7 +133,7 @@ class Journal:
         if not self._pending:
             return
         batch, self._pending = self._pending, []
-        lines = [json.dumps(entry.to_json(), separators=(",", ":")) + "\n" for entry in batch]
+        lines = [_dump(entry.to_json()) + "\n" for entry in batch]
         try:
             self._sync_images()
             data = "".join(lines).encode("ascii")

@@ -90,6 +90,11 @@ def attributes_of(spec: type) -> Mapping[str, Attribute]:
     return found
 
 
+@cache
+def _required_of(spec: type) -> Tuple[str, ...]:
+    return tuple(key for key, item in attributes_of(spec).items() if item.is_required)
+
+
 def check_attributes(spec: type, values: Mapping[str, Json]) -> Tuple[AttributeProblem, ...]:
     """Give every problem of the values, in order of key: unknown keys, wrong values, missing ones."""
     known = attributes_of(spec)
@@ -121,8 +126,8 @@ def decode_spec(spec: Callable[..., S], name: str, values: Mapping[str, Json]) -
             decoded[key] = decode_value(known[key], value)
         except ValueError as error:
             raise MalformedError(f"`{key}`: {error}", code="C105") from error
-    for key, item in known.items():
-        if item.is_required and key not in decoded:
+    for key in _required_of(cast(type, spec)):
+        if key not in decoded:
             raise MalformedError(f"`{key}` is missing", code="C106")
     return spec(name, **decoded)
 

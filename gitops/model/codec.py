@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union, cast, overload
+from typing import Any, Callable, Collection, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union, cast, overload
 
 from gitops.errors import MalformedError
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 MAX_INTEGER = 2**53 - 1
 DIGEST_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
+_TEXT = frozenset((str,))
 
 
 class Rows(Sequence[Json], Generic[T]):
@@ -123,7 +124,7 @@ def _refuse_inexact(value: Any) -> None:
         elif isinstance(item, dict):
             stack.extend(_values_of(cast("Dict[Any, Any]", item)))
         elif isinstance(item, (list, tuple, Rows)):
-            stack.extend(cast("Sequence[Any]", item))
+            stack.extend(_rest_of(cast("Sequence[Any]", item)[:]))
         else:
             raise MalformedError(f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001")
 
@@ -138,11 +139,15 @@ def _list_rows(value: Any) -> Any:
 _encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows).encode
 
 
-def _values_of(table: Dict[Any, Any]) -> List[Any]:
-    for key in table:
-        if not isinstance(key, str):
-            raise MalformedError("keys of a canonical document are strings", code="M001")
-    return list(table.values())
+def _values_of(table: Dict[Any, Any]) -> Collection[Any]:
+    if not _TEXT.issuperset(map(type, table)) and not all(isinstance(key, str) for key in table):
+        raise MalformedError("keys of a canonical document are strings", code="M001")
+    return _rest_of(table.values())
+
+
+def _rest_of(items: Collection[Any]) -> Collection[Any]:
+    """Give the items, or none when all are strings, as they mostly are: then nothing of them is inexact, and one question is enough."""
+    return () if _TEXT.issuperset(map(type, items)) else items
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 FEW = 32  # what has more items holds like things: it is cut, and not looked into
 MANY = 256
+SMALL_DEPTH = 2
 _dump_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Dump = Callable[[Json], str]
@@ -51,8 +52,18 @@ def _to_bytes(part: str) -> bytes:
     return part.encode("utf-8")
 
 
-def _cut(value: Json, dump: Dump, *, is_sorted: bool) -> Iterator[str]:
+def _is_small(value: Json, depth: int = 0) -> bool:
+    """Say whether a value is written in one part: a few scalars, or a few of the like."""
     if isinstance(value, dict):
+        table = cast("Mapping[str, Json]", value)
+        return len(table) <= FEW and depth < SMALL_DEPTH and all(_is_small(item, depth + 1) for item in table.values())
+    return not isinstance(value, (list, tuple, Rows))
+
+
+def _cut(value: Json, dump: Dump, *, is_sorted: bool) -> Iterator[str]:
+    if _is_small(value):
+        yield dump(value)
+    elif isinstance(value, dict):
         table = cast("Mapping[str, Json]", value)
         keys: List[str] = sorted(table) if is_sorted else list(table)
         if len(keys) <= FEW:

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError, MalformedError
 from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all, write_sparse
-from gitops.model.codec import Json, decode_json
+from gitops.model.codec import Json, decode_json, make_encoder
 from gitops.model.limits import DEFAULTS, Limits
 
 JOURNAL = "journal.jsonl"
@@ -25,7 +25,7 @@ CONTENTS = "contents"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
 OPEN_AT_ONCE = 512
-_dump = json.JSONEncoder(separators=(",", ":")).encode  # made once: `json.dumps` would make one for each entry
+_dump = make_encoder(json.JSONEncoder(separators=(",", ":")))
 Noted = Tuple[str, bool]  # the path, or none of a command; whether it is a refresh
 
 

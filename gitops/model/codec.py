@@ -20,7 +20,7 @@ T = TypeVar("T")
 MAX_INTEGER = 2**53 - 1
 DIGEST_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
-_TEXT = frozenset((str,))
+_TEXT, _EXACT = frozenset((str,)), frozenset((str, bool, type(None)))
 
 
 class Rows(Sequence[Json], Generic[T]):
@@ -135,8 +135,23 @@ def _list_rows(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-# Made once: `json.dumps` would make one for each of thousands of small values.
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows).encode
+def make_encoder(settings: json.JSONEncoder) -> Callable[[Json], str]:
+    """Give what encodes one value after the other with these settings: made once, where `encode` prepares itself for each of thousands.
+
+    What holds itself raises RecursionError. Without the standard library's compiled part, which some Pythons lack, it is `encode`.
+    """
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return settings.encode
+    spell: Any = json.encoder.encode_basestring_ascii if settings.ensure_ascii else getattr(json.encoder, "encode_basestring")  # noqa: B009  the stubs do not know it
+    separators = (settings.key_separator, settings.item_separator)
+    encode = make(None, settings.default, spell, None, *separators, settings.sort_keys, settings.skipkeys, settings.allow_nan)
+    return lambda value: "".join(encode(value, 0))
+
+
+_encode = make_encoder(
+    json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows)
+)
 
 
 def _values_of(table: Dict[Any, Any]) -> Collection[Any]:
@@ -146,8 +161,8 @@ def _values_of(table: Dict[Any, Any]) -> Collection[Any]:
 
 
 def _rest_of(items: Collection[Any]) -> Collection[Any]:
-    """Give the items, or none when all are strings, as they mostly are: then nothing of them is inexact, and one question is enough."""
-    return () if _TEXT.issuperset(map(type, items)) else items
+    """Give the items, or none when all are texts and the like, as they mostly are: nothing of them is inexact, and one question tells."""
+    return () if _EXACT.issuperset(map(type, items)) else items
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence, Tuple, TypeVar, cast
 
-from gitops.model.codec import Json, Rows, encode_canonical
+from gitops.model.codec import Json, Rows, encode_canonical, make_encoder
 
 T = TypeVar("T")
 
 FEW = 32  # what has more items holds like things: it is cut, and not looked into
 MANY = 256
 SMALL_DEPTH = 2
-_dump_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_dump_line = make_encoder(json.JSONEncoder(ensure_ascii=False, separators=(",", ":")))
 
 Dump = Callable[[Json], str]
 Listing = Callable[[Sequence[Any], Callable[[Any], Json]], Sequence[Json]]
@@ -44,7 +44,9 @@ def encode_table(names: Iterable[str], make: Callable[[str], Json], dump: Dump =
 
 
 def line_parts(value: Json) -> Iterator[str]:
-    """Give a document on one line, in parts."""
+    """Give a document on one line, in parts; a small one in one."""
+    if _is_small(value):
+        return iter((_dump_line(value),))
     return _cut(value, _dump_line, is_sorted=False)
 
 
@@ -61,9 +63,7 @@ def _is_small(value: Json, depth: int = 0) -> bool:
 
 
 def _cut(value: Json, dump: Dump, *, is_sorted: bool) -> Iterator[str]:
-    if _is_small(value):
-        yield dump(value)
-    elif isinstance(value, dict):
+    if isinstance(value, dict):
         table = cast("Mapping[str, Json]", value)
         keys: List[str] = sorted(table) if is_sorted else list(table)
         if len(keys) <= FEW:

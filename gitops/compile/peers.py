@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from gitops.compile.frozen import freeze
+from gitops.compile.frozen import freeze_nodes
+from gitops.compile.written import to_readable
 from gitops.config.config import HostDocument, Selector, matches
-from gitops.config.node import Node, to_plain
+from gitops.config.node import Node
 from gitops.model.codec import digest_bytes
 
 Peer = Mapping[str, object]
@@ -32,7 +33,8 @@ class Peers:
 
     def __init__(self, hosts: Iterable[tuple[HostDocument, Mapping[str, Node]]]) -> None:
         self._hosts = sorted(hosts, key=lambda pair: pair[0].name)
-        self._plain: dict[str, Peer] = {}
+        self._shown: dict[str, Peer] = {}
+        self._frozen: dict[str, list[object]] = {}
         self._found: dict[str, Selected] = {}
 
     def find(self, labels: Mapping[str, object]) -> tuple[str, Selected]:
@@ -50,19 +52,25 @@ class Peers:
 
     def _select(self, key: str, selector: Selector) -> Selected:
         if key not in self._found:
-            hosts = tuple(self._show(host, values) for host, values in self._hosts if matches(selector, host.labels))
-            self._found[key] = Selected(hosts, digest_bytes(freeze(hosts).encode("utf-8", "surrogatepass")))
+            chosen = [pair for pair in self._hosts if matches(selector, pair[0].labels)]
+            digest = digest_bytes(json.dumps([self._freeze(*pair) for pair in chosen]).encode())
+            self._found[key] = Selected(tuple(self._show(*pair) for pair in chosen), digest)
         return self._found[key]
 
     def _show(self, host: HostDocument, values: Mapping[str, Node]) -> Peer:
-        if host.name not in self._plain:
-            self._plain[host.name] = {
+        if host.name not in self._shown:
+            self._shown[host.name] = {
                 "name": host.name,
                 "address": host.address,
                 "labels": dict(host.labels),
-                "vars": {name: to_plain(node) for name, node in values.items()},
+                "vars": {name: to_readable(node) for name, node in values.items()},
             }
-        return self._plain[host.name]
+        return self._shown[host.name]
+
+    def _freeze(self, host: HostDocument, values: Mapping[str, Node]) -> list[object]:
+        if host.name not in self._frozen:
+            self._frozen[host.name] = [host.name, host.address, dict(host.labels), freeze_nodes(values)]
+        return self._frozen[host.name]
 
 
 NO_PEERS = Peers(())

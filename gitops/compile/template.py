@@ -19,6 +19,7 @@ from jinja2.exceptions import SecurityError
 from gitops.compile.marks import MARK, Secrets, TransformedSecretError, UnknownSecretError
 from gitops.compile.sandbox import Function, UnprintableError, Words, make_environment
 from gitops.compile.scope import PEERS, CompileError, Names, Scope, fail
+from gitops.compile.written import AlteredNumberError, tell_altered
 from gitops.config.config import Config
 from gitops.config.reader import suggest_among
 from gitops.config.yaml import decode_text
@@ -62,6 +63,8 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
         rendered = _render_bounded(template, {**context, "secret": secrets, PEERS: _make_selection(scope)}, path)
     except RecursionError as error:
         raise fail("C306", "the template is nested too deeply, or calls itself", _find_line(error, path)) from error
+    except AlteredNumberError as error:
+        raise CompileError(tell_altered(error.node, _find_line(error, path))) from error
     except FAILURES as error:
         raise _explain(error, path, scope) from error
     return _read_marks(rendered, placed, path)

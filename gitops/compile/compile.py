@@ -137,10 +137,11 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
         state.broken[name] = checked.broken
     state.found.extend(_check_selectors(config))
     state.found.extend(check_templates(config, tree))
+    labels = [host.labels for host in config.hosts.values()]
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
     for environment in {item.environment for item in resolved}:
         own = [(item.host, item.values) for item in resolved if item.environment == environment]
-        state.peers[environment] = Peers(own)
+        state.peers[environment] = Peers(own, labels)
     state.cue.prepare((use.module, use.given, state.scope(item)) for item in resolved for use in item.uses if is_cue(use.module))
     hosts = {item.host.name: _compile_host(item, state) for item in resolved}
     graphs = _collect_graphs(config, hosts, state)

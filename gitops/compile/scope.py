@@ -49,7 +49,7 @@ class Layer:
 class Scope:
     """What one host sees. `params` and `each` change with the module and the repetition; `reads` grows as names are used.
 
-    `peers` are the hosts of its environment, itself included.
+    `peers` are the hosts of its environment, itself included. `notes` are warnings about what was read.
     """
 
     host: HostDocument
@@ -59,6 +59,7 @@ class Scope:
     each: Mapping[str, Node] | None = None
     peers: Peers = NO_PEERS
     reads: dict[str, str] = field(default_factory=dict[str, str])
+    notes: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def look_up(self, path: tuple[str, ...]) -> Node | None:
         """Give the value of a name such as ("vars", "x", "y"), or None; ("host", "name") and labels included."""
@@ -94,6 +95,10 @@ class Scope:
         key, found = self.peers.find(labels)
         self.reads[f"{PEERS}.{key}"] = found.digest
         return found.hosts
+
+    def explain_no_peers(self, labels: Mapping[str, object]) -> str:
+        """Say why no host of the whole project has these labels; empty when one does."""
+        return self.peers.explain_empty(self.peers.find(labels)[0])
 
     def value_of(self, key: str) -> str:
         """Give what `reads` would hold for a key such as `vars.x`; used to see whether a shared block fits."""

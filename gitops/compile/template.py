@@ -7,6 +7,7 @@ error.
 
 from __future__ import annotations
 
+import inspect
 import re
 import traceback
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ class _EnoughError(Exception):
 def render_template(source: str, path: str, scope: Scope) -> Text:
     """Render a template of the project; raise CompileError with the template's own line."""
     placed: list[SecretRef] = []
-    context = _make_context(scope, placed)
+    context = _make_context(scope, placed, path)
     template = _compile_or_fail(source, path)
     try:
         rendered = _render_bounded(template, context, path)
@@ -79,9 +80,9 @@ def render_template(source: str, path: str, scope: Scope) -> Text:
     return _read_marks(rendered, placed, path)
 
 
-def _make_context(scope: Scope, placed: list[SecretRef]) -> dict[str, object]:
+def _make_context(scope: Scope, placed: list[SecretRef], path: str) -> dict[str, object]:
     roots = {root: Names(scope, root) for root in ("vars", "params", "host", "each")}
-    return {**roots, "secret": Secrets(scope.secrets, placed), PEERS: _make_selection(scope)}
+    return {**roots, "secret": Secrets(scope.secrets, placed), PEERS: _make_selection(scope, path)}
 
 
 def _find_others(source: str, path: str, scope: Scope) -> list[Diagnostic]:
@@ -103,7 +104,7 @@ def _find_others(source: str, path: str, scope: Scope) -> list[Diagnostic]:
 
     if template is not None:
         with suppress(*FAILURES, RecursionError, CompileError, _EnoughError):
-            _render_bounded(template, {**_make_context(scope, []), TELL: tell, PROBE: probe}, path)
+            _render_bounded(template, {**_make_context(scope, [], path), TELL: tell, PROBE: probe}, path)
     return found
 
 
@@ -177,9 +178,17 @@ def _has_crlf(source: str, path: str) -> bool:
     return first == "\r\n"
 
 
-def _make_selection(scope: Scope) -> Function:
+def _make_selection(scope: Scope, path: str) -> Function:
+    """Give the function `hosts`. What matches no host of the whole project is noted, as it is of a group."""
+
     def select(**labels: object) -> list[Mapping[str, object]]:
-        return list(scope.read_peers(labels))
+        found = scope.read_peers(labels)
+        hint = "" if found else scope.explain_no_peers(labels)
+        if hint:
+            written = ", ".join(f"{name}={value!r}" for name, value in labels.items())
+            message = f"`hosts({written[:100]})` of the template matches no host"
+            scope.notes.append(Diagnostic("C211", message, _find_caller(path), severity="warning", hint=hint))
+        return list(found)
 
     return Function(PEERS, select)
 
@@ -245,6 +254,17 @@ def _explain_name(error: Exception, place: Place, scope: Scope | None) -> Compil
 def _in_our_words(text: str | None) -> str:
     """Name what people know instead of our classes."""
     return _CLASS.sub(lambda found: _OURS[found[1]], (text or "")[:200])
+
+
+def _find_caller(path: str) -> Place:
+    """Give the line of a template that is being rendered."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        template = frame.f_globals.get("__jinja_template__")
+        if frame.f_code.co_filename == path and template is not None:
+            return Place(path, template.get_corresponding_lineno(frame.f_lineno))
+        frame = frame.f_back
+    return Place(path)
 
 
 def _find_line(error: BaseException, path: str) -> Place:

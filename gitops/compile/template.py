@@ -34,6 +34,7 @@ from gitops.model.secret import SecretRef, Text
 from gitops.model.sourcetree import SourceTree
 
 COMPILED = 256
+MOST_FAILURES = 1000  # of statements, until no others are looked for
 DECLARED = "declare it in gitops.yaml; it has"
 
 
@@ -89,9 +90,12 @@ def _find_others(source: str, path: str, scope: Scope) -> list[Diagnostic]:
     """Find every name of a template that is not there, and every number that would read otherwise."""
     template = _compile_patiently(source, path, is_crlf=_has_crlf(source, path))
     found: list[Diagnostic] = []
+    count = 0
 
     def tell(error: Exception | None) -> None:
-        if error is None:
+        nonlocal count
+        count += 1
+        if error is None or count > MOST_FAILURES:
             raise _EnoughError
         if isinstance(error, NAMED):
             found.append(_explain(error, path, scope, template).diagnostic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,13 @@ def test_a_template_too_deep_to_take_apart_tells_the_first(tmp_path: Path) -> No
     template = "{% if vars.one %}" * 15 + "{{ vars.a }}" + "{% endif %}" * 15 + "{{ vars.b }}"
     names = [name for _, name in told(tmp_path, template)]
     assert names in (["a"], ["a", "b"])
+
+
+def test_a_loop_that_fails_without_end_does_not_cost_without_end(tmp_path: Path) -> None:
+    template = "{% for i in range(99999) %}{{ vars.a }}{{ vars.b }}{% endfor %}\n{{ vars.c }}"
+    start = time.process_time()
+    assert told(tmp_path, template) == [(1, "a"), (1, "b")]
+    assert time.process_time() - start < 3
 
 
 def test_hosts_tell_each_its_own(tmp_path: Path) -> None:

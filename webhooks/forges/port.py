@@ -63,7 +63,11 @@ class ForgeReview:
 
 @dataclass(frozen=True)
 class Posted:
-    """A comment of ours: the forge's name of it, when it last changed by the forge's clock, and what it says."""
+    """A comment of ours: the forge's name of it, when it last changed by the forge's clock, and what it says.
+
+    `at` moves with every edit, whoever makes it (`updated_at` of GitHub, Gitea and a note of GitLab). What a write gives is what is read
+    until the next edit, so that an edit of somebody else's is known by a later time even when the text was put back.
+    """
 
     ident: str
     at: datetime

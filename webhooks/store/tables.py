@@ -53,6 +53,7 @@ pulls = Table(
     Column("note", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("comment_ident", Text, nullable=False),
+    Column("comment_at", Text),
     Column("is_settled", Boolean, nullable=False),
     Column("version", Text, nullable=False),
     Column("updated", Text),

@@ -118,7 +118,7 @@ def _publish_comment(
         return pull
     body = render_pull(ports, pull, plans, approvals)
     posted = _post(ports, pull, body)
-    saved = replace(pull, comment=body, comment_ident=posted.ident) if posted is not None else pull
+    saved = replace(pull, comment=body, comment_ident=posted.ident, comment_at=posted.at) if posted is not None else pull
     with ports.store.write() as connection:
         save_pull(connection, saved)
         if posted is not None and saved.planning == "planned":

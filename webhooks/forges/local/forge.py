@@ -120,7 +120,7 @@ class LocalTalk:
             known = find_pull(connection, key)
         if known is None or known.updated is None or not known.comment_ident or not known.comment.startswith(marker):
             return None
-        return Posted(known.comment_ident, known.updated, known.comment)
+        return Posted(known.comment_ident, known.comment_at or known.updated, known.comment)
 
     def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:
         """Say that it can be read from now on: the page shows what the service keeps with the pull request."""

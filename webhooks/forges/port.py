@@ -13,6 +13,7 @@ from typing import Protocol
 
 from webhooks.records import PullKey
 
+DESCRIPTION = 140  # what GitHub takes of a status
 REVIEW_STATES = ("approved", "dismissed", "changes_requested", "commented")
 
 
@@ -130,16 +131,24 @@ class Talk(Protocol):
         """Write a comment, or edit the one with this name."""
         ...
 
-    def set_status(self, repository: str, commit: str, status: Status) -> None:
-        """Set a commit status; setting the same again changes nothing."""
-        ...
-
     def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:
         """List all comments that are not ours, oldest first."""
         ...
 
     def list_reviews(self, key: PullKey) -> tuple[ForgeReview, ...]:
         """List all reviews, oldest first; empty where the forge has none."""
+        ...
+
+
+class Statuses(Protocol):
+    """What a commit is marked with. Whoever may write in a repository may set a status of any name: what stands is read, not remembered."""
+
+    def list_statuses(self, repository: str, commit: str) -> tuple[Status, ...] | None:
+        """List the newest status of each name, whoever set it, as far as a bounded answer has them; None where the forge has none."""
+        ...
+
+    def set_status(self, repository: str, commit: str, status: Status) -> None:
+        """Set a commit status; its description may be cut at DESCRIPTION."""
         ...
 
 
@@ -157,10 +166,11 @@ class People(Protocol):
 
 @dataclass(frozen=True)
 class Forge:
-    """A forge's three sides, and the repositories watched there."""
+    """A forge's four sides, and the repositories watched there."""
 
     name: str
     repositories: tuple[str, ...]
     pulls: Pulls
     talk: Talk
+    statuses: Statuses
     people: People

@@ -187,7 +187,10 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class HostRecord:
-    """One enrolled machine and what it last said of itself. `credential` is a hash."""
+    """One enrolled machine and what it last said of itself. `credential` is a hash.
+
+    `asked` is when plans are, or were, looked at again for what it said, `pause` how many seconds lie at least before the next time.
+    """
 
     name: str
     environment: str
@@ -199,6 +202,8 @@ class HostRecord:
     serial: int = 0
     observation: Observation | None = None
     repository: str = ""
+    asked: datetime | None = None
+    pause: int = 0
 
     @property
     def key(self) -> HostKey:

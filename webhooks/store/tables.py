@@ -128,6 +128,8 @@ hosts = Table(
     Column("result", Text, nullable=False),
     Column("serial", Integer, nullable=False),
     Column("observation", LargeBinary),
+    Column("asked", Text),
+    Column("pause", Integer, nullable=False, server_default="0"),
 )
 tokens = Table(
     "tokens",

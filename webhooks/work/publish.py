@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gitops.pipeline.pull import UNJUDGED
 from gitops.render.comment import MARKER, Approvals, CommentSubject, Section, render_comment
 from gitops.render.words import count_words
 from webhooks.forges.port import DESCRIPTION, Posted, Status
@@ -27,6 +28,7 @@ from webhooks.store.store import Store
 
 PLAN, APPROVAL = "gitops/plan", "gitops/approval"
 SUCCESS = "success"
+NOBODY = "the project has no environment yet: nothing is planned, and nobody is asked"
 ORDER = ("error", "failure", "pending", SUCCESS)
 WORDS = {"waiting": "planning", "planned": "planned", "invalid": "invalid", "conflict": "conflict", "failed": "failed"}
 
@@ -172,6 +174,8 @@ def _list_statuses_of(standing: Standing) -> tuple[Status, Status]:
     pull, plans = standing.pull, standing.plans
     if pull.planning != "planned" or pull.planned_head != pull.head:
         return _plan_status(pull, plans), Status(APPROVAL, "pending", "waits for a plan")
+    if any(item.code == UNJUDGED for item in pull.diagnostics):
+        return Status(PLAN, "pending", NOBODY), Status(APPROVAL, "pending", NOBODY)
     return _plan_status(pull, plans), _approval_status([(plan, stand(plan, standing.approvals)) for plan in plans])
 
 

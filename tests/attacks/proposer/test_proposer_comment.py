@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support.attacks import read_cases
 from tests.support.github.standin import BOT, Comment
 from tests.support.sides import GithubSide, make_side
 from webhooks.hooks.hints import read_hints
+from webhooks.store.pulls import find_pull, save_pull
 
 REPOSITORY = "acme/infra"
 FAKE = "<!-- trueup:plan -->\n\nNothing changes.\n"
@@ -33,6 +35,12 @@ class Mallory:
     def delete(self) -> None:
         self.side.github.comments.pop(self._ours().ident)
 
+    def upgrade(self) -> None:
+        with self.side.parts.store.write() as connection:
+            pull = find_pull(connection, self.side.key)
+            assert pull is not None
+            save_pull(connection, replace(pull, comment_at=None))
+
     def tell(self, sender: str) -> None:
         """Deliver what a forge says of an edit, and have the service look."""
         payload = self.side.github.payload("issue_comment.edited", self.side.pull, self._ours())
@@ -46,6 +54,7 @@ class Mallory:
             "restore": self.restore,
             "unseen": lambda: None,
             "told": lambda: self.tell("mallory"),
+            "upgrade": self.upgrade,
             "own": lambda: self.tell(BOT),
             "delete": self.delete,
             "hear": self.side.hear,

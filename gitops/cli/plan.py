@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from gitops.model.codec import encode_canonical
 from gitops.model.observation import Observation
 from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.local import LocalRun, plan_here
+from gitops.pipeline.rerouted import plan_rerouting
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
 from gitops.render.text import render_fleet_plan
@@ -121,6 +122,9 @@ def _plan_fleet(
     project = opened.built.config.project.name
     subject = PlanSubject(project, graphs.environment, base=baseline.commit, head=opened.snapshot.commit)
     inputs = FleetInputs(graphs, baseline.graphs, seen, only_hosts=selected, only=asked.only, serial=baseline.serial)
+    if baseline.built is not None and graphs.environment in baseline.built.config.project.environments and not asked.only:
+        routing = plan_rerouting(baseline.built, opened.built, graphs.environment, selected)
+        inputs = replace(inputs, routing=routing)
     plan = plan_fleet(subject, inputs, providers=PROVIDERS)
     _write(asked.out, plan.to_bytes())
     _print_fleet(plan, asked)

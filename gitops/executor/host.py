@@ -59,7 +59,7 @@ class RealHost:
         self._secrets = dict(secrets or {})
         self._known = known
         self._journal = journal
-        self._asked = 0
+        self._known_until = 0
         self._managed: Optional[FrozenSet[str]] = None
         self._is_sensitive: Optional[Callable[[str], bool]] = None
         self.tree = Tree(root.rstrip("/"))
@@ -276,12 +276,13 @@ class RealHost:
             journal.void([number for number in numbers if journal.noted[number][0] in wanted])
 
     def has_written_below(self, folders: Sequence[str]) -> bool:
-        """Say whether this run has written below one of these folders since that was asked last."""
-        if self._journal is None:
-            return False
-        journal = self._journal
-        fresh, self._asked = journal.noted[self._asked :], len(journal.noted)
+        """Say whether this run has written below one of these folders since `mark_written`, or at all."""
+        fresh = () if self._journal is None else self._journal.noted[self._known_until :]
         return any(path.startswith(tuple(f"{folder}/" for folder in folders)) for path, _ in fresh)
+
+    def mark_written(self) -> None:
+        """Forget what this run has written so far: whoever had to read it has."""
+        self._known_until = 0 if self._journal is None else len(self._journal.noted)
 
     def _keep_record(self, data: bytes) -> str:
         """Keep what an undo needs and no disk may hold; an empty text where there is no such storage."""

@@ -24,6 +24,7 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.parts import encode_parts, encode_table
 from gitops.model.resource import Resource
 
+OTHERS = 0o077
 KEPT_RUNS = 50
 KEPT_BYTES = DEFAULTS.journal_bytes
 LOCK_POLL = 0.1
@@ -47,7 +48,8 @@ class StateFolder:
             for folder in (base, os.path.dirname(self.base), self.base, os.path.join(self.base, "runs")):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
                 if folder in (base, self.base):
-                    _check_private(folder)
+                    check_private(folder)
+            make_private(os.path.join(self.base, "runs"))
         except OSError as error:
             raise HostError(
                 f"cannot make the state folder {self.base}: {error.strerror}", code="E240", hint="use --state DIR"
@@ -205,9 +207,25 @@ def find_state(base: str, run: str) -> StateFolder:
     raise UsageError(f"there is no run {run}", code="U031", hint="`gitops runs list` shows the runs")
 
 
-def _check_private(folder: str) -> None:
+def check_private(folder: str) -> None:
     """Raise HostError for a state folder that others may change: what is undone from it is written as the running user."""
-    info = os.stat(folder)
+    _require_own(folder, os.stat(folder))
+
+
+def make_private(folder: str) -> None:
+    """Close a state folder to others; raise HostError for one of somebody else, or that others may have written in."""
+    # The folder that is checked is the folder that is closed, whatever its name leads to a moment later.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        info = os.fstat(descriptor)
+        _require_own(folder, info)
+        if info.st_mode & OTHERS:
+            os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
+
+
+def _require_own(folder: str, info: os.stat_result) -> None:
     hint = "use --state DIR with a folder of your own, of mode 0700"
     if info.st_uid != os.geteuid():
         raise HostError(

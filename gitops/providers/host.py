@@ -279,5 +279,9 @@ class Host(Protocol):
         ...
 
     def has_written_below(self, folders: Sequence[str]) -> bool:
-        """Say whether this run has written below one of these folders since that was asked last."""
+        """Say whether this run has written below one of these folders since `mark_written`, or at all."""
+        ...
+
+    def mark_written(self) -> None:
+        """Forget what this run has written so far: whoever had to read it has."""
         ...

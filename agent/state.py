@@ -30,6 +30,7 @@ from agent.documents import (
 )
 from gitops.errors import HostError, MalformedError, TrustError, UsageError
 from gitops.executor.durable import write_durably
+from gitops.executor.state import make_private
 from gitops.model.codec import decode_canonical, digest_bytes, encode_canonical
 from gitops.model.limits import DEFAULTS
 from gitops.trust.contents import find_blobs
@@ -170,8 +171,11 @@ class AgentState:
         path = self.base / name
         try:
             with path.open("rb") as stream:
-                data = stream.read(DEFAULTS.request_bytes)
-            if path.stat().st_mode & OTHERS:
+                info, data = os.fstat(stream.fileno()), stream.read(DEFAULTS.request_bytes)
+            if info.st_uid != os.geteuid():
+                message = f"{path} belongs to user {info.st_uid}, this agent is user {os.geteuid()}"
+                raise TrustError(message, code="T112", hint="run it as that user; if nobody should have written there: " + AGAIN)
+            if info.st_mode & OTHERS:
                 raise TrustError(f"others may read or write {path}", code="T112", hint=f"chmod 600 {path}, if you trust it still")
             return read(data)
         except FileNotFoundError:
@@ -181,10 +185,15 @@ class AgentState:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a private folder that is still there after a power loss: its name is flushed in its parent."""
-    if folder.is_dir():
-        return
+    """Make a private folder that is still there after a power loss (its name is flushed in its parent), or close the one that is there.
+
+    Raise HostError for one of somebody else, or that others may have written in.
+    """
+    is_there = folder.is_dir()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(str(folder))
+    if is_there:
+        return
     descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -88,7 +88,8 @@ class PullRecord:
 
     `contributors` are all who opened, committed or pushed any of it, only ever added to; `branch` is the target branch, `target` its
     commit when this was planned. `planning` is one of PLANNING_STATES; `diagnostics` and `conflicts` say why there is no plan; `note` is
-    what the comment says under its heading; `comment` the posted text, `comment_ident` the forge's name of it. `is_settled`: nothing more
+    what the comment says under its heading; `comment` the posted text, `comment_ident` the forge's name of it and `comment_at` when
+    it was written last, as the forge told it. `is_settled`: nothing more
     will happen to it (closed, or merged and released). `version` is the forge's, when it was last read.
     """
 
@@ -109,6 +110,7 @@ class PullRecord:
     note: str = ""
     comment: str = ""
     comment_ident: str = ""
+    comment_at: datetime | None = None
     is_settled: bool = False
     version: str = ""
     updated: datetime | None = None
@@ -185,7 +187,10 @@ class ReleaseRecord:
 
 @dataclass(frozen=True)
 class HostRecord:
-    """One enrolled machine and what it last said of itself. `credential` is a hash."""
+    """One enrolled machine and what it last said of itself. `credential` is a hash.
+
+    `asked` is when plans are, or were, looked at again for what it said, `pause` how many seconds lie at least before the next time.
+    """
 
     name: str
     environment: str
@@ -197,6 +202,8 @@ class HostRecord:
     serial: int = 0
     observation: Observation | None = None
     repository: str = ""
+    asked: datetime | None = None
+    pause: int = 0
 
     @property
     def key(self) -> HostKey:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from gitops.cli.ask import QUESTION, confirm, tell_waiting
@@ -19,19 +20,22 @@ from gitops.model.wire import Event
 from gitops.pipeline.compilecache import CompiledHere
 from gitops.pipeline.local import LocalRun, apply_here, apply_shown, plan_here
 from gitops.render.escape import escape_terminal
-from gitops.transport.local import Tell
+from gitops.transport.local import Started, Tell
 
 CHANGES, HELD, FAILED, REVERTED = 2, 3, 4, 5
 
 
 def run(source: Source, wanted: Wanted, cache: Path, environment: Mapping[str, str]) -> int:
     """Compile, plan, show, ask and apply; give the exit status."""
-    found = compile_here(source, wanted.hosts[0], cache)
-    approved = None if source.plan_file is None else read_plan_file(source.plan_file, found.project)
     where = LocalRun(wanted.root, Path(wanted.state), cache, environment, wanted.prune)
+    is_at_once = wanted.is_confirmed and not wanted.is_dry and source.plan_file is None
     with tempfile.TemporaryDirectory(prefix="gitops-blobs-") as folder:
-        if wanted.is_confirmed and not wanted.is_dry and approved is None:
-            return _apply_at_once(found, wanted, where, Path(folder))
+        if is_at_once:
+            with Started(cache) as started:
+                found = compile_here(source, wanted.hosts[0], cache)
+                return _apply_at_once(found, wanted, replace(where, started=started), Path(folder))
+        found = compile_here(source, wanted.hosts[0], cache)
+        approved = None if source.plan_file is None else read_plan_file(source.plan_file, found.project)
         return _apply_after_asking(found, wanted, where, Path(folder), approved)
 
 

@@ -10,7 +10,8 @@ from gitops.cli.output import format_option, print_json, wants_colour
 from gitops.cli.project import Opened, open_project, select_hosts
 from gitops.errors import UsageError
 from gitops.model.graph import Graphs
-from gitops.plan.graphdiff import DIFF_SCHEMA, GraphsDiff, diff_graphs
+from gitops.pipeline.rerouted import plan_rerouting
+from gitops.plan.graphdiff import DIFF_SCHEMA, GraphsDiff, add_routing, diff_graphs
 from gitops.render.diff import render_diff
 
 CHANGES = 2
@@ -49,5 +50,10 @@ def compare_projects(before: Opened, after: Opened, hosts: tuple[str, ...]) -> l
     selected = None
     if hosts:
         selected = select_hosts({**before.built.config.hosts, **after.built.config.hosts}, hosts)
-    names = sorted({*old, *new})
-    return [diff_graphs(old.get(name) or Graphs(name), new.get(name) or Graphs(name), only_hosts=selected) for name in names]
+    names = sorted({*old, *new, *before.built.config.project.environments, *after.built.config.project.environments})
+    found: list[GraphsDiff] = []
+    for name in names:
+        item = diff_graphs(old.get(name) or Graphs(name), new.get(name) or Graphs(name), only_hosts=selected)
+        rerouting = plan_rerouting(before.built, after.built, name, selected)
+        found.append(item if rerouting is None else add_routing(item, rerouting))
+    return found

@@ -1,11 +1,13 @@
 """`gitops inventory import ansible INVENTORY`: Host and Group documents from an Ansible inventory; nothing is overwritten.
 
-Reads the file and the group_vars and host_vars beside it as data, executes nothing, and says with file and line what it leaves out.
+Reads the file, or the files of the folder, and the group_vars and host_vars beside it as data, executes nothing, and says with file and
+line what it leaves out.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from gitops.config.ansible.documents import write_documents
 from gitops.config.ansible.inventory import Inventory
 from gitops.config.ansible.order import Order, find_order
 from gitops.config.ansible.read import YAML_ENDINGS, read_inventory, read_variables
+from gitops.config.ansible.settings import note_settings
 from gitops.config.documents import read_group, read_host
 from gitops.config.reader import Findings
 from gitops.config.yaml import parse_yaml
@@ -25,6 +28,10 @@ from gitops.model.limits import DEFAULTS
 
 VARS_ENDINGS = ("", *YAML_ENDINGS)
 DEEPEST = 16
+# What Ansible passes over in a folder of inventories, by its default settings.
+_PASSED_OVER = re.compile(
+    r"^\.|^(?:host_vars|group_vars|vars_plugins)$|(?:\.(?:pyc|pyo|swp|bak|rpm|md|txt|rst|orig|cfg|retry)|~)$"
+)
 EXPORT = "write its result to a file with `ansible-inventory --list --yaml --export`"
 
 
@@ -46,11 +53,18 @@ def import_from() -> None:
 @format_option
 @click.pass_obj
 def ansible(directory: Path, inventory: Path, out: Path | None, format_name: str) -> int:
-    """Read an INI or YAML inventory with group_vars and host_vars beside it. Exit 1: it cannot be read, or a file is there already."""
-    found = _read_file(inventory)
+    """Read an INI or YAML inventory, or a folder of them, with group_vars and host_vars beside it.
+
+    Exit 1: it cannot be read, or a file is there already.
+    """
+    found = Inventory(str(inventory))
+    for source in _list_sources(inventory, found, DEEPEST):
+        _read_source(source, found)
     order = None if has_errors(found.found) else find_order(found)
+    folder = inventory if inventory.is_dir() else inventory.parent
     if order is not None:
-        _read_variables(inventory.parent, found, order)
+        _read_variables(folder, found, order)
+    _note_settings(inventory, found)
     files = {} if order is None or has_errors(found.found) else write_documents(found, order)
     diagnostics = sort_diagnostics(found.found)
     if has_errors(diagnostics):
@@ -60,12 +74,12 @@ def ansible(directory: Path, inventory: Path, out: Path | None, format_name: str
         print_diagnostics(diagnostics)
         raise UsageError(f"{inventory} names no host", code="U100")
     counts = _check(files)
-    folder = out if out is not None else directory / "inventory"
-    _write_all(folder, files)
+    target = out if out is not None else directory / "inventory"
+    _write_all(target, files)
     if format_name == "json":
         document = {
             "schema": "gitops/imported/v1",
-            "files": [str(folder / name) for name in files],
+            "files": [str(target / name) for name in files],
             "hosts": counts[0],
             "groups": counts[1],
             "diagnostics": [item.to_json() for item in diagnostics],
@@ -73,21 +87,44 @@ def ansible(directory: Path, inventory: Path, out: Path | None, format_name: str
         print_json(document)
         return 0
     for name in files:
-        click.echo(folder / name)
+        click.echo(target / name)
     print_diagnostics(diagnostics)
     print_message(f"{counts[0]} hosts and {counts[1]} groups. Next: give the hosts the label that an environment selects by.")
     return 0
 
 
-def _read_file(path: Path) -> Inventory:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder", code="U100", hint="name one inventory file at a time")
+def _list_sources(path: Path, found: Inventory, depth: int) -> Iterator[Path]:
+    """Give the files of a folder of inventories by name, those of folders in it included, or the file itself."""
+    if not path.is_dir():
+        yield path
+        return
+    if not depth:
+        raise UsageError(f"{path} is too deep: at most {DEEPEST} folders within each other are read", code="U100")
+    for inner in sorted(path.iterdir(), key=lambda inner: os.fsencode(inner.name)):
+        if not _PASSED_OVER.search(inner.name):
+            yield from _list_sources(inner, found, depth - 1)
+        elif inner.is_dir() and inner.name in ("group_vars", "host_vars") and depth < DEEPEST:
+            found.leave_out(f"{inner.name} is not read", Place(str(inner)), hint="Ansible reads those of the named folder alone")
+
+
+def _note_settings(inventory: Path, found: Inventory) -> None:
+    """Say which settings of an ansible.cfg, in the folder of the inventory or the one above, are not applied."""
+    base = inventory if inventory.is_dir() else inventory.parent
+    for folder in (base, base / ".." if base.name in ("", "..") else base.parent):
+        path = folder / "ansible.cfg"
+        if path.is_file():
+            imported = os.path.relpath(inventory.absolute(), folder.absolute())
+            note_settings(read_file(path, DEFAULTS.document_bytes), str(path), found, imported)
+            return
+
+
+def _read_source(path: Path, found: Inventory) -> None:
     data = read_file(path, DEFAULTS.document_bytes)
     if data.startswith(b"#!") or (os.access(path, os.X_OK) and not path.name.endswith(YAML_ENDINGS)):
         raise UsageError(f"{path} is a program (a dynamic inventory)", code="U100", hint=f"nothing is executed here; {EXPORT}")
     if path.suffix == ".toml":
         raise UsageError(f"{path} is TOML, which is not read", code="U100", hint=EXPORT)
-    return read_inventory(data, str(path))
+    read_inventory(data, str(path), found)
 
 
 def _read_variables(folder: Path, found: Inventory, order: Order) -> None:

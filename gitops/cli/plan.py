@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from gitops.model.codec import Json, encode_canonical
 from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
 from gitops.model.observation import Observation
 from gitops.pipeline.local import LocalRun, plan_here
+from gitops.pipeline.rerouted import plan_rerouting
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.plan.fold import open_address
 from gitops.providers.registry import PROVIDERS
@@ -131,6 +132,9 @@ def _plan_fleet(
     project = opened.built.config.project.name
     subject = PlanSubject(project, graphs.environment, base=baseline.commit, head=opened.snapshot.commit)
     inputs = FleetInputs(graphs, baseline.graphs, seen, only_hosts=selected, only=asked.only, serial=baseline.serial)
+    if baseline.built is not None and graphs.environment in baseline.built.config.project.environments and not asked.only:
+        routing = plan_rerouting(baseline.built, opened.built, graphs.environment, selected)
+        inputs = replace(inputs, routing=routing)
     plan = plan_fleet(subject, inputs, providers=PROVIDERS)
     _write(asked.out, write_plan_file(plan))
     if asked.address is None:

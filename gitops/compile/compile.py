@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gitops.compile.cuemodules import CueModules, Evaluate, is_cue
-from gitops.compile.frozen import freeze
+from gitops.compile.frozen import freeze_nodes
 from gitops.compile.interpolate import expand_all, holds_secret
 from gitops.compile.params import Filled, fill_params
 from gitops.compile.paramschemas import check_schemas
@@ -22,7 +22,7 @@ from gitops.compile.unit import EVERYTHING, Placed, Programs, Unit, UnitCompiler
 from gitops.compile.variables import resolve_variables
 from gitops.config.config import Config, Environment, Group, HostDocument, Module, ModuleUse, ResourceNode, matches
 from gitops.config.cue import CueAnswer, CueProblem, Instance
-from gitops.config.node import Node, to_plain
+from gitops.config.node import Node
 from gitops.config.reader import suggest
 from gitops.config.selecting import explain_mismatch
 from gitops.model.codec import digest_bytes
@@ -137,10 +137,11 @@ def compile_config(config: Config, tree: SourceTree, *, evaluate: Evaluate | Non
         state.broken[name] = checked.broken
     state.found.extend(_check_selectors(config))
     state.found.extend(check_templates(config, tree))
+    labels = [host.labels for host in config.hosts.values()]
     resolved = [_resolve_host(config.hosts[name], state) for name in sorted(config.hosts)]
     for environment in {item.environment for item in resolved}:
         own = [(item.host, item.values) for item in resolved if item.environment == environment]
-        state.peers[environment] = Peers(own)
+        state.peers[environment] = Peers(own, labels)
     state.cue.prepare((use.module, use.given, state.scope(item)) for item in resolved for use in item.uses if is_cue(use.module))
     hosts = {item.host.name: _compile_host(item, state) for item in resolved}
     graphs = _collect_graphs(config, hosts, state)
@@ -264,7 +265,7 @@ def _fill(item: _Use, scope: Scope, state: _Compiling) -> Filled:
 
 
 def _freeze_params(params: Mapping[str, Node]) -> str:
-    return freeze({name: to_plain(node) for name, node in params.items()}) if params else ""
+    return freeze_nodes(params) if params else ""
 
 
 def _share(name: str, params: str, scope: Scope, state: _Compiling, plain: _PlainUnit) -> Unit:

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from gitops.compile.scope import ALL, PEERS, Scope
+from gitops.compile.written import WrittenFloat, WrittenInt, to_readable
 from gitops.config.config import Module, ModuleUse, ResourceNode
 from gitops.config.cue import OWN_CLAUSE, CueAnswer, CueProblem, Instance, make_diagnostic
 from gitops.config.cuedocuments import read_source
 from gitops.config.locator import Locator
-from gitops.config.node import Node, from_plain, to_plain
+from gitops.config.node import Node, from_plain
 from gitops.config.reader import Findings
 from gitops.config.resources import read_resources
 from gitops.model.diagnostic import Diagnostic, Place
@@ -28,6 +29,7 @@ from gitops.providers.registry import PROVIDERS
 
 Evaluate = Callable[[Sequence[Instance]], list[CueAnswer]]
 PACKAGE = "module"
+_KEPT = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
 _PACKAGE = re.compile(r"(?m)^package[ \t]+([A-Za-z_]\w*)")
 _PARAMS = re.compile(r"#Params\b\s*[?!]?:")
 _COMMENT = re.compile(r"//[^\n]*")
@@ -69,6 +71,7 @@ class CueModules:
         self._evaluate = evaluate
         self._sources: dict[str, _Source | Diagnostic] = {}
         self._answers: dict[tuple[str, str], CueAnswer] = {}
+        self._peers: dict[str, str] = {}
 
     def prepare(self, wanted: Iterable[tuple[Module, Mapping[str, Node], Scope]]) -> None:
         """Evaluate all distinct inputs at once."""
@@ -109,13 +112,21 @@ class CueModules:
         lines = [f"package {PACKAGE}"]
         if not _PARAMS.search(source.text):
             lines.append("#Params: {}")
-        plain = {name: to_plain(node) for name, node in given.items()}
-        lines.append(f"params: #Params & {_to_cue(plain, is_escaped=bool(module.module_cue))}")
+        readable = {name: to_readable(node) for name, node in given.items()}
+        lines.append(f"params: #Params & {_to_cue(readable, is_escaped=bool(module.module_cue))}")
         if module.module_cue:
             lines.extend(f"{root}: {_to_cue(_visible(root, source, scope))}" for root in ("vars", "host"))
             if f"{PEERS}.{ALL}" in source.reads:
-                lines.append(f"{PEERS}: {_to_cue(scope.read_peers({}))}")
+                lines.append(f"{PEERS}: {self._peers_in_cue(scope)}")
         return "\n".join(lines) + "\n"
+
+    def _peers_in_cue(self, scope: Scope) -> str:
+        """Write the hosts of an environment once for all that see the same."""
+        peers = scope.read_peers({})
+        digest = scope.value_of(f"{PEERS}.{{}}")
+        if digest not in self._peers:
+            self._peers[digest] = _to_cue(peers)
+        return self._peers[digest]
 
 
 def _read(tree: SourceTree, path: str, *, is_module: bool) -> _Source | Diagnostic:
@@ -161,7 +172,7 @@ def _visible(root: str, source: _Source, scope: Scope) -> dict[str, object]:
         node = scope.look_up(tuple(path))
         if node is not None:
             into = labels if len(path) > 2 else found  # noqa: PLR2004  host.labels.x
-            into[path[-1]] = to_plain(node)
+            into[path[-1]] = to_readable(node)
     if labels:
         found.setdefault("labels", labels)
     return found
@@ -169,15 +180,44 @@ def _visible(root: str, source: _Source, scope: Scope) -> dict[str, object]:
 
 def _to_cue(value: object, *, is_escaped: bool = True) -> str:
     """Write a value as CUE (JSON is CUE). What CUE gives back is interpolated, so `${` in values is escaped for modules."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    text = _spell(value)
     return text.replace("${", "$${") if is_escaped else text
+
+
+def _spell(value: object) -> str:
+    """Write JSON; a number as it was written, where CUE reads that and keeps it."""
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        return "{" + ", ".join(f"{_spell(key)}: {_spell(table[key])}" for key in sorted(table)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_spell, cast("list[object]", value))) + "]"
+    if isinstance(value, WrittenFloat) and _KEPT.match(value.node.written):
+        return value.node.written
+    if isinstance(value, WrittenInt | WrittenFloat):
+        return repr(value.node.value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _read_params(value: object, given: Mapping[str, Node], place: Place) -> dict[str, Node]:
     if not isinstance(value, dict):
         return {}
     table = cast("dict[str, object]", value)
-    return {name: from_plain(item, given[name].place if name in given else place) for name, item in table.items()}
+    return {name: _carry(item, given.get(name), place) for name, item in table.items()}
+
+
+def _carry(value: object, given: Node | None, place: Place) -> Node:
+    """Give a value of CUE; what it left as it was given is the Node that was given, with its own place and spelling."""
+    if given is None:
+        return from_plain(value, place)
+    if isinstance(value, dict) and isinstance(given.value, dict):
+        table = cast("dict[str, object]", value)
+        inner = {key: _carry(item, given.entries.get(key), given.place) for key, item in table.items()}
+        return Node(inner, given.place, given.width, given.keys, given.origin)
+    if isinstance(value, list) and isinstance(given.value, tuple) and len(given.items) == len(cast("list[object]", value)):
+        pairs = zip(cast("list[object]", value), given.items, strict=True)
+        return Node(tuple(_carry(item, old, given.place) for item, old in pairs), given.place, given.width, origin=given.origin)
+    is_same = value == given.value and all(isinstance(value, kind) == isinstance(given.value, kind) for kind in (bool, float))
+    return given if is_same else from_plain(cast("object", value), given.place)
 
 
 def _read_resources(value: object, params: Mapping[str, Node], source: _Source) -> CueUnit:

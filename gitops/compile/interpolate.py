@@ -13,6 +13,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from gitops.compile.scope import ROOT_WORDS, ROOTS, CompileError, Scope, as_text, fail
+from gitops.compile.written import tell_altered
 from gitops.config.node import Node, name_type
 from gitops.config.reader import suggest_among, suggest_and_list
 from gitops.model.diagnostic import Diagnostic, Place
@@ -46,9 +47,12 @@ def expand_all(node: Node, scope: Scope) -> Node:
 
 def _list_mistakes(node: Node, scope: Scope) -> Iterator[Diagnostic]:
     for item in node.walk():
-        for part in _parse(item.text) if "${" in item.text else ():
+        parts = _parse(item.text) if "${" in item.text else ()
+        for part in parts:
             try:
-                _give_piece(item, part, scope)
+                piece = _give_piece(item, part, scope)
+                if len(parts) > 1 and not isinstance(piece, str) and not is_secret_text(piece[0]):
+                    _show(*piece)
             except CompileError as error:
                 yield error.diagnostic
 
@@ -58,7 +62,7 @@ def expand_text(node: Node, scope: Scope) -> Node:
     pieces = _split(node, scope)
     if len(pieces) == 1 and not isinstance(pieces[0], str):
         only = pieces[0][0]
-        return Node(only.value, node.place, node.width, only.keys, only.origin or only.place)
+        return Node(only.value, node.place, node.width, only.keys, only.origin or only.place, only.written)
     parts: list[Node] = []
     text = ""
     for piece in pieces:
@@ -75,14 +79,21 @@ def expand_text(node: Node, scope: Scope) -> Node:
                     parts.append(part)
                     text = ""
         else:
-            shown = as_text(value.value)
-            if shown is None:
-                raise fail("C217", f"{name_type(value)} cannot stand inside text", place, hint="name one value of it")
-            text += shown
+            text += _show(value, place)
     if not parts:
         return Node(text, node.place, node.width)
     parts.extend([Node(text, node.place)] if text else [])
     return Node({"parts": Node(tuple(parts), node.place)}, node.place, node.width, SECRET)
+
+
+def _show(value: Node, place: Place) -> str:
+    """Give a value as it stands inside text, at a place of it."""
+    if value.written:
+        raise CompileError(tell_altered(value, place))
+    shown = as_text(value.value)
+    if shown is None:
+        raise fail("C217", f"{name_type(value)} cannot stand inside text", place, hint="name one value of it")
+    return shown
 
 
 def is_secret_text(node: Node) -> bool:

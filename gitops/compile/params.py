@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gitops.compile.paramvalues import find_misfit
 from gitops.compile.unit import EVERYTHING
 from gitops.config.config import Module, ModuleUse, ResourceNode
-from gitops.config.node import Node, from_plain, to_plain
+from gitops.config.node import Node
 from gitops.config.reader import suggest
 from gitops.model.diagnostic import Diagnostic
 
@@ -45,7 +45,7 @@ def fill_params(module: Module, use: ModuleUse, given: Mapping[str, Node], broke
                 message = f"module `{module.name}` needs the parameter `{name}`"
                 found.append(Diagnostic("C207", message, use.place, width=use.width, hint="give it in `params`"))
             else:
-                filled[name] = from_plain(to_plain(default), default.place)
+                filled[name] = default
             continue
         misfit = find_misfit(schema, node)
         if misfit is not None:

@@ -10,17 +10,18 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
-
-from gitops.compile.paramvalues import find_misfit
+from gitops.compile.paramvalues import find_misfit, load_jsonschema
 from gitops.config.config import Module
 from gitops.config.node import Node, name_type, to_plain
 from gitops.config.reader import suggest
 from gitops.model.diagnostic import Diagnostic, Place
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -88,7 +89,8 @@ def _find_problems(what: str, node: Node) -> Iterator[Diagnostic]:
 
 def _check_form(what: str, node: Node) -> Iterator[Diagnostic]:
     """Compare a schema with what the dialect allows."""
-    validator: Any = Draft202012Validator(cast("Any", Draft202012Validator.META_SCHEMA), format_checker=_FORMATS)
+    dialect = load_jsonschema().Draft202012Validator
+    validator = dialect(dialect.META_SCHEMA, format_checker=_make_formats())
     errors: Iterator[ValidationError] = validator.iter_errors(to_plain(node))
     for error in errors:
         yield _describe(what, node, error)
@@ -166,5 +168,8 @@ def _is_pattern(value: object) -> bool:
     return True
 
 
-_FORMATS = FormatChecker(())
-_FORMATS.checks("regex", raises=(re.error, OverflowError, RecursionError))(_is_pattern)
+@cache
+def _make_formats() -> Any:
+    formats = load_jsonschema().FormatChecker(())
+    formats.checks("regex", raises=(re.error, OverflowError, RecursionError))(_is_pattern)
+    return formats

@@ -22,6 +22,7 @@ from jinja2.utils import missing
 
 from gitops.compile.marks import SecretMark, Secrets, TransformedSecretError
 from gitops.compile.scope import Names, describe_unknown, read_root
+from gitops.compile.written import WrittenFloat, WrittenInt
 from gitops.config.reader import suggest_among, suggest_and_list
 
 ROOTS = ("vars", "params", "host", "secret", "hosts()")
@@ -132,7 +133,9 @@ def finalize(value: Any) -> Any:
         return read_root(value)
     if not isinstance(value, str):
         check_printable(value)
-    return value
+    return (
+        str(value) if isinstance(value, WrittenInt | WrittenFloat) else value
+    )  # which tells it, while the template's line is known
 
 
 def check_printable(value: object) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitops.compile.frozen import freeze, freeze_node
+from gitops.compile.frozen import freeze_node, freeze_nodes
 from gitops.compile.peers import NO_PEERS, Peers
+from gitops.compile.written import to_readable
 from gitops.config.config import Config, HostDocument
-from gitops.config.node import Node, to_plain
+from gitops.config.node import Node
 from gitops.config.reader import suggest_among
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.secret import SecretRef
@@ -48,7 +49,7 @@ class Layer:
 class Scope:
     """What one host sees. `params` and `each` change with the module and the repetition; `reads` grows as names are used.
 
-    `peers` are the hosts of its environment, itself included.
+    `peers` are the hosts of its environment, itself included. `notes` are warnings about what was read.
     """
 
     host: HostDocument
@@ -58,6 +59,7 @@ class Scope:
     each: Mapping[str, Node] | None = None
     peers: Peers = NO_PEERS
     reads: dict[str, str] = field(default_factory=dict[str, str])
+    notes: list[Diagnostic] = field(default_factory=list[Diagnostic])
 
     def look_up(self, path: tuple[str, ...]) -> Node | None:
         """Give the value of a name such as ("vars", "x", "y"), or None; ("host", "name") and labels included."""
@@ -83,10 +85,10 @@ class Scope:
         return tuple(sorted(tables.get(root, {})))
 
     def read_all(self, root: str) -> dict[str, object]:
-        """Give every name of a root with its plain value, and record that all were read."""
+        """Give every name of a root with its value as templates see it, and record that all were read."""
         found = self._all(root)
-        self.reads[f"{root}.{ALL}"] = freeze(found)
-        return found
+        self.reads[f"{root}.{ALL}"] = freeze_nodes(found)
+        return {name: to_readable(node) for name, node in found.items()}
 
     def read_peers(self, labels: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
         """Give the hosts of the environment that have these labels, and record which were seen; raise TypeError for what is no label."""
@@ -94,13 +96,17 @@ class Scope:
         self.reads[f"{PEERS}.{key}"] = found.digest
         return found.hosts
 
+    def explain_no_peers(self, labels: Mapping[str, object]) -> str:
+        """Say why no host of the whole project has these labels; empty when one does."""
+        return self.peers.explain_empty(self.peers.find(labels)[0])
+
     def value_of(self, key: str) -> str:
         """Give what `reads` would hold for a key such as `vars.x`; used to see whether a shared block fits."""
         root, _, first = key.partition(".")
         if root == PEERS:
             return self.peers.find_again(first).digest
         if first == ALL:
-            return freeze(self._all(root))
+            return freeze_nodes(self._all(root))
         return freeze_node(self._host(tuple(key.split("."))) if root == "host" else self._first(root, first))
 
     def _record(self, key: str, node: Node | None) -> Node | None:
@@ -108,9 +114,9 @@ class Scope:
             self.reads[key] = freeze_node(node)
         return node
 
-    def _all(self, root: str) -> dict[str, object]:
+    def _all(self, root: str) -> dict[str, Node]:
         found = {name: self._host(("host", name)) if root == "host" else self._first(root, name) for name in self.names(root)}
-        return {name: to_plain(node) for name, node in found.items() if node is not None}
+        return {name: node for name, node in found.items() if node is not None}
 
     def _first(self, root: str, first: str) -> Node | None:
         if root == "vars":
@@ -166,12 +172,12 @@ class Names:
         node = self._scope.look_up((self._root, str(key)))
         if node is None:
             raise KeyError(key)
-        return to_plain(node)
+        return to_readable(node)
 
     def __getattr__(self, name: str) -> object:
         node = None if name.startswith("_") else self._scope.look_up((self._root, name))
         if node is not None:
-            return to_plain(node)
+            return to_readable(node)
         if name in ("items", "keys", "values", "get"):
             return getattr(self._scope.read_all(self._root), name)
         raise AttributeError(name)
@@ -201,7 +207,7 @@ def describe_unknown(names: Names, name: str) -> tuple[str, str]:
 
 
 def as_text(value: object) -> str | None:
-    """Give a scalar as it stands inside text: booleans true/false, numbers shortest; None for what has no text."""
+    """Give a scalar as it stands inside text: booleans true/false, numbers as decimals; None for what has no text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):

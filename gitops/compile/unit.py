@@ -110,7 +110,9 @@ class UnitCompiler:
                 except CompileError as error:
                     self._lose(node, scope, error)
         reads = dict(self._scope.reads)
-        return Unit(name, tuple(placed), tuple(self._diagnostics), reads, self._blobs, place, frozenset(self._lost))
+        return Unit(
+            name, tuple(placed), (*self._diagnostics, *self._scope.notes), reads, self._blobs, place, frozenset(self._lost)
+        )
 
     def _lose(self, node: ResourceNode, scope: Scope | None, error: CompileError) -> None:
         """Keep a mistake, and the address that it takes away."""

@@ -37,6 +37,8 @@ CODES: Mapping[str, str] = {
     "C220": "a custom fact's program that no machine can start",
     "C221": "the project is named otherwise than the one that this repository releases",
     "C222": "two environments with one release branch, or a release branch that is a source",
+    "C223": "a number in text that would not read there as it is written",
+    "C224": "the project has no environment, so nothing is planned and nobody is asked",
     "C301": "template or source file missing",
     "C302": "template syntax error",
     "C303": "undefined name in a template",

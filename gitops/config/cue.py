@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from gitops.config.cuebinary import find_cue
 from gitops.config.locator import Locator
+from gitops.config.node import SpelledFloat
 from gitops.errors import BugError
 from gitops.executor.ownfolder import evict_own, open_own, read_own, touch_own, write_own
 from gitops.model.codec import digest_bytes, digest_json
@@ -126,7 +127,7 @@ class CueEvaluator:
     def _key(self, item: Instance, version: tuple[int, int, int]) -> str:
         return digest_json(
             {
-                "format": 1,
+                "format": 2,
                 "cue": list(version),
                 "library": self._library_digest,
                 "sources": {path: digest_bytes(data) for path, data in item.sources.items()},
@@ -142,7 +143,7 @@ class CueEvaluator:
             with open_own(str(self._tool.cache / "cue")) as folder:
                 values = _decode(read_own(folder, key, DEFAULTS.cached_entry_bytes))
                 touch_own(folder, key)
-                return CueAnswer(values[0])
+                return CueAnswer(values[0][0])
         except (OSError, ValueError, IndexError, RecursionError):
             return None
 
@@ -166,9 +167,9 @@ class CueEvaluator:
             done = self._run(binary, layout, keys)
             values = _decode(done.output) if not done.problem and not done.error else []
             if len(values) == len(keys):
-                for key, value in zip(keys, values, strict=True):
+                for key, (value, text) in zip(keys, values, strict=True):
                     answers[key] = CueAnswer(value)
-                    self._keep(key, json.dumps(value).encode())
+                    self._keep(key, text.encode())
             elif len(keys) == 1 or done.problem:
                 answers.update({key: _explain(missing[key], layout.names[key], done) for key in keys})
             else:
@@ -315,15 +316,16 @@ def _write(root: Path, files: Mapping[str, bytes]) -> None:
         path.write_bytes(data)
 
 
-def _decode(output: bytes) -> list[object]:
-    """Read JSON values one after another, as `cue export` writes several instances."""
+def _decode(output: bytes) -> list[tuple[object, str]]:
+    """Read JSON values one after another, as `cue export` writes several instances; each with its own text."""
     text = output.decode("utf-8")
-    decoder = json.JSONDecoder(parse_int=_read_integer)
-    values: list[object] = []
+    decoder = json.JSONDecoder(parse_int=_read_integer, parse_float=SpelledFloat)
+    values: list[tuple[object, str]] = []
     position = 0
     while position < len(text):
-        value, position = cast("tuple[object, int]", decoder.raw_decode(text, position))
-        values.append(value)
+        value, end = cast("tuple[object, int]", decoder.raw_decode(text, position))
+        values.append((value, text[position:end]))
+        position = end
         while position < len(text) and text[position].isspace():
             position += 1
     return values

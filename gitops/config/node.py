@@ -1,7 +1,7 @@
 """Node: a value of a document with the place where it stands.
 
 A raw tree of scalars, lists and maps; keys have places of their own. `${…}` stands unexpanded in strings. Floats exist here (a
-template may show one) but never in what is digested.
+template may show one) but never in what is digested. A number knows how it was written where its text would be another.
 """
 
 from __future__ import annotations
@@ -16,11 +16,24 @@ from gitops.model.diagnostic import Place
 Scalar = None | bool | int | float | str
 
 
+class SpelledFloat(float):
+    """A number as another program wrote it, on its way to a Node."""
+
+    spelling: str
+
+    def __new__(cls, spelling: str) -> SpelledFloat:
+        """Read one."""
+        found = super().__new__(cls, spelling)
+        found.spelling = spelling
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """`value` is a scalar, a tuple of Nodes or a dict of Nodes; `keys` are the places of a map's keys; `width` underlines it.
 
-    `origin` is where the value was written that `${…}` brought here; None when it stands here itself.
+    `origin` is where the value was written that `${…}` brought here; None when it stands here itself. `written` is a number as it
+    was written (`3.10`), where text would show another (`3.1`); else empty.
     """
 
     value: Scalar | tuple[Node, ...] | dict[str, Node]
@@ -28,6 +41,7 @@ class Node:
     width: int = 1
     keys: Mapping[str, Place] = field(default_factory=dict[str, Place])
     origin: Place | None = field(default=None, compare=False)
+    written: str = ""
 
     @property
     def entries(self) -> dict[str, Node]:
@@ -94,9 +108,17 @@ def from_plain(value: object, place: Place, width: int = 1) -> Node:
     if isinstance(value, list | tuple):
         items = cast("list[object]", value)
         return Node(tuple(from_plain(item, place, width) for item in items), place, width)
+    if isinstance(value, SpelledFloat):
+        return Node(float(value), place, width, written=find_written(float(value), value.spelling))
     if value is None or isinstance(value, bool | int | float | str):
         return Node(value, place, width)
     raise TypeError(f"no node for {type(value).__name__}")
+
+
+def find_written(value: Scalar, text: str) -> str:
+    """Give the text that a number was written as, if its own text is another; empty for all else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_number and repr(value) != text else ""
 
 
 def name_type(node: Node) -> str:
@@ -107,7 +129,7 @@ def name_type(node: Node) -> str:
     if isinstance(value, bool):
         return "a boolean"
     if isinstance(value, int | float):
-        return f"the number {value}"
+        return f"the number {node.written[:60] or value}"
     if isinstance(value, str):
         return f"the string {value[:60]!r}"
     return "a map" if isinstance(value, dict) else "a list"

@@ -5,6 +5,7 @@ It lies at `providers/NAME/provider.yaml` and its program beside it. Nothing her
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from gitops.config.config import DeclaredProvider
@@ -74,7 +75,7 @@ def _read_executable(spec: MapReader, path: str, tree: SourceTree, findings: Fin
 
 def _read_attribute(name: str, node: Node, findings: Findings) -> Attribute:
     reader = MapReader(node, f"attribute {name[:60]}", findings)
-    if not VALUE_NAME.match(name):
+    if not re.match(VALUE_NAME, name):
         findings.add(
             "C109", f"{name[:60]!r} is not a valid name of a value", node.place, hint="lower-case letters, digits and `_`"
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from gitops.config.node import Node, Scalar
+from gitops.config.node import Node, Scalar, find_written
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.limits import DEFAULTS
 
@@ -182,7 +182,8 @@ class Composer:
         place = self._place(event)
         self._grow(1, place)
         self._check_tag(event, place)
-        return Node(self._read_value(event, place), place, max(1, _width_of(event)))
+        value = self._read_value(event, place)
+        return Node(value, place, max(1, _width_of(event)), written=find_written(value, event.value))
 
     def _read_value(self, event: yaml.ScalarEvent, place: Place) -> Scalar:
         is_plain = event.style is None or event.style == ""

@@ -20,7 +20,7 @@ from gitops.conformance.scenarios import SCENARIOS, Scenario
 from gitops.conformance.simulated import SimulatedHost
 from gitops.conformance.verdict import BrokenLawError, Verdict
 from gitops.errors import ConfigError, TrueupError, UsageError
-from gitops.executor.host import NOTHING_KNOWN, KnownPaths
+from gitops.executor.host import KnownPaths
 from gitops.executor.journal import JOURNAL, MEMORY_FOLDER, Journal
 from gitops.executor.run import run_apply, run_observe, run_plan, run_rollback
 from gitops.model.codec import Json, decode_json, digest_bytes, encode_canonical
@@ -113,7 +113,7 @@ class Bench:
         root: str = "",  # noqa: ARG002  the running machine's own, which this one stands for
         blobs: str = "",
         secrets: Mapping[str, str] | None = None,
-        known: KnownPaths = NOTHING_KNOWN,
+        known: Callable[[], KnownPaths] = KnownPaths,
         journal: Journal | None = None,
         run: str = "",
     ) -> SimulatedHost:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gitops.errors import HostError
-from gitops.executor.host import NOTHING_KNOWN, KnownPaths, RealHost
+from gitops.executor.host import KnownPaths, RealHost
 from gitops.executor.journal import Journal
 from gitops.model.codec import Json
 from gitops.providers.host import Finished
@@ -33,7 +33,7 @@ class SimulatedHost(RealHost):
         root: str,
         blobs: str = "",
         secrets: Mapping[str, str] | None = None,
-        known: KnownPaths = NOTHING_KNOWN,
+        known: Callable[[], KnownPaths] = KnownPaths,
         journal: Journal | None = None,
         run: str = "",
     ) -> None:

@@ -141,15 +141,15 @@ class Application:
 
     def _void(self, failed: Mapping[Address, Tuple[Step[Any], int, int]], first: int, host: Host, *, has_own: bool) -> None:
         """Take out of the journal what steps noted that failed and did nothing: it is not ours to undo what others do there later."""
+        checks = {address for address in failed if self._is_check(address)}
         try:
-            untouched = find_untouched([step for step, _, _ in failed.values()], self._items, host)
+            untouched = find_untouched([failed[address][0] for address in failed if address not in checks], self._items, host)
         except (HostError, ConfigError, OSError):
-            return  # then what they noted stays
+            untouched = set[Address]()  # then what they noted stays
         owned = [path for address in sorted(untouched) for path in self._items[address].relations.owns]
         if owned:
             host.void_undo(first, host.mark_undo(), paths=owned)
-        untouched |= {address for address in failed if self._is_check(address)}
-        for address in sorted(untouched) if has_own else ():
+        for address in sorted(untouched | checks) if has_own else ():
             _, since, until = failed[address]
             host.void_undo(since, until)
 

@@ -13,13 +13,13 @@ import stat
 import struct
 import sys
 from dataclasses import dataclass
-from typing import Dict, FrozenSet, List, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, List, Optional, Tuple
 
 from gitops.executor.walk import Walker
 
 TABLE = "/proc/self/mountinfo"
 MOUNT_POINT, LEAST_FIELDS = 4, 6  # see proc(5)
-ESCAPE = re.compile(rb"\\([0-7]{3})")
+ESCAPE = rb"\\([0-7]{3})"
 _OTHER_LAYOUT = os.uname().machine.startswith(("ppc", "mips", "sparc", "alpha"))  # of ioctl numbers, see asm/ioctl.h
 GET_FLAGS = (2 << (29 if _OTHER_LAYOUT else 30)) | (struct.calcsize("l") << 16) | (ord("f") << 8) | 1  # FS_IOC_GETFLAGS
 IMMUTABLE_FLAG, APPEND_FLAG = 0x10, 0x20
@@ -63,8 +63,12 @@ class Holds:
         folder = self._look_at(above)
         return MOUNTED if self._is_mount_point(folder, name) else folder.pinned
 
-    def hold_of(self, path: str, parent: int, info: os.stat_result) -> Tuple[str, bool]:
-        """Say why neither content nor metadata of a file or directory can change, and whether it has capabilities."""
+    def hold_of(
+        self, path: str, parent: int, info: os.stat_result, read: Optional[Callable[[int], None]] = None
+    ) -> Tuple[str, bool]:
+        """Say why neither content nor metadata of a file or directory can change, and whether it has capabilities. `read` gets the open
+        thing; that it cannot be read is no matter here.
+        """
         if not stat.S_ISREG(info.st_mode) and not stat.S_ISDIR(info.st_mode):
             return "", False
         above, _, name = path.rpartition("/")
@@ -79,6 +83,8 @@ class Holds:
             flags = 0 if is_read_only else read_flags(descriptor)
             is_program = stat.S_ISREG(info.st_mode) and bool(info.st_mode & ANY_MAY_RUN)
             has_capabilities = is_program and _has_capabilities(descriptor)
+            if read is not None:
+                _try_reading(read, descriptor)
         finally:
             os.close(descriptor)
         if is_read_only:
@@ -158,6 +164,13 @@ def _has_capabilities(descriptor: int) -> bool:
         return False
 
 
+def _try_reading(read: Callable[[int], None], descriptor: int) -> None:
+    try:
+        read(descriptor)
+    except OSError:
+        return  # who needs the content asks for it, and is told why there is none
+
+
 def _is_read_only(descriptor: int) -> bool:
     try:
         return bool(os.fstatvfs(descriptor).f_flag & os.ST_RDONLY)
@@ -166,7 +179,7 @@ def _is_read_only(descriptor: int) -> bool:
 
 
 def _unescape(name: bytes) -> str:
-    return os.fsdecode(ESCAPE.sub(lambda found: bytes((int(found[1], 8),)), name))
+    return os.fsdecode(re.sub(ESCAPE, lambda found: bytes((int(found[1], 8),)), name) if b"\\" in name else name)
 
 
 __all__ = ["Holds", "read_flags", "read_mount_points", "real_name"]

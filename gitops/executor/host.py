@@ -23,7 +23,7 @@ from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.facts import FactProgram
 from gitops.model.limits import DEFAULTS
 from gitops.model.secret import fill_text, text_from_json
-from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Unpacked
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Unpacked, Wants
 from gitops.providers.steps import describe_failure, show_name
 
 PROCESS = "gitops.executor.process"
@@ -41,9 +41,6 @@ class KnownPaths:
     sensitive: FrozenSet[str] = frozenset()
 
 
-NOTHING_KNOWN = KnownPaths()
-
-
 class RealHost:
     """See `gitops.providers.host.Host`. `journal` None makes it read-only."""
 
@@ -53,7 +50,7 @@ class RealHost:
         root: str = "",
         blobs: str = "",
         secrets: Optional[Mapping[str, str]] = None,
-        known: KnownPaths = NOTHING_KNOWN,
+        known: Callable[[], KnownPaths] = KnownPaths,
         journal: Optional[Journal] = None,
         run: str = "",
     ) -> None:
@@ -62,7 +59,7 @@ class RealHost:
         self._secrets = dict(secrets or {})
         self._known = known
         self._journal = journal
-        self._asked = 0
+        self._known_until = 0
         self._managed: Optional[FrozenSet[str]] = None
         self._is_sensitive: Optional[Callable[[str], bool]] = None
         self.tree = Tree(root.rstrip("/"))
@@ -83,7 +80,7 @@ class RealHost:
     def managed(self) -> FrozenSet[str]:
         """Paths that the config manages here, by every name that links on the way give them."""
         if self._managed is None:
-            self._managed = spell_out(self._known.managed, self.tree)
+            self._managed = spell_out(self._known().managed, self.tree)
         return self._managed
 
     @property
@@ -101,9 +98,9 @@ class RealHost:
         self.tree.walker.close()
         self._contents.close()
 
-    def inspect(self, path: str) -> PathState:
-        """Say what is at a path, links not followed."""
-        return self.tree.inspect(path)
+    def inspect(self, path: str, *, wants: Optional[Wants] = None) -> PathState:
+        """Say what is at a path, links not followed; with its digest when it is a file of a size that is wanted."""
+        return self.tree.inspect(path, wants)
 
     def read_attributes(self, path: str, declared: Metadata) -> Attributes:
         """Give what a file or directory has of that which is declared beside owner and mode."""
@@ -279,12 +276,13 @@ class RealHost:
             journal.void([number for number in numbers if journal.noted[number][0] in wanted])
 
     def has_written_below(self, folders: Sequence[str]) -> bool:
-        """Say whether this run has written below one of these folders since that was asked last."""
-        if self._journal is None:
-            return False
-        journal = self._journal
-        fresh, self._asked = journal.noted[self._asked :], len(journal.noted)
+        """Say whether this run has written below one of these folders since `mark_written`, or at all."""
+        fresh = () if self._journal is None else self._journal.noted[self._known_until :]
         return any(path.startswith(tuple(f"{folder}/" for folder in folders)) for path, _ in fresh)
+
+    def mark_written(self) -> None:
+        """Forget what this run has written so far: whoever had to read it has."""
+        self._known_until = 0 if self._journal is None else len(self._journal.noted)
 
     def _keep_record(self, data: bytes) -> str:
         """Keep what an undo needs and no disk may hold; an empty text where there is no such storage."""
@@ -296,7 +294,7 @@ class RealHost:
 
     def _take_image(self, path: str, *, is_sensitive: bool, has_content: bool) -> Entry:
         if self._is_sensitive is None:
-            self._is_sensitive = make_matcher(self._known.sensitive, self.tree)
+            self._is_sensitive = make_matcher(self._known().sensitive, self.tree)
         secret = is_sensitive or self._is_sensitive(path)
         before = self.tree.describe(path)
         if before["type"] == "file" and has_content:

@@ -16,7 +16,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, cast
 
 from gitops.errors import HostError, MalformedError
 from gitops.executor.durable import start_writeback, sync_folder, sync_paths, write_all, write_sparse
-from gitops.model.codec import Json, decode_json
+from gitops.model.codec import Json, decode_json, make_encoder
 from gitops.model.limits import DEFAULTS, Limits
 
 JOURNAL = "journal.jsonl"
@@ -25,6 +25,7 @@ CONTENTS = "contents"
 MEMORY_FOLDER = "/run/gitops"
 CHUNK = 1 << 18
 OPEN_AT_ONCE = 512
+_dump = make_encoder(json.JSONEncoder(separators=(",", ":")))
 Noted = Tuple[str, bool]  # the path, or none of a command; whether it is a refresh
 
 
@@ -132,7 +133,7 @@ class Journal:
         if not self._pending:
             return
         batch, self._pending = self._pending, []
-        lines = [json.dumps(entry.to_json(), separators=(",", ":")) + "\n" for entry in batch]
+        lines = [_dump(entry.to_json()) + "\n" for entry in batch]
         try:
             self._sync_images()
             data = "".join(lines).encode("ascii")

@@ -7,7 +7,7 @@ exactly that change back.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, cast
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, Sequence, cast
 
 from gitops.errors import MalformedError, UsageError
 from gitops.executor.durable import write_durably, write_together
@@ -21,15 +21,30 @@ LEDGER = "ledger.json"
 PENDING = "pending.json"
 LEDGER_CHANGE = "ledger-change.json"
 Ledger = Mapping[Address, Resource]
+TEXT = frozenset((str,))
 
 
-def read_ledger(base: str) -> Dict[Address, Resource]:
-    """Give what was last applied, by address."""
+def read_ledger(base: str, declared: Sequence[Resource] = ()) -> Dict[Address, Resource]:
+    """Give what was last applied, by address: where it says exactly what one of the declared resources says, that very object, so that
+    it is read, prepared and digested once.
+    """
     path = os.path.join(base, LEDGER)
     if not os.path.exists(path):
         return {}
-    found = [Resource.from_json(item) for item in read_object(path, "").values()]
+    known = {resource.address: resource for resource in declared}
+    found = [_read_resource(item, known.get(Address(name))) for name, item in read_object(path, "").items()]
     return {resource.address: resource for resource in found}
+
+
+def _read_resource(item: Json, declared: Optional[Resource]) -> Resource:
+    return declared if declared is not None and is_exactly(item, declared) else Resource.from_json(item)
+
+
+def is_exactly(item: Json, resource: Resource) -> bool:
+    """Say whether a JSON value is that of a resource; what Python alone takes for the same (1 and true) is not."""
+    table = resource.to_json()
+    has_texts_only = not resource.facts and TEXT.issuperset(map(type, resource.attributes.values()))
+    return item == table and (has_texts_only or encode_canonical(item) == encode_canonical(table))
 
 
 def write_ledger(base: str, ledger: Ledger) -> None:

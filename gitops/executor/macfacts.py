@@ -12,7 +12,7 @@ from typing import Dict
 RELEASE = "/System/Library/CoreServices/SystemVersion.plist"
 BREWS = ("/opt/homebrew/bin/brew", "/usr/local/bin/brew")
 # Not by plistlib: to import it would cost every run on every machine 4 ms.
-VERSION = re.compile(r"<key>ProductVersion</key>\s*<string>([0-9A-Za-z.]+)</string>")
+VERSION = r"<key>ProductVersion</key>\s*<string>([0-9A-Za-z.]+)</string>"
 MIB = 1 << 20
 
 
@@ -35,7 +35,7 @@ def read_mac_facts(root: str) -> Dict[str, str]:
 
 
 def _find_version(text: str) -> str:
-    match = VERSION.search(text)
+    match = re.search(VERSION, text)
     return match.group(1) if match else ""
 
 

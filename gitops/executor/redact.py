@@ -1,18 +1,22 @@
 """Take secrets out of text, and keep the end of a long output without cutting a secret in two.
 
 A value is taken out wherever it stands, whole, line by line (values of several lines) and without its outer blanks, also as other
-programs spell it (`gitops.executor.spellings`); lines of base64 and hex may be wrapped. Occurrences that overlap are taken out
+programs spell it (`gitops.executor.spellings`); lines of base64 and hex may be wrapped, and hex may have blanks, colons, commas, `0x` and
+the like between its bytes. Occurrences that overlap are taken out
 together. Redaction comes before every cut: a cut that would leave part of a value moves behind it.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Iterable, List, Mapping, Sequence, Set, Tuple
 
-from gitops.executor.spellings import list_codes, list_spellings
+from gitops.executor.spellings import list_codes, list_hex, list_spellings
 
 MARK = "[secret]"
 SHORTEST_LINE = 4
+BETWEEN = re.compile(r"0[xX]|\\x|[\s:,\-]")
+SPREAD = 4  # characters of hex with all that stands between its bytes for each digit, at most: `0xde, ` and an indented line
 WRAPPED = 8  # bytes of a code for each byte that ends its lines, at most: tools wrap at 60 to 76
 
 
@@ -25,8 +29,10 @@ class Redactor:
         self._values = sorted(plain | spelt, key=len, reverse=True)
         self._codes = sorted({form for value in plain for form in list_codes(value)}, key=len, reverse=True)
         longest_code = max(map(len, self._codes), default=0)
+        self._hex = sorted({form for value in plain for form in list_hex(value)}, key=len, reverse=True)
+        longest_hex = SPREAD * max(map(len, self._hex), default=0)
         longest_value = max((len(value.encode("utf-8", "surrogateescape")) for value in self._values), default=0)
-        self.longest = max(longest_value, longest_code + longest_code // WRAPPED)
+        self.longest = max(longest_value, longest_code + longest_code // WRAPPED, longest_hex)
 
     def redact(self, text: str) -> str:
         """Give a text without the values."""
@@ -48,6 +54,10 @@ class Redactor:
             places = [place for place, character in enumerate(text) if character not in "\r\n"]
             joined = text.replace("\r", "").replace("\n", "")
             found.extend((places[low], places[high - 1] + 1) for low, high in _find_all(joined, self._codes))
+        if self._hex:
+            places = _list_places(text)
+            joined = "".join([text[place] for place in places])
+            found.extend((places[low], places[high - 1] + 1) for low, high in _find_all(joined, self._hex))
         return _merge(found)
 
 
@@ -78,6 +88,17 @@ def _forms_of(values: Iterable[str]) -> Set[str]:
         lines = [form for line in value.splitlines() for form in (line, line.strip()) if len(form.strip()) >= SHORTEST_LINE]
         forms.update(form for form in (value, value.strip(), *lines) if form.strip())
     return forms
+
+
+def _list_places(text: str) -> List[int]:
+    """Give where the characters are that do not stand between bytes of hex."""
+    found: List[int] = []
+    end = 0
+    for match in BETWEEN.finditer(text):
+        found.extend(range(end, match.start()))
+        end = match.end()
+    found.extend(range(end, len(text)))
+    return found
 
 
 def _find_all(text: str, values: Sequence[str]) -> List[Tuple[int, int]]:

@@ -15,7 +15,7 @@ from gitops.executor.customfacts import CustomFacts
 from gitops.executor.facts import read_facts
 from gitops.executor.host import KnownPaths, RealHost
 from gitops.executor.journal import Journal, has_entries, read_journal
-from gitops.executor.ledger import Ledger, read_ledger, read_pending, restore_ledger, write_ledger, write_pending
+from gitops.executor.ledger import Ledger, is_exactly, read_ledger, read_pending, restore_ledger, write_ledger, write_pending
 from gitops.executor.observe import (
     check_root,
     find_managed,
@@ -74,7 +74,7 @@ class Machine:
             root=self.request.root,
             blobs=self.request.blobs,
             secrets=self.request.secrets,
-            known=self.known,
+            known=lambda: self.known,
             journal=journal,
             run=run,
         )
@@ -354,7 +354,9 @@ def _find_excess(request: Request, plan: HostPlan) -> Sequence[str]:
 
 def _next_ledger(machine: Machine, state: StateFolder, outcomes: Sequence[Outcome]) -> Tuple[Ledger, Ledger]:
     """Give the ledger as it is and as it is after a run."""
-    request, before = machine.request, read_ledger(state.base) if machine.request.baseline is not None else dict(machine.baseline)
+    request, before = machine.request, dict(machine.baseline)
+    if request.baseline is not None:
+        before = read_ledger(state.base, request.resources)
     ledger = drop_pruned(update_ledger(machine.baseline, request.resources, outcomes), request, outcomes)
     if request.only:
         selected = {item.resource.address for item in select_items(machine.items, frozenset(request.only))}
@@ -367,7 +369,8 @@ def _prepare_here(request: Request, state: Optional[StateFolder], make_host: Mak
     """Prepare with what this machine remembers; who will write the ledger reads it first, so that a damaged one stops all."""
     if state is None:
         return _prepare(add_pruned(request, {}), {}, frozenset(), make_host)
-    ledger = read_ledger(state.base) if request.baseline is None or _is_to_apply(request) else {}
+    is_read = request.baseline is None or _is_to_apply(request)
+    ledger = read_ledger(state.base, request.resources) if is_read else {}
     owed = read_pending(state.base)
     return _prepare(add_pruned(request, ledger), ledger, owed, make_host)
 
@@ -388,8 +391,12 @@ def _is_to_apply(request: Request) -> bool:
 
 def _share(baseline: Mapping[Address, Resource], resources: Sequence[Resource]) -> Mapping[Address, Resource]:
     """Give the baseline with the very objects of the request where both say the same, so that each is prepared and digested once."""
-    equal = {resource.address: resource for resource in resources if baseline.get(resource.address) == resource}
+    equal = {resource.address: resource for resource in resources if _are_equal(baseline.get(resource.address), resource)}
     return {address: equal.get(address, resource) for address, resource in baseline.items()}
+
+
+def _are_equal(one: Optional[Resource], other: Resource) -> bool:
+    return one is other or (one is not None and is_exactly(one.to_json(), other))
 
 
 def _plan(machine: Machine) -> Planned:

@@ -13,6 +13,8 @@ from typing import Iterator, Match, Set
 
 SHORTEST_CODE = 8
 UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+UNIT = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:_.")
+SLASH, BLANK, CARET, DELETE, HIGH = 0x2F, 0x20, 0x40, 0x7F, 0x80
 ALIGNMENTS = (0, 1, 2)
 BITS, BYTE = 6, 8
 # What bash escapes outside of quotes (`printf %q`) and within double ones (`declare -p`); YAML's escapes have capital digits.
@@ -34,11 +36,17 @@ def list_codes(value: str) -> Set[str]:
     data = _bytes_of(value)
     if len(data) < SHORTEST_CODE:
         return set()
-    found = {data.hex(), data.hex().upper()}
+    found = list_hex(value)
     for shift in ALIGNMENTS:
         code = _code_within(data, shift)
         found.update((code, code.replace("+", "-").replace("/", "_")))
     return found
+
+
+def list_hex(value: str) -> Set[str]:
+    """Give hex of a value of 8 bytes or more, without anything between its digits."""
+    data = _bytes_of(value)
+    return {data.hex(), data.hex().upper()} if len(data) >= SHORTEST_CODE else set()
 
 
 def _spell(value: str) -> Iterator[str]:
@@ -56,12 +64,34 @@ def _spell(value: str) -> Iterator[str]:
     yield from (_SHELL_BARE.sub(_escape, value), _SHELL_QUOTED.sub(_escape, value))
     yield from (value.replace("%", "%%"), value.replace("$", "$$"))
     yield _LOWER_HEX.sub(lambda found: found[0][:2] + found[0][2:].upper(), ascii(value)[1:-1])
+    yield from _spell_unit(data)
+    yield from (_spell_caret(data, kept=b"\n\t"), _spell_caret(data, kept=b"\n"))
     markup = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     yield markup
     for quote, name in _QUOTES:
         yield markup.replace(quote, name)
     yield markup.replace('"', "&quot;").replace("'", "&#x27;")
     yield markup.replace('"', "&#34;").replace("'", "&#39;")
+
+
+def _spell_unit(data: bytes) -> Iterator[str]:
+    """As systemd-escape does: a dot that begins it is escaped, too."""
+    letters = ["-" if one == SLASH else chr(one) if one in UNIT else f"\\x{one:02x}" for one in data]
+    yield "".join(letters)
+    yield "".join(["\\x2e", *letters[1:]] if data[:1] == b"." else letters)
+
+
+def _spell_caret(data: bytes, *, kept: bytes) -> str:
+    """As `cat -v` does; `-A` does not keep tabs."""
+    return "".join(_caret_of(one, kept) for one in data)
+
+
+def _caret_of(one: int, kept: bytes) -> str:
+    if one >= HIGH:
+        return "M-" + _caret_of(one - HIGH, b"")
+    if one in kept or BLANK <= one < DELETE:
+        return chr(one)
+    return "^" + chr(one ^ CARET)
 
 
 def _escape(found: Match[str]) -> str:

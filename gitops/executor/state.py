@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import stat
 import time
 from typing import Callable, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
@@ -25,6 +24,7 @@ from gitops.model.limits import DEFAULTS
 from gitops.model.parts import encode_parts, encode_table
 from gitops.model.resource import Resource
 
+OTHERS = 0o077
 KEPT_RUNS = 50
 KEPT_BYTES = DEFAULTS.journal_bytes
 LOCK_POLL = 0.1
@@ -33,7 +33,8 @@ NEW_PREFIX = "new-"
 REPORT = "report.json"
 LEFT = "left.json"
 SIZE = "size"
-_RUN = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}\Z")
+_RUN = "DDDDDDDDTDDDDDDZ-xxxxxx"
+_LETTERS_OF = {"D": "0123456789", "x": "0123456789abcdef"}
 
 
 class StateFolder:
@@ -47,7 +48,8 @@ class StateFolder:
             for folder in (base, os.path.dirname(self.base), self.base, os.path.join(self.base, "runs")):
                 os.makedirs(folder, mode=0o700, exist_ok=True)
                 if folder in (base, self.base):
-                    _check_private(folder)
+                    check_private(folder)
+            make_private(os.path.join(self.base, "runs"))
         except OSError as error:
             raise HostError(
                 f"cannot make the state folder {self.base}: {error.strerror}", code="E240", hint="use --state DIR"
@@ -59,7 +61,7 @@ class StateFolder:
 
     def list_runs(self) -> Tuple[str, ...]:
         """List run ids, oldest first."""
-        return tuple(sorted(name for name in os.listdir(os.path.join(self.base, "runs")) if _RUN.match(name)))
+        return tuple(sorted(name for name in os.listdir(os.path.join(self.base, "runs")) if is_run_id(name)))
 
     def begin_run(self, run: str, meta: Mapping[str, Json]) -> str:
         """Make a run's folder with its meta.json and give it; its journal makes it durable before anything changes."""
@@ -205,9 +207,25 @@ def find_state(base: str, run: str) -> StateFolder:
     raise UsageError(f"there is no run {run}", code="U031", hint="`gitops runs list` shows the runs")
 
 
-def _check_private(folder: str) -> None:
+def check_private(folder: str) -> None:
     """Raise HostError for a state folder that others may change: what is undone from it is written as the running user."""
-    info = os.stat(folder)
+    _require_own(folder, os.stat(folder))
+
+
+def make_private(folder: str) -> None:
+    """Close a state folder to others; raise HostError for one of somebody else, or that others may have written in."""
+    # The folder that is checked is the folder that is closed, whatever its name leads to a moment later.
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        info = os.fstat(descriptor)
+        _require_own(folder, info)
+        if info.st_mode & OTHERS:
+            os.fchmod(descriptor, 0o700)
+    finally:
+        os.close(descriptor)
+
+
+def _require_own(folder: str, info: os.stat_result) -> None:
     hint = "use --state DIR with a folder of your own, of mode 0700"
     if info.st_uid != os.geteuid():
         raise HostError(
@@ -234,9 +252,14 @@ def make_run_id(now: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now)) + f"-{part}"
 
 
+def is_run_id(text: str) -> bool:
+    """Say whether a text is an id as `make_run_id` gives them."""
+    return len(text) == len(_RUN) and all(letter in _LETTERS_OF.get(place, place) for letter, place in zip(text, _RUN))
+
+
 def check_run_id(run: str) -> str:
     """Give the id back; raise MalformedError when it is not one."""
-    if not _RUN.match(run):
+    if not is_run_id(run):
         raise MalformedError(f"not a run: got {run[:60]!r}, expected like 20261124T150000Z-1a2b3c", code="U030")
     return run
 

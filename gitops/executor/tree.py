@@ -17,10 +17,10 @@ from gitops.executor.extended import read_attributes, read_extended
 from gitops.executor.holds import Holds, real_name
 from gitops.executor.walk import MissingParentsError, UnsafePathError, Walker, is_open_to_others
 from gitops.model.codec import Json, digest_json
-from gitops.providers.host import Attributes, Metadata, PathState
+from gitops.providers.host import Attributes, Metadata, PathState, Wants
 from gitops.providers.steps import show_name
 
-CHUNK = 1 << 18
+CHUNK, PAGE = 1 << 18, 1 << 12
 MOST_BELOW = 1_000_000
 PATH_ONLY: int = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -50,8 +50,17 @@ class Tree:
         except (FileNotFoundError, MissingParentsError):
             return None
 
-    def inspect(self, path: str) -> PathState:
-        """Describe what is at a path."""
+    def inspect(self, path: str, wants: Optional[Wants] = None) -> PathState:
+        """Describe what is at a path; a file whose size is wanted is read by the descriptor that its flags are read by. What cannot be
+        read has no digest: `digest` says why.
+        """
+        digests: List[str] = []
+
+        def read(descriptor: int) -> None:
+            found = os.fstat(descriptor)
+            if wants is not None and stat.S_ISREG(found.st_mode) and wants(found.st_size):
+                digests.append(hash_parts(descriptor, found.st_size))
+
         try:
             parent, name = self.walker.parent_of(path)
             info = os.lstat(name, dir_fd=parent)
@@ -59,7 +68,7 @@ class Tree:
             if kind == "file" and info.st_nlink > 1 and is_open_to_others(os.fstat(parent)):
                 return PathState("unsafe", reason=HARD_LINKED)
             target = os.readlink(name, dir_fd=parent) if kind == "symlink" else ""
-            held, has_capabilities = self.holds.hold_of(path, parent, info)
+            held, has_capabilities = self.holds.hold_of(path, parent, info, read if wants else None)
             pinned = self.holds.pin_of(path)
         except MissingParentsError as error:
             return PathState("absent", parents=error.parents, pinned=self.holds.pin_of(error.parents[0]))
@@ -82,6 +91,7 @@ class Tree:
             has_capabilities=has_capabilities,
             held=held,
             pinned=pinned,
+            digest=digests[0] if digests else "",
         )
 
     def read_attributes(self, path: str, declared: Metadata) -> Attributes:
@@ -122,7 +132,7 @@ class Tree:
         """Give the SHA-256 of a regular file, read in pieces."""
         descriptor = self.open_file(path)
         try:
-            return hash_parts(descriptor)
+            return hash_parts(descriptor, os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
 
@@ -233,19 +243,19 @@ class Tree:
         return real_name(parent) or f"{self.root}{path.rpartition('/')[0]}"
 
 
-def read_parts(descriptor: int) -> Iterator[bytes]:
+def read_parts(descriptor: int, room: int = CHUNK) -> Iterator[bytes]:
     """Give an open file's content in pieces."""
     while True:
-        part = os.read(descriptor, CHUNK)
+        part = os.read(descriptor, room)
         if not part:
             return
         yield part
 
 
-def hash_parts(descriptor: int) -> str:
-    """Give the SHA-256 of what is left of an open file."""
+def hash_parts(descriptor: int, size: int = CHUNK) -> str:
+    """Give the SHA-256 of what is left of an open file; `size` is what is expected, for which room is made."""
     found = sha256()
-    for part in read_parts(descriptor):
+    for part in read_parts(descriptor, min(max(size + 1, PAGE), CHUNK)):
         found.update(part)
     return found.hexdigest()
 

@@ -12,8 +12,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 TAGS = ("user", "group", "mask", "other")
 BITS = "rwx"
-_PERMISSIONS = re.compile(r"r?-?w?-?x?-?\Z")
-_ENTRY = re.compile(r"(default:)?(user|group|mask|other):([^:\x00-\x1f\x7f]*):([rwx-]{1,3})\Z")
+_PERMISSIONS = r"r?-?w?-?x?-?\Z"
+_ENTRY = r"(default:)?(user|group|mask|other):([^:\x00-\x1f\x7f]*):([rwx-]{1,3})\Z"
 _NAMED = ("user", "group")
 _GROUP_BITS, _GROUP_SHIFT = 0o070, 3
 
@@ -62,9 +62,9 @@ def parse_acl(texts: Sequence[str], *, has_default: bool) -> Acl:
 
 def parse_entry(text: str) -> AclEntry:
     """Read one entry, `[default:]user|group:[NAME]:rwx`, `[default:]mask|other::rwx`; permissions left out are dashes."""
-    matched = _ENTRY.match(text)
+    matched = re.match(_ENTRY, text)
     letters = matched[4] if matched else ""
-    if matched is None or (matched[3] and matched[2] not in _NAMED) or not _PERMISSIONS.match(letters):
+    if matched is None or (matched[3] and matched[2] not in _NAMED) or not re.match(_PERMISSIONS, letters):
         raise ValueError(f'got {text[:80]!r}, expected an entry like "user:alice:rw-", "group:ops:r--" or "mask::r-x"')
     full = "".join(bit if bit in letters else "-" for bit in BITS)
     return AclEntry(matched[2], matched[3], full, matched[1] is not None)

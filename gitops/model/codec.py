@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union, cast, overload
+from typing import Any, Callable, Collection, Dict, Generic, List, Mapping, Sequence, Tuple, TypeVar, Union, cast, overload
 
 from gitops.errors import MalformedError
 
@@ -20,6 +20,7 @@ T = TypeVar("T")
 MAX_INTEGER = 2**53 - 1
 DIGEST_LENGTH = 64
 _HEX = frozenset("0123456789abcdef")
+_TEXT, _EXACT = frozenset((str,)), frozenset((str, bool, type(None)))
 
 
 class Rows(Sequence[Json], Generic[T]):
@@ -123,7 +124,7 @@ def _refuse_inexact(value: Any) -> None:
         elif isinstance(item, dict):
             stack.extend(_values_of(cast("Dict[Any, Any]", item)))
         elif isinstance(item, (list, tuple, Rows)):
-            stack.extend(cast("Sequence[Any]", item))
+            stack.extend(_rest_of(cast("Sequence[Any]", item)[:]))
         else:
             raise MalformedError(f"a {type(item).__name__} has no canonical form; write decimals as strings", code="M001")
 
@@ -134,15 +135,34 @@ def _list_rows(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-# Made once: `json.dumps` would make one for each of thousands of small values.
-_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows).encode
+def make_encoder(settings: json.JSONEncoder) -> Callable[[Json], str]:
+    """Give what encodes one value after the other with these settings: made once, where `encode` prepares itself for each of thousands.
+
+    What holds itself raises RecursionError. Without the standard library's compiled part, which some Pythons lack, it is `encode`.
+    """
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return settings.encode
+    spell: Any = json.encoder.encode_basestring_ascii if settings.ensure_ascii else getattr(json.encoder, "encode_basestring")  # noqa: B009  the stubs do not know it
+    separators = (settings.key_separator, settings.item_separator)
+    encode = make(None, settings.default, spell, None, *separators, settings.sort_keys, settings.skipkeys, settings.allow_nan)
+    return lambda value: "".join(encode(value, 0))
 
 
-def _values_of(table: Dict[Any, Any]) -> List[Any]:
-    for key in table:
-        if not isinstance(key, str):
-            raise MalformedError("keys of a canonical document are strings", code="M001")
-    return list(table.values())
+_encode = make_encoder(
+    json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_list_rows)
+)
+
+
+def _values_of(table: Dict[Any, Any]) -> Collection[Any]:
+    if not _TEXT.issuperset(map(type, table)) and not all(isinstance(key, str) for key in table):
+        raise MalformedError("keys of a canonical document are strings", code="M001")
+    return _rest_of(table.values())
+
+
+def _rest_of(items: Collection[Any]) -> Collection[Any]:
+    """Give the items, or none when all are texts and the like, as they mostly are: nothing of them is inexact, and one question tells."""
+    return () if _EXACT.issuperset(map(type, items)) else items
 
 
 def _unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:

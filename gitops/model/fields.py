@@ -70,7 +70,9 @@ class Fields:
 
     def choice(self, key: str, choices: Sequence[str], default: Optional[str] = None) -> str:
         """Take a string that must be one of the choices."""
-        value = self.text(key, default)
+        if default is not None and key not in self._left:
+            return default
+        value = self.text(key)
         if value not in choices:
             raise self._wrong(key, "one of " + ", ".join(choices), value)
         return value
@@ -95,6 +97,8 @@ class Fields:
 
     def texts(self, key: str) -> Tuple[str, ...]:
         """Take a list of strings; absent is empty."""
+        if key not in self._left:
+            return ()
         found: List[str] = []
         for item in self.items(key):
             if not isinstance(item, str):
@@ -104,7 +108,9 @@ class Fields:
 
     def table(self, key: str) -> Dict[str, Json]:
         """Take an object with string keys; absent is empty."""
-        value = self._left.pop(key, {})
+        if key not in self._left:
+            return {}
+        value = self._left.pop(key)
         if not isinstance(value, dict):
             raise self._wrong(key, "an object", value)
         return dict(cast("Mapping[str, Json]", value))

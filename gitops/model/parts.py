@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import Any, Callable, Iterable, Iterator, List, Mapping, Sequence, Tuple, TypeVar, cast
 
-from gitops.model.codec import Json, Rows, encode_canonical
+from gitops.model.codec import Json, Rows, encode_canonical, make_encoder
 
 T = TypeVar("T")
 
 FEW = 32  # what has more items holds like things: it is cut, and not looked into
 MANY = 256
-_dump_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+SMALL_DEPTH = 2
+_dump_line = make_encoder(json.JSONEncoder(ensure_ascii=False, separators=(",", ":")))
 
 Dump = Callable[[Json], str]
 Listing = Callable[[Sequence[Any], Callable[[Any], Json]], Sequence[Json]]
@@ -43,12 +44,22 @@ def encode_table(names: Iterable[str], make: Callable[[str], Json], dump: Dump =
 
 
 def line_parts(value: Json) -> Iterator[str]:
-    """Give a document on one line, in parts."""
+    """Give a document on one line, in parts; a small one in one."""
+    if _is_small(value):
+        return iter((_dump_line(value),))
     return _cut(value, _dump_line, is_sorted=False)
 
 
 def _to_bytes(part: str) -> bytes:
     return part.encode("utf-8")
+
+
+def _is_small(value: Json, depth: int = 0) -> bool:
+    """Say whether a value is written in one part: a few scalars, or a few of the like."""
+    if isinstance(value, dict):
+        table = cast("Mapping[str, Json]", value)
+        return len(table) <= FEW and depth < SMALL_DEPTH and all(_is_small(item, depth + 1) for item in table.values())
+    return not isinstance(value, (list, tuple, Rows))
 
 
 def _cut(value: Json, dump: Dump, *, is_sorted: bool) -> Iterator[str]:

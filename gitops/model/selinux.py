@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 
-_CONTEXT = re.compile(r"[\w.]+(:[\w.]+:[\w.]+(:[\w.,:-]+)?)?\Z", re.ASCII)
+_CONTEXT = r"(?a:[\w.]+(:[\w.]+:[\w.]+(:[\w.,:-]+)?)?\Z)"
 _PARTS, _TYPE = 3, 2
 
 
 def parse_context(text: str) -> str:
     """Give a context or type back; raise ValueError for anything else."""
-    if not _CONTEXT.match(text):
+    if not re.match(_CONTEXT, text):
         raise ValueError(f'got {text[:80]!r}, expected a type like "etc_t" or a context like "system_u:object_r:etc_t:s0"')
     return text
 

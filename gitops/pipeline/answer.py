@@ -86,8 +86,13 @@ def describe_config(
     """Make the answer of a loaded project; `environments` gives each host's, by host."""
     if config is None:
         return CompiledCommit(diagnostics=tuple(diagnostics))
-    hosts = {name: _entry_of(host, environments.get(name, "")) for name, host in sorted(config.hosts.items())}
+    hosts = list_entries(config, environments)
     return CompiledCommit(config.project.name, config.project.environments, graphs, hosts, tuple(diagnostics))
+
+
+def list_entries(config: Config, environments: Mapping[str, str]) -> dict[str, HostEntry]:
+    """Give a project's hosts by name; `environments` gives each one's."""
+    return {name: _entry_of(host, environments.get(name, "")) for name, host in sorted(config.hosts.items())}
 
 
 def encode_answer(answer: CompiledCommit) -> bytes:

@@ -19,14 +19,14 @@ from gitops.plan.declared import add_secrets
 from gitops.plan.textdiff import add_diffs
 from gitops.secrets.resolve import resolve_secrets
 from gitops.secrets.rules import read_rules
-from gitops.transport.local import Executed, Tell, run_local
+from gitops.transport.local import Executed, Started, Tell, run_local
 
 
 @dataclass(frozen=True)
 class LocalRun:
     """Where a run happens: the root (empty: this machine itself), its state, the cache of the executor, the environment.
 
-    `prune`: what it also removes, which the config no longer has.
+    `prune`: what it also removes, which the config no longer has. `started`: an executor that waits for the request, if one does.
     """
 
     root: str
@@ -34,6 +34,7 @@ class LocalRun:
     cache: Path
     environment: Mapping[str, str]
     prune: tuple[Address, ...] = ()
+    started: Started | None = None
 
 
 def plan_here(
@@ -94,7 +95,8 @@ def apply_shown(  # noqa: PLR0913  the run, and how it is told
         if tell is not None:
             tell(event)
 
-    executed = run_local(replace(request, only=only, lock_timeout=lock_timeout), cache=run.cache, tell=tell_all)
+    request = replace(request, only=only, lock_timeout=lock_timeout)
+    executed = run.started.run(request, tell_all) if run.started else run_local(request, cache=run.cache, tell=tell_all)
     return plans[-1], read_report(executed)
 
 

@@ -24,7 +24,7 @@ from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
 
 Observe = Callable[[str, Sequence[str]], Mapping[str, Observation]]
-WRONG_PROJECT = "C221"
+WRONG_PROJECT, UNJUDGED = "C221", "C224"
 PROJECT_HINT = "keep the name; the service's settings can bind another (GITOPS_REPOSITORIES=owner/name=project)"
 
 
@@ -58,9 +58,10 @@ class PlannedPull:
     """What came of planning. `is_planned` alone says that it was planned: no plans, no conflicts and no diagnostics say nothing of it.
 
     `is_conflict`: the commits do not merge; the diagnostics say why, and `conflicts` are the files that git names, which may be none.
-    Warnings may stand beside plans. `left` names environments that are in force and that this takes away: their hosts stay on their last
-    release. `doubts` say which baselines could not be verified, so that their plans start from nothing. `is_broken`: this program broke,
-    which says nothing of the config, and the diagnostics say what to report.
+    Warnings may stand beside plans; UNJUDGED is the one that there is no environment at all, in force or proposed. `left` names
+    environments that are in force and that this takes away: their hosts stay on their last release. `doubts` say which baselines could
+    not be verified, so that their plans start from nothing. `is_broken`: this program broke, which says nothing of the config, and the
+    diagnostics say what to report.
     """
 
     plans: tuple[PlannedEnvironment, ...] = ()
@@ -93,14 +94,26 @@ def plan_pull(inputs: PullInputs, routes: Routes, observe: Observe) -> PlannedPu
         found = Diagnostic(WRONG_PROJECT, problem, Place(PROJECT_FILE), hint=PROJECT_HINT)
         return PlannedPull(diagnostics=(found, *compiled.diagnostics))
     # 3. Where it goes and who approves is what is in force now.
-    followed = {name: route for name, route in _find_routes(compiled, routes).items() if _follows(route, inputs)}
+    known = _find_routes(compiled, routes)
+    followed = {name: route for name, route in known.items() if _follows(route, inputs)}
     # 4. Plan each environment that follows the target branch, over what is released.
     present = {name: route for name, route in followed.items() if name in compiled.environments}
     plans = tuple(_plan_environment(inputs, compiled, name, route, observe) for name, route in sorted(present.items()))
     doubts = tuple(route.doubt for _, route in sorted(present.items()) if route is not None and route.doubt)
     return PlannedPull(
-        plans, compiled.diagnostics, left=tuple(sorted(set(followed) - set(present))), doubts=doubts, is_planned=True
+        plans,
+        (*compiled.diagnostics, *(() if known else (_say_unjudged(),))),
+        left=tuple(sorted(set(followed) - set(present))),
+        doubts=doubts,
+        is_planned=True,
     )
+
+
+def _say_unjudged() -> Diagnostic:
+    """Say what is missing: that nothing is planned here is no sign that all is well."""
+    message = "the project has no environment: nothing is planned, and nobody is asked for an approval"
+    hint = "add environments, with source, release, hosts and approvals"
+    return Diagnostic(UNJUDGED, message, Place(PROJECT_FILE), severity="warning", hint=hint)
 
 
 def _find_routes(compiled: CompiledCommit, routes: Routes) -> Mapping[str, Route | None]:

@@ -162,9 +162,22 @@ def _read_tip(order: ReleaseOrder, place: Place) -> Deployed | None:
         return None
     root, candidate = order.root or _own_root(order), open_release(order.repository, commit)
     # A tip that carries the root was made after the rotation to it: keys that were rotated out made none of those.
-    older = () if f"trust/{root.version}.json" in candidate.listing else order.older
-    verify_member(candidate, root, order.environment.name, BundleVerifier(), older)
-    return read_release(order.repository, commit, order.environment.name)
+    is_carried = f"trust/{root.version}.json" in candidate.listing
+    verify_member(candidate, root, order.environment.name, BundleVerifier(), () if is_carried else order.older)
+    tip = read_release(order.repository, commit, order.environment.name)
+    if order.root is not None and not is_carried:
+        _check_first_to_carry(order.repository, tip, root.version)
+    return tip
+
+
+def _check_first_to_carry(repository: Path, tip: Deployed, version: int) -> None:
+    """Raise TrustError when a release before the tip carried a trust root of this version or later: somebody left it out again."""
+    for serial, (commit, _) in read_chain(repository, tip).items():
+        newest = max(_list_versions(open_release(repository, commit)), default=0)
+        if newest >= version:
+            message = f"release {tip.manifest.serial} leaves out the trust root {newest} that release {serial} carries"
+            hint = f"was it made with a key that was rotated out? take it off the branch ({commit[:12]} is release {serial})"
+            raise TrustError(message, code="T109", hint=hint)
 
 
 def _check_base(order: ReleaseOrder, place: Place, tip: Deployed | None) -> None:
@@ -213,16 +226,29 @@ def _build(order: ReleaseOrder, tip: Deployed | None) -> BuiltRelease:
     listing = {path: Listed("100644", len(data)) for path, data in built.files.items()}
     candidate = Candidate(listing, built.files.__getitem__)
     check_layout(candidate, built.manifest)
-    _check_rotations(candidate)
+    _check_rotations(candidate, order)
     return built
 
 
-def _check_rotations(candidate: Candidate) -> None:
-    """Raise TrustError when a root that the release carries is no rotation of the one before it: agents would refuse every release."""
-    versions = [int(match[1]) for match in map(ROOT_FILE.fullmatch, candidate.listing) if match]
-    if versions:
-        first = read_trust_root(candidate.read(f"trust/{min(versions)}.json"))
-        follow_rotations(candidate, first, BundleVerifier())
+def _check_rotations(candidate: Candidate, order: ReleaseOrder) -> None:
+    """Raise TrustError when agents could not follow the roots that the release carries, up to the one that it is made with: one is no
+    rotation of the one before it, one is missing, or there is a newer one.
+    """
+    versions = _list_versions(candidate)
+    if not versions:
+        return
+    first = read_trust_root(candidate.read(f"trust/{min(versions)}.json"))
+    newest = follow_rotations(candidate, first, BundleVerifier())[-1].version
+    if newest != max(versions):
+        message = f"the release carries the trust root {max(versions)}, but not {newest + 1}: no agent could follow"
+        raise TrustError(message, code="T109", hint="give every version with --trust-root")
+    if order.root is not None and order.trust_files and newest != order.root.version:
+        message = f"the release branch carries the trust root {newest}, and this release is made with {order.root.version}"
+        raise TrustError(message, code="T109", hint="give every version with --trust-root, the newest too")
+
+
+def _list_versions(candidate: Candidate) -> list[int]:
+    return [int(match[1]) for match in map(ROOT_FILE.fullmatch, candidate.listing) if match]
 
 
 def _draft(order: ReleaseOrder, tip: Deployed | None) -> Draft:

@@ -6,13 +6,13 @@ the same whatever order things come in. Content with secrets or declared sensiti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Sequence, Tuple, cast
 
 from gitops.model.address import Address
 from gitops.model.codec import Json, encode_canonical
 from gitops.model.graph import Graphs
-from gitops.model.plan import FieldChange
+from gitops.model.plan import FieldChange, HostPlan
 from gitops.model.resource import Resource
 from gitops.plan.declared import compare_declared
 from gitops.plan.textdiff import Differ, make_differ
@@ -38,7 +38,7 @@ class ResourceDiff:
 
 @dataclass(frozen=True)
 class DiffGroup:
-    """The same differences on all these hosts (sorted)."""
+    """The same differences on all these hosts (sorted); WHOLE alone: of the environment itself."""
 
     hosts: Tuple[str, ...]
     changes: Tuple[ResourceDiff, ...]
@@ -95,6 +95,15 @@ def diff_graphs(before: Graphs, after: Graphs, *, only_hosts: Optional[Sequence[
         left=tuple(name for name in names if name not in after.hosts),
         hosts=len(names),
     )
+
+
+def add_routing(item: GraphsDiff, rerouting: HostPlan) -> GraphsDiff:
+    """Give one environment's differences with that of how it is routed, judged and reached in front, under the plan's name for it."""
+    changes = tuple(
+        ResourceDiff(change.address, "added" if change.action == "create" else "changed", change.fields)
+        for change in rerouting.changes
+    )
+    return replace(item, groups=(DiffGroup((rerouting.host,), changes), *item.groups))
 
 
 class _Comparing:

@@ -97,6 +97,8 @@ def _content_of(resource: Optional[Resource]) -> Json:
 
 def _compare(old: Sequence[str], new: Sequence[str]) -> List[str]:
     """Compare lines; what is too long to be compared well is shown as taken away and put there, beyond its common ends."""
+    if not old and 1 < len(new) <= MAX_COMPARED:  # as of each new file
+        return [f"@@ -0,0 +1,{len(new)} @@", *(f"+{line}" for line in new)]
     if max(len(old), len(new)) <= MAX_COMPARED:
         return list(difflib.unified_diff(old, new, lineterm="", n=CONTEXT))[2:]
     start, end = 0, 0

@@ -54,6 +54,8 @@ def runs_selinux(host: Host) -> bool:
 
 def diff_attributes(declared: Metadata, state: State) -> Tuple[FieldChange, ...]:
     """List what differs on something that is there."""
+    if declared.acl is None and not declared.xattrs and not declared.selinux:
+        return _compare_owner(declared, state)
     found = read_acl(state)
     plain = state if declared.acl is None else _without_list(state, found)
     return (

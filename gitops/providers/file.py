@@ -63,6 +63,8 @@ class FileSpec:
     @property
     def content_json(self) -> Json:
         """The content as the graph holds it; None when not declared."""
+        if self._is_plain:
+            return cast("str", self.content[0])
         if self.content is None or isinstance(self.content, dict):
             return cast("Json", self.content)  # pyright: ignore[reportUnknownMemberType]  decoded by hand
         return text_to_json(cast(Text, self.content))
@@ -70,8 +72,14 @@ class FileSpec:
     @property
     def is_secret(self) -> bool:
         """Whether the content must not be seen: it holds a secret or is declared sensitive."""
-        content = self.content_json
+        content = None if self._is_plain else self.content_json
         return self.sensitive or (isinstance(content, dict) and "parts" in content)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the content is one string, as nearly all are: asked many times of each file."""
+        content = self.content
+        return type(content) is tuple and len(cast("Text", content)) == 1 and type(cast("Text", content)[0]) is str
 
     @property
     def metadata(self) -> Metadata:
@@ -113,22 +121,23 @@ class FileProvider(Provider[FileSpec]):
             )
         if spec.state == "absent":
             return None if found == "absent" else Difference("remove", reason=_describe_keeping(state))
-        obstacle = find_obstacle(spec.metadata, state)
+        metadata = spec.metadata
+        obstacle = find_obstacle(metadata, state)
         if obstacle:
             return Difference("refused", reason=obstacle)
         if found == "absent":
             return Difference("create", self._new_fields(spec), implied=imply_parents(state))
         if found == "symlink":
             return Difference("replace", self._new_fields(spec), reason=f"a link to {state.get('target')} is there")
-        changes = (*self._content_changes(spec, state), *diff_attributes(spec.metadata, state))
+        changes = (*self._content_changes(spec, state), *diff_attributes(metadata, state))
         if not changes:
             return None
-        update = Difference("update", changes, confidence="conditional" if is_unseen(spec.metadata, state) else "exact")
+        update = Difference("update", changes, confidence="conditional" if is_unseen(metadata, state) else "exact")
         has_content = _has_content(update)
         reasons = (
             _describe_keeping(state) if has_content else "",
             describe_names(state, is_split=has_content),
-            describe_lost(spec.metadata, state, changes),
+            describe_lost(metadata, state, changes),
         )
         return replace(update, reason="; ".join(reason for reason in reasons if reason))
 
@@ -150,7 +159,9 @@ class FileProvider(Provider[FileSpec]):
 
     def relate(self, spec: FileSpec) -> Relations:
         """A file comes after its parent directory, its owner, its group, and all that its ACL names."""
-        wants = (intern(f"path:{spec.path.rpartition('/')[0] or '/'}"), *name_accounts(spec.metadata))
+        wants = (intern(f"path:{spec.path.rpartition('/')[0] or '/'}"),)
+        if spec.owner or spec.group or spec.acl:
+            wants = (*wants, *name_accounts(spec.metadata))
         return Relations((f"path:{spec.path}",), wants, (spec.path,), spec.state == "absent")
 
     def bound(self, spec: FileSpec) -> Sequence[Possible]:
@@ -160,7 +171,7 @@ class FileProvider(Provider[FileSpec]):
         return (Possible("set"), Possible("replace"), *(Possible("set", parent) for parent in bound_parents(spec.path)))
 
     def _observe_one(self, spec: FileSpec, host: Host) -> State:
-        found = host.inspect(spec.path)
+        found = host.inspect(spec.path, wants=lambda size: spec.content is not None and _may_match(spec, size))
         if found == NOTHING and spec.selinux is None:
             return NO_FILE
         state = describe_path(found, spec.owner, spec.group)
@@ -172,11 +183,11 @@ class FileProvider(Provider[FileSpec]):
         elif spec.is_secret:
             state["kept"] = "memory" if host.keeps_sensitive else "nowhere"
         try:
-            if spec.state == "present":
+            if spec.state == "present" and (spec.acl is not None or spec.xattrs is not None or spec.selinux):
                 state.update(observe_attributes(spec.path, spec.metadata, host))
             if spec.content is None:
                 return state
-            digest = host.digest(spec.path) if _may_match(spec, found.size) else ""
+            digest = found.digest or (host.digest(spec.path) if _may_match(spec, found.size) else "")
         except (HostError, OSError) as error:
             return {"type": "unsafe", "reason": f"it cannot be read: {describe_failure(error)}"}
         content = spec.content_json
@@ -258,7 +269,7 @@ def _may_match(spec: FileSpec, size: int) -> bool:
     content = spec.content_json
     if spec.is_secret and isinstance(content, dict) and "parts" in content:
         return size <= DEFAULTS.blob_bytes
-    wanted = describe_content(content)["size"]
+    wanted = content["size"] if isinstance(content, dict) else len(str(content).encode("utf-8"))
     return size == wanted or size <= (DEFAULTS.hashed_bytes if wanted else DEFAULTS.download_bytes)
 
 

@@ -7,10 +7,12 @@ flush. Paths are those of the config; the host applies `--root` and walks them w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import FrozenSet, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Callable, FrozenSet, Mapping, Optional, Protocol, Sequence, Tuple
 
 from gitops.model.acl import Acl
 from gitops.model.codec import Json
+
+Wants = Callable[[int], bool]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class PathState:
     `parents` are missing directories above it, outermost first. `owner` and `group` are names where there are any, `uid` and `gid` their
     numbers. `links` are the names that a file has; `has_capabilities`: setcap(8) gave it some. `held` says why neither content nor
     metadata can change, `pinned` why what is there can be neither replaced nor removed, or nothing be made there; both are empty
-    when nothing is known to stand in the way.
+    when nothing is known to stand in the way. `digest` is there when it was wanted, and the content could be read.
     """
 
     type: str
@@ -37,6 +39,7 @@ class PathState:
     has_capabilities: bool = False
     held: str = ""
     pinned: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ class Host(Protocol):
         """Whether this is the running machine itself, so that its kernel and daemons may be asked and told (false with `--root`)."""
         ...
 
-    def inspect(self, path: str) -> PathState:
-        """Say what is at a path."""
+    def inspect(self, path: str, *, wants: Optional[Wants] = None) -> PathState:
+        """Say what is at a path; with its digest, when it is a regular file of a size (in bytes) that is wanted."""
         ...
 
     def read_attributes(self, path: str, declared: Metadata) -> Attributes:
@@ -276,5 +279,9 @@ class Host(Protocol):
         ...
 
     def has_written_below(self, folders: Sequence[str]) -> bool:
-        """Say whether this run has written below one of these folders since that was asked last."""
+        """Say whether this run has written below one of these folders since `mark_written`, or at all."""
+        ...
+
+    def mark_written(self) -> None:
+        """Forget what this run has written so far: whoever had to read it has."""
         ...

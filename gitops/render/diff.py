@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gitops.model.scope import WHOLE
 from gitops.plan.declared import spell_content
 from gitops.plan.graphdiff import CHANGES, GraphsDiff, ResourceDiff
 from gitops.plan.textdiff import is_whole
@@ -56,13 +57,20 @@ def _render_change(change: ResourceDiff, *, colour: bool) -> list[str]:
 def _summary(found: Sequence[GraphsDiff]) -> str:
     counts: dict[str, int] = dict.fromkeys(CHANGES, 0)
     hosts: set[tuple[str, str]] = set()
+    rules: list[str] = []
     for item in found:
         for group in item.groups:
+            if group.hosts == (WHOLE,):
+                rules.append(f"the rules of {item.environment}")
+                continue
             hosts.update((item.environment, host) for host in group.hosts)
             for change in group.changes:
                 counts[change.change] += len(group.hosts)
     words = ", ".join(f"{counts[name]} × {name}" for name in CHANGES if counts[name])
     moved = sum(len(item.entered) + len(item.left) for item in found)
+    said = f"Otherwise: {', '.join(rules)}. " if rules else ""
+    if not words and said:
+        return f"{said}No host's config changes."
     if not words:
         return f"{count_words(moved, 'host')} without resources moved." if moved else "The compiled config is the same."
-    return f"{words} on {count_words(len(hosts), 'host')}. No host was asked: `gitops plan` shows what would really change."
+    return f"{said}{words} on {count_words(len(hosts), 'host')}. No host was asked: `gitops plan` shows what would really change."

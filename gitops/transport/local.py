@@ -57,34 +57,54 @@ class Executed:
         raise BugError(f"the executor gave no `{event}`", code="B030")
 
 
+class Started:
+    """An executor that waits for its request, so that its start and the compiler's work go on at the same time. Without a request it
+    ends when this is left, having done nothing.
+    """
+
+    def __init__(self, cache: Path, python: str = sys.executable) -> None:
+        self._process = subprocess.Popen(  # the executor ends by its own bounds; a deadline here could cut a run in half
+            executor_command(keep_executor(build_payload(), cache, python), python),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(Path.home()), "LANG": "C.UTF-8"},
+        )
+
+    def __enter__(self) -> Started:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.communicate()
+
+    def run(self, request: Request, tell: Tell | None = None) -> Executed:
+        """Run a request, once; raise the error that the executor reports, with its code and exit status."""
+        process = self._process
+        if process.stdin is None or process.stdout is None:
+            raise BugError("no pipes to the executor", code="B031")
+        events: list[Event] = []
+        try:
+            process.stdin.write(encode_canonical(request.to_json()))
+            process.stdin.close()
+            for line in iter(lambda: process.stdout.readline(DEFAULTS.event_bytes), b""):  # pyright: ignore[reportOptionalMemberAccess]
+                event = Event.from_json(decode_json(line))
+                events.append(event)
+                if tell is not None:
+                    tell(event)
+        except BrokenPipeError:
+            pass
+        finally:
+            process.stdout.close()
+            status = process.wait()
+        raise_error(events, status)
+        return Executed(status, tuple(events))
+
+
 def run_local(request: Request, *, cache: Path, tell: Tell | None = None, python: str = sys.executable) -> Executed:
     """Run a request here; raise the error that the executor reports, with its code and exit status."""
-    kept = keep_executor(build_payload(), cache, python)
-    process = subprocess.Popen(  # the executor ends by its own bounds; a deadline here could cut a run in half
-        executor_command(kept, python),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd="/",
-        env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(Path.home()), "LANG": "C.UTF-8"},
-    )
-    if process.stdin is None or process.stdout is None:
-        raise BugError("no pipes to the executor", code="B031")
-    events: list[Event] = []
-    try:
-        process.stdin.write(encode_canonical(request.to_json()))
-        process.stdin.close()
-        for line in iter(lambda: process.stdout.readline(DEFAULTS.event_bytes), b""):  # pyright: ignore[reportOptionalMemberAccess]
-            event = Event.from_json(decode_json(line))
-            events.append(event)
-            if tell is not None:
-                tell(event)
-    except BrokenPipeError:
-        pass
-    finally:
-        process.stdout.close()
-        status = process.wait()
-    raise_error(events, status)
-    return Executed(status, tuple(events))
+    with Started(cache, python) as started:
+        return started.run(request, tell)
 
 
 def executor_command(kept: KeptExecutor, python: str = sys.executable) -> list[str]:
@@ -99,7 +119,7 @@ def executor_command(kept: KeptExecutor, python: str = sys.executable) -> list[s
         "from hashlib import sha256",
         f"sha256(data).hexdigest() == {kept.digest!r} or sys.exit('gitops: the kept executor was changed; start it again')",
         f"{inline('gitops.transport.pack')}",
-        f"import_pack(data[{DIGEST_LETTERS}:])",
+        f"import_pack(memoryview(data)[{DIGEST_LETTERS}:])",
         "from gitops.executor.__main__ import main",
         "os._exit(main())",
     )

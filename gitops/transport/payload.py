@@ -14,6 +14,7 @@ from importlib.resources.abc import Traversable
 ROOMS = ("executor", "plan", "providers", "model")
 QUICK = "dataclasses.py"  # found before the standard one, since the folder of the archive comes first
 LEFT_OUT = ("declared.py", "fleet.py", "graphdiff.py", "textdiff.py", QUICK)
+SLOW, QUICK_FORMS = b"\nfrom typing import ", b"\nfrom gitops.executor.typing import "
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MAIN = b'"""Start the executor."""\n\nimport sys\n\nfrom gitops.executor.__main__ import main\n\nsys.exit(main())\n'
 PACKAGE = b'"""The machine side of Trueup."""\n'
@@ -26,7 +27,7 @@ def build_payload() -> bytes:
     root = files("gitops")
     members: dict[str, bytes] = {"__main__.py": MAIN, "gitops/__init__.py": PACKAGE}
     members["gitops/errors.py"] = root.joinpath("errors.py").read_bytes()
-    members[QUICK] = root.joinpath("executor", QUICK).read_bytes()
+    members[QUICK] = root.joinpath("executor", QUICK).read_bytes().replace(SLOW, QUICK_FORMS)
     for room in ROOMS:
         _collect(root.joinpath(room), f"gitops/{room}", members)
     buffer = io.BytesIO()
@@ -44,4 +45,4 @@ def _collect(folder: Traversable, prefix: str, members: dict[str, bytes]) -> Non
         if item.is_dir() and item.name != "__pycache__":
             _collect(item, f"{prefix}/{item.name}", members)
         elif item.name.endswith(".py") and item.name not in LEFT_OUT:
-            members[f"{prefix}/{item.name}"] = item.read_bytes()
+            members[f"{prefix}/{item.name}"] = item.read_bytes().replace(SLOW, QUICK_FORMS)

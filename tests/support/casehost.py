@@ -21,7 +21,7 @@ from gitops.model.codec import Json, digest_bytes
 from gitops.model.plan import Difference
 from gitops.model.secret import fill_text, text_from_json
 from gitops.providers.base import Provider, Step
-from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo
+from gitops.providers.host import Attributes, FileWrite, Finished, Metadata, PathState, Session, SessionUndo, Wants
 from gitops.providers.registry import make_registry
 
 CASES = Path(__file__).parents[1] / "providers"
@@ -44,6 +44,7 @@ class CaseHost:
     def __post_init__(self) -> None:
         self.ran: list[list[str]] = []
         self.undo: list[list[str]] = []
+        self.is_marked = False
         self._used: dict[int, int] = {}
         self._has_changed = False
 
@@ -59,7 +60,7 @@ class CaseHost:
     def is_live(self) -> bool:
         return True
 
-    def inspect(self, path: str) -> PathState:
+    def inspect(self, path: str, *, wants: Wants | None = None) -> PathState:
         owner, target = (self.case.get(key, {}).get(path, "") for key in ("owners", "targets"))
         return PathState(self.case.get("paths", {}).get(path, "absent"), owner=owner, target=target)
 
@@ -117,7 +118,10 @@ class CaseHost:
             del self.undo[since:until]
 
     def has_written_below(self, folders: Sequence[str]) -> bool:
-        return any(path.startswith(tuple(folders)) for path in self.case.get("written", ()))
+        return not self.is_marked and any(path.startswith(tuple(folders)) for path in self.case.get("written", ()))
+
+    def mark_written(self) -> None:
+        self.is_marked = True
 
     def digest(self, path: str) -> str:
         raise AssertionError("these kinds read no content")

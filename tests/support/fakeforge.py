@@ -38,7 +38,7 @@ class FakeForge:
     written: Callable[[], None] = lambda: None
 
     def forge(self) -> Forge:
-        return Forge("fake", (REPOSITORY,), self, self, self)
+        return Forge("fake", (REPOSITORY,), self, self, self, self)
 
     def tick(self) -> datetime:
         self.at += timedelta(seconds=1)
@@ -106,6 +106,10 @@ class FakeForge:
         self.written()
         self._after()
         return self.posted[-1] if found is None else written
+
+    def list_statuses(self, repository: str, commit: str) -> tuple[Status, ...]:
+        self._call()
+        return tuple({item.context: item for at, item in self.statuses if at == commit}.values())
 
     def set_status(self, repository: str, commit: str, status: Status) -> None:
         self._call()

@@ -83,6 +83,7 @@ class Tree:
     """Files by name; `inventory` is the one to import."""
 
     inventory: str
+    base: str = ""
     files: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -111,13 +112,33 @@ class _Maker:
                 (text.rstrip("\n"), text.replace("\n", "\r\n"), "# é\n" + text, text + "; x\n", text.replace("    ", "  "))
             )
         tree.files[tree.inventory] = text
+        if self.random.random() < 0.25:
+            self.make_folder(tree)
         for name in ("all", "ungrouped", *self.groups, "gone"):
             if self.random.random() < 0.45:
-                self.add_variables(tree, f"group_vars/{name}")
+                self.add_variables(tree, f"{tree.base}group_vars/{name}")
         for host in ("web1", "web2", "n02", "r1", "Db_2", "gw", "192.0.2.7"):
             if self.random.random() < 0.3:
-                self.add_variables(tree, f"host_vars/{host}")
+                self.add_variables(tree, f"{tree.base}host_vars/{host}")
         return tree
+
+    def make_folder(self, tree: Tree) -> None:
+        """Make a folder of inventories of the one: further files before and behind it, some in a folder, some to be passed over."""
+        odd, self.odd = self.odd, False  # one odd file of a folder is enough
+        texts = {name.replace("hosts", "50-hosts", 1): text for name, text in tree.files.items()}
+        for name in self.random.sample(
+            ("10", "20.yml", "60.ini", "70.json", "80/a", "80/b.yaml", "B", "a.yml"), self.random.randint(1, 4)
+        ):
+            make = {"yml": self.make_yaml, "yaml": self.make_yaml, "json": self.make_json}.get(
+                name.rpartition(".")[2], self.make_ini
+            )
+            texts[name] = make()
+        self.odd = odd
+        texts.update(
+            dict.fromkeys(self.random.sample(("x.bak", "README.md", ".git", "y~", "z.cfg", "w.retry", "v.orig"), 2), "[broken")
+        )
+        tree.files = {f"inv/{name}": text for name, text in texts.items()}
+        tree.inventory, tree.base = "inv", "inv/"
 
     def edges(self) -> list[tuple[str, str]]:
         """Give pairs of groups: the first is above the second, now and then in a circle."""

@@ -86,9 +86,9 @@ class Scene:
 
 
 @contextmanager
-def make_scene(folder: Path) -> Iterator[Scene]:
+def make_scene(folder: Path, rules: str = RULES) -> Iterator[Scene]:
     """Give a scene whose team `sre` is bob; dave is named; alice may write."""
-    work, bare = Repository.make(folder / "work", {"gitops.yaml": RULES}), folder / "infra.git"
+    work, bare = Repository.make(folder / "work", {"gitops.yaml": rules}), folder / "infra.git"
     work.git("clone", "-q", "--bare", ".", str(bare))
     fake = FakeForge(bare, writers={"alice", "bob", "dave"}, teams={"sre": {"bob"}})
     with make_bench(folder / "data", {REPOSITORY: fake.forge()}) as bench:

@@ -28,9 +28,10 @@ from webhooks.api.intake import Intake
 from webhooks.jobs.works import touch_pull
 from webhooks.metrics import Metrics
 from webhooks.records import HostKey, HostRecord, RunRecord, TokenRecord
-from webhooks.store.budget import trim_runs
+from webhooks.store.budget import ask_look, trim_runs
 from webhooks.store.hosts import add_token, find_host, find_host_by_credential, find_token, save_host, spend_token
 from webhooks.store.plans import list_plans
+from webhooks.store.pulls import find_pull
 from webhooks.store.repositories import list_watched
 from webhooks.store.runs import add_run
 from webhooks.store.store import Store
@@ -40,7 +41,6 @@ NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?")
 ENROLMENT, CREDENTIAL = "gitops/enrolment/v1", "gitops/credential/v1"
 TOKEN_BYTES, SMALL = 32, 64 * 1024
 VALID = timedelta(hours=1)
-DEBOUNCE = timedelta(seconds=2)
 SKEW = timedelta(hours=1)
 MOST_PLANS = 1000
 BEARER = "Bearer "
@@ -181,18 +181,21 @@ def _keep(ports: HostPorts, key: HostKey, report: Report) -> bool:
         fresh = report.observation if report.observation is not None and is_newest else host.observation
         serial = report.serial or host.serial
         seen = replace(host, seen=now, run=report.run, result=report.result, serial=serial, observation=fresh)
-        save_host(connection, seen)
         if _differs(host.observation, fresh):
-            _ask_plans(connection, key, now)
+            seen = ask_look(seen, now)
+            _ask_plans(connection, key, seen.asked or now)
+        save_host(connection, seen)
     return True
 
 
-def _ask_plans(connection: Connection, key: HostKey, now: datetime) -> None:
-    """Have the current plans of an environment looked at again, a moment later: reports come in crowds."""
+def _ask_plans(connection: Connection, key: HostKey, at: datetime) -> None:
+    """Have the current plans of an environment looked at again, where anything can still become of them."""
     plans = list_plans(connection, is_current=True, limit=MOST_PLANS)
     mine = {plan.pull for plan in plans if (plan.pull.repository, plan.environment) == (key.repository, key.environment)}
     for pull in sorted(mine, key=str):
-        add_job(connection, touch_pull(pull, reason="observed"), now + DEBOUNCE)
+        known = find_pull(connection, pull)
+        if known is None or not known.is_settled:
+            add_job(connection, touch_pull(pull, reason="observed"), at)
 
 
 def _is_newer(report: Report, host: HostRecord, now: datetime) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from gitops.errors import RemoteError
 from gitops.render.comment import MARKER
-from webhooks.forges.port import Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
+from webhooks.forges.port import DESCRIPTION, Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
 from webhooks.http import NOT_FOUND, Answer, JsonClient, refuse
 from webhooks.records import PullKey
 from webhooks.settings import Settings
@@ -25,7 +25,7 @@ PAGE = {"per_page": "100"}
 MOST_PAGES = 50
 NEUTRAL = ("commented", "comment", "pending", "request_review")
 MAY_WRITE = ("write", "maintain", "admin")
-DESCRIPTION, TITLE = 140, 300
+TITLE = 300
 NOREPLY = re.compile(r"(?:[0-9]+\+)?([A-Za-z0-9-]+(?:\[bot\])?)@users\.noreply\.[a-z0-9.-]+")
 HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
@@ -34,7 +34,7 @@ def open_github(settings: Settings) -> Forge:
     """Give the forge that the settings name; the token is checked at the first request, not now."""
     client = JsonClient(settings.github_api_url, {**HEADERS, "Authorization": f"Bearer {settings.github_token}"})
     pulls = GitHubPulls(client, settings.github_api_url, settings.github_token)
-    return Forge("github", settings.repositories, pulls, GitHubTalk(client), GitHubPeople(client))
+    return Forge("github", settings.repositories, pulls, GitHubTalk(client), GitHubStatuses(client), GitHubPeople(client))
 
 
 class GitHubPulls:
@@ -141,7 +141,7 @@ class GitHubPulls:
 
 
 class GitHubTalk:
-    """Comments, statuses and reviews."""
+    """Comments and reviews."""
 
     def __init__(self, client: JsonClient) -> None:
         self._client = client
@@ -163,15 +163,6 @@ class GitHubTalk:
                 return _posted_of(_table(answer, f"comment {ident}"))
         answer = self._client.ask("POST", f"/repos/{key.repository}/issues/{key.name}/comments", body={"body": body})
         return _posted_of(_table(answer, f"comment on {key}"))
-
-    def set_status(self, repository: str, commit: str, status: Status) -> None:
-        """Set a commit status, where the forge has them."""
-        body = {"state": status.state, "context": status.context, "description": status.description[:DESCRIPTION]}
-        if status.url:
-            body["target_url"] = status.url
-        answer = self._client.ask("POST", f"/repos/{repository}/statuses/{commit}", body=body)
-        if not answer.is_good and answer.status != NOT_FOUND:
-            raise refuse(answer, f"status on {commit[:7]}")
 
     def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:
         """List what others said."""
@@ -198,6 +189,35 @@ class GitHubTalk:
             body: Any = answer.body
             self._login = str(cast("dict[str, Any]", body).get("login", "")) if answer.is_good and isinstance(body, dict) else ""
         return self._login
+
+
+class GitHubStatuses:
+    """Commit statuses: each setting is a row of its own, and the newest of a name stands."""
+
+    def __init__(self, client: JsonClient) -> None:
+        self._client = client
+
+    def list_statuses(self, repository: str, commit: str) -> tuple[Status, ...] | None:
+        """Give what stands, from one page, the newest rows: what is not among them is set again rather than looked for."""
+        answer = self._client.ask("GET", f"/repos/{repository}/commits/{commit}/statuses", query=PAGE)
+        if answer.status == NOT_FOUND:
+            return None
+        body: Any = answer.body
+        if not answer.is_good or not isinstance(body, list):
+            raise refuse(answer, f"statuses of {commit[:7]}")
+        found: dict[str, Status] = {}
+        for row in sorted(cast("list[Any]", body), key=_number_of):
+            found[_text(row, "context")] = _status_of(row)
+        return tuple(found.values())
+
+    def set_status(self, repository: str, commit: str, status: Status) -> None:
+        """Set a commit status, where the forge has them."""
+        body = {"state": status.state, "context": status.context, "description": status.description[:DESCRIPTION]}
+        if status.url:
+            body["target_url"] = status.url
+        answer = self._client.ask("POST", f"/repos/{repository}/statuses/{commit}", body=body)
+        if not answer.is_good and answer.status != NOT_FOUND:
+            raise refuse(answer, f"status on {commit[:7]}")
 
 
 class GitHubPeople:
@@ -292,6 +312,17 @@ def _state_of_review(row: Mapping[str, Any]) -> str:
     if row.get("dismissed") is True or state == "dismissed":
         return "dismissed"
     return "approved" if state == "approved" else "commented" if state in NEUTRAL else "changes_requested"
+
+
+def _number_of(row: Any) -> int:
+    found = _text(row, "id")
+    return int(found) if found.isascii() and found.isdigit() else 0
+
+
+def _status_of(row: Any) -> Status:
+    """Read a status; servers that resemble GitHub call its state `status`."""
+    state = _text(row, "state") or _text(row, "status")
+    return Status(_text(row, "context"), state, _text(row, "description"), _text(row, "target_url"))
 
 
 def _posted_of(row: Mapping[str, Any]) -> Posted:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from webhooks.records import PullKey
 
+DESCRIPTION = 140  # what GitHub takes of a status
 REVIEW_STATES = ("approved", "dismissed", "changes_requested", "commented")
 
 
@@ -63,7 +64,11 @@ class ForgeReview:
 
 @dataclass(frozen=True)
 class Posted:
-    """A comment of ours: the forge's name of it, when it last changed by the forge's clock, and what it says."""
+    """A comment of ours: the forge's name of it, when it last changed by the forge's clock, and what it says.
+
+    `at` moves with every edit, whoever makes it (`updated_at` of GitHub, Gitea and a note of GitLab). What a write gives is what is read
+    until the next edit, so that an edit of somebody else's is known by a later time even when the text was put back.
+    """
 
     ident: str
     at: datetime
@@ -126,16 +131,24 @@ class Talk(Protocol):
         """Write a comment, or edit the one with this name."""
         ...
 
-    def set_status(self, repository: str, commit: str, status: Status) -> None:
-        """Set a commit status; setting the same again changes nothing."""
-        ...
-
     def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:
         """List all comments that are not ours, oldest first."""
         ...
 
     def list_reviews(self, key: PullKey) -> tuple[ForgeReview, ...]:
         """List all reviews, oldest first; empty where the forge has none."""
+        ...
+
+
+class Statuses(Protocol):
+    """What a commit is marked with. Whoever may write in a repository may set a status of any name: what stands is read, not remembered."""
+
+    def list_statuses(self, repository: str, commit: str) -> tuple[Status, ...] | None:
+        """List the newest status of each name, whoever set it, as far as a bounded answer has them; None where the forge has none."""
+        ...
+
+    def set_status(self, repository: str, commit: str, status: Status) -> None:
+        """Set a commit status; its description may be cut at DESCRIPTION."""
         ...
 
 
@@ -153,10 +166,11 @@ class People(Protocol):
 
 @dataclass(frozen=True)
 class Forge:
-    """A forge's three sides, and the repositories watched there."""
+    """A forge's four sides, and the repositories watched there."""
 
     name: str
     repositories: tuple[str, ...]
     pulls: Pulls
     talk: Talk
+    statuses: Statuses
     people: People

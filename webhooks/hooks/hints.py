@@ -33,7 +33,9 @@ def read_hints(event: str, payload: Any, watched: Collection[str], delivery: str
         return ()
     is_push = event == "pull_request" and _text(table, "action") in PUSHED
     pusher = _text(table, "sender", "login")[:MOST_LOGIN] if is_push else ""
-    return (touch_pull(PullKey(repository, number), delivery, pusher=pusher, edited=_name_edited(event, table)),)
+    edited = _name_edited(event, table)
+    touched = edited if _text(table, "sender", "login") != _text(table, "comment", "user", "login") else ""
+    return (touch_pull(PullKey(repository, number), delivery, pusher=pusher, edited=edited, touched=touched),)
 
 
 def _find_watched(told: str, watched: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 from webhooks.records import JobRecord, PullKey
 from webhooks.store.work import Work
 
-PUSHER, EDITED = "pusher:", "edited:"
+PUSHER, EDITED, TOUCHED = "pusher:", "edited:", "touched:"
 SOON = timedelta(0)
 
 
@@ -27,12 +27,14 @@ class Jobs(Protocol):
         ...
 
 
-def touch_pull(key: PullKey, delivery: str = "", *, reason: str = "", pusher: str = "", edited: str = "") -> Work:
+def touch_pull(
+    key: PullKey, delivery: str = "", *, reason: str = "", pusher: str = "", edited: str = "", touched: str = ""
+) -> Work:
     """Make the job that reads a pull request anew.
 
     `reason` has it planned again whatever is known (`plan`: a person asked). `pusher` is who an authenticated webhook says pushed: it only
     ever takes somebody the right to approve. So does `edited`, the comment that one says was edited: within the second in which it was
-    written, the forge itself does not tell.
+    written, the forge itself does not tell. `touched` is one that was edited by another than its author: of ours, nobody else may.
     """
     payload = {"repository": key.repository, "name": key.name}
     if reason:
@@ -41,6 +43,8 @@ def touch_pull(key: PullKey, delivery: str = "", *, reason: str = "", pusher: st
         payload[PUSHER + pusher] = "1"
     if edited:
         payload[EDITED + edited] = "1"
+    if touched:
+        payload[TOUCHED + touched] = "1"
     return Work("pull", str(key), payload, delivery)
 
 
@@ -52,6 +56,11 @@ def read_pushers(job: JobRecord) -> tuple[str, ...]:
 def read_edited(job: JobRecord) -> tuple[str, ...]:
     """Give the references of the comments that a job's webhooks said were edited."""
     return tuple(name.removeprefix(EDITED) for name in job.payload if name.startswith(EDITED))
+
+
+def read_touched(job: JobRecord) -> tuple[str, ...]:
+    """Give the references of the comments that a job's webhooks said were edited by another than their author."""
+    return tuple(name.removeprefix(TOUCHED) for name in job.payload if name.startswith(TOUCHED))
 
 
 def look_at(repository: str, delivery: str = "") -> Work:

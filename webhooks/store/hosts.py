@@ -103,6 +103,8 @@ def _pack(record: HostRecord) -> dict[str, Any]:
         "result": record.result,
         "serial": record.serial,
         "observation": None if record.observation is None else encode_canonical(record.observation.to_json()),
+        "asked": pack_time(record.asked),
+        "pause": record.pause,
     }
 
 
@@ -118,6 +120,8 @@ def _unpack(row: Row[Any]) -> HostRecord:
         result=row.result,
         serial=row.serial,
         observation=None if row.observation is None else _read_observation(row.observation),
+        asked=unpack_time(row.asked),
+        pause=row.pause,
     )
 
 

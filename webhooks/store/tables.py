@@ -53,6 +53,7 @@ pulls = Table(
     Column("note", Text, nullable=False),
     Column("comment", Text, nullable=False),
     Column("comment_ident", Text, nullable=False),
+    Column("comment_at", Text),
     Column("is_settled", Boolean, nullable=False),
     Column("version", Text, nullable=False),
     Column("updated", Text),
@@ -127,6 +128,8 @@ hosts = Table(
     Column("result", Text, nullable=False),
     Column("serial", Integer, nullable=False),
     Column("observation", LargeBinary),
+    Column("asked", Text),
+    Column("pause", Integer, nullable=False, server_default="0"),
 )
 tokens = Table(
     "tokens",

@@ -1,20 +1,22 @@
 """Publish: what the store knows of a pull request becomes its one comment and its commit statuses, when they differ from what stands there.
 
 Idempotent: the comment is found again by its author and marker when its name was lost in a crash, and only written when its text
-changes; a status is only set when it differs from the last one. The plans' time of publication is the forge's clock of that very comment.
-Whoever merges by the statuses must never be ahead of what is known: what is published was judged first, a status that says less is set
-before the comment, one that says more after it, and of several pull requests of one commit the worst one speaks.
+changes; a status is only set when it differs from the one that stands there, whoever set that. The plans' time of publication is the
+forge's clock of that very comment. Whoever merges by the statuses must never be ahead of what is known: what is published was judged
+first, a status that says less is set before the comment, one that says more after it, and of several pull requests of one commit the
+worst one speaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from gitops.pipeline.pull import UNJUDGED
 from gitops.render.comment import MARKER, Approvals, CommentSubject, Section, render_comment
 from gitops.render.words import count_words
-from webhooks.forges.port import Posted, Status
+from webhooks.forges.port import DESCRIPTION, Posted, Status
 from webhooks.forges.watched import Forges
 from webhooks.metrics import Metrics
 from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, StatusRecord
@@ -26,6 +28,7 @@ from webhooks.store.store import Store
 
 PLAN, APPROVAL = "gitops/plan", "gitops/approval"
 SUCCESS = "success"
+NOBODY = "the project has no environment yet: nothing is planned, and nobody is asked"
 ORDER = ("error", "failure", "pending", SUCCESS)
 WORDS = {"waiting": "planning", "planned": "planned", "invalid": "invalid", "conflict": "conflict", "failed": "failed"}
 
@@ -62,9 +65,10 @@ def publish(ports: PublishPorts, pull: PullRecord) -> PullRecord:
     if pull.state != "open":
         return _publish_comment(ports, pull, plans, approvals)
     statuses = _find_statuses(ports, pull, Standing(pull, plans, approvals))
-    _set_statuses(ports, pull, [status for status in statuses if status.state != SUCCESS])
+    stand_there = _read_statuses(ports, pull)
+    _set_statuses(ports, pull, [status for status in statuses if status.state != SUCCESS], stand_there)
     published = _publish_comment(ports, pull, plans, approvals)
-    _set_statuses(ports, pull, [status for status in statuses if status.state == SUCCESS])
+    _set_statuses(ports, pull, [status for status in statuses if status.state == SUCCESS], stand_there)
     return published
 
 
@@ -118,7 +122,7 @@ def _publish_comment(
         return pull
     body = render_pull(ports, pull, plans, approvals)
     posted = _post(ports, pull, body)
-    saved = replace(pull, comment=body, comment_ident=posted.ident) if posted is not None else pull
+    saved = replace(pull, comment=body, comment_ident=posted.ident, comment_at=posted.at) if posted is not None else pull
     with ports.store.write() as connection:
         save_pull(connection, saved)
         if posted is not None and saved.planning == "planned":
@@ -170,19 +174,36 @@ def _list_statuses_of(standing: Standing) -> tuple[Status, Status]:
     pull, plans = standing.pull, standing.plans
     if pull.planning != "planned" or pull.planned_head != pull.head:
         return _plan_status(pull, plans), Status(APPROVAL, "pending", "waits for a plan")
+    if any(item.code == UNJUDGED for item in pull.diagnostics):
+        return Status(PLAN, "pending", NOBODY), Status(APPROVAL, "pending", NOBODY)
     return _plan_status(pull, plans), _approval_status([(plan, stand(plan, standing.approvals)) for plan in plans])
 
 
-def _set_statuses(ports: PublishPorts, pull: PullRecord, wanted: Sequence[Status]) -> None:
+def _read_statuses(ports: PublishPorts, pull: PullRecord) -> Mapping[str, Status]:
+    """Give what stands on the forge by name; where it cannot say, what was set last."""
+    found = ports.forges.of(pull.key.repository).statuses.list_statuses(pull.key.repository, pull.head)
+    if found is None:
+        with ports.store.read() as connection:
+            known = list_statuses(connection, pull.key.repository, pull.head)
+        found = tuple(Status(item.context, item.state, item.description, item.url) for item in known)
+    return {status.context: _cut(status) for status in found}
+
+
+def _set_statuses(ports: PublishPorts, pull: PullRecord, wanted: Sequence[Status], stand_there: Mapping[str, Status]) -> None:
     repository, url = pull.key.repository, ports.page_of(pull.key) or pull.url
     with ports.store.read() as connection:
-        known = {item.context: item for item in list_statuses(connection, repository, pull.head)}
-    for status in wanted:
+        kept = list_statuses(connection, repository, pull.head)
+    for status in (replace(status, url=url) for status in wanted):
+        if stand_there.get(status.context) != _cut(status):
+            ports.forges.of(repository).statuses.set_status(repository, pull.head, status)
         record = StatusRecord(repository, pull.head, status.context, status.state, status.description, url)
-        if known.get(status.context) != record:
-            ports.forges.of(repository).talk.set_status(repository, pull.head, replace(status, url=url))
+        if record not in kept:
             with ports.store.write() as connection:
                 save_status(connection, record)
+
+
+def _cut(status: Status) -> Status:
+    return replace(status, description=status.description[:DESCRIPTION])
 
 
 def _plan_status(pull: PullRecord, plans: Sequence[PlanRecord]) -> Status:

@@ -13,7 +13,7 @@ from datetime import datetime
 from webhooks.approvals import CLOSED
 from webhooks.forges.port import ForgePull
 from webhooks.forges.watched import Forges
-from webhooks.jobs.works import Jobs, read_edited, read_pushers, release_branch, touch_pull
+from webhooks.jobs.works import Jobs, read_edited, read_pushers, read_touched, release_branch, touch_pull
 from webhooks.records import JobRecord, PullKey, PullRecord
 from webhooks.store.approvals import lose_approvals_of
 from webhooks.store.plans import list_current_plans, retire_plan
@@ -81,7 +81,7 @@ def give_up_pull(ports: PullPorts, job: JobRecord, error: str) -> None:
 
 def _bring_forward(ports: PullPorts, pull: PullRecord, job: JobRecord) -> None:
     again = job.payload.get("again", "")
-    pull = restore_comment(ports.store, ports.forges.of(pull.key.repository).talk, pull)
+    pull = restore_comment(ports.store, ports.forges.of(pull.key.repository).talk, pull, read_touched(job))
     need = needs_plan(ports.stages.plan, pull, again)
     if pull.target and pull.target != need.target:
         ports.jobs.add(release_branch(pull.key.repository, pull.branch))

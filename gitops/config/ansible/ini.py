@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from gitops.config.ansible.dialect import LONGEST_NUMBER, show_key
-from gitops.config.ansible.inventory import ALL, UNGROUPED, Inventory
+from gitops.config.ansible.inventory import UNGROUPED, Inventory
 from gitops.config.node import Node
 from gitops.config.yaml import decode_text
 from gitops.model.diagnostic import Diagnostic, Place
@@ -32,7 +32,7 @@ def read_ini(data: bytes, file: str, into: Inventory) -> None:
         into.leave_out(
             "the byte order mark: for Ansible it is a part of the first name", Place(file, 1), hint="save the file without it"
         )
-    declared = {ALL, UNGROUPED}
+    declared = set(into.groups)  # of the files before, too
     group, section = UNGROUPED, "hosts"
     for number, raw in enumerate(text.splitlines(), start=1):
         line, place = raw.strip(), Place(file, number)

@@ -38,7 +38,7 @@ class GroupEntry:
 
 
 class Inventory:
-    """All hosts and groups of one file.
+    """All hosts and groups of one file, or of the files of a folder.
 
     `found` are errors, for what makes no sense, and warnings, for what is left out; `unsafe` the places of texts that are no templates.
     """

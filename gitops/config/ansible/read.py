@@ -21,28 +21,27 @@ _KEY = re.compile(rb"[^\s=\[]+:(\s|\Z)")
 FINAL = ("C803", "C603", "C604", "C605")
 
 
-def read_inventory(data: bytes, file: str) -> Inventory:
-    """Read an inventory file."""
+def read_inventory(data: bytes, file: str, found: Inventory) -> None:
+    """Read an inventory file into what was found before it; what it says again counts."""
     suffix = PurePath(file).suffix
-    found = Inventory(file)
+    before = len(found.found)
     if suffix not in ("", *YAML_ENDINGS):
         read_ini(data, file, found)
-        return found
+        return
     values = read_values(data, file)
     if isinstance(values, Diagnostic):
         problem = values
     elif values.root.entries:
         read_tree(values, found)
-        return found
+        return
     else:
         problem = Diagnostic("C802", f"{file} holds {name_type(values.root)}, expected one map of groups", values.root.place)
     if problem.code not in FINAL:
         read_ini(data, file, found)
-        if not has_errors(found.found) or not (suffix or _looks_like_yaml(data)):
-            return found
-    refused = Inventory(file)
-    refused.found.append(problem)
-    return refused
+        if not has_errors(found.found[before:]) or not (suffix or _looks_like_yaml(data)):
+            return
+        del found.found[before:]
+    found.found.append(problem)
 
 
 def read_variables(data: bytes, file: str, into: Inventory) -> dict[str, Node]:

@@ -141,8 +141,8 @@ def make_state(shown: Mapping[str, str], unit: str = "") -> Dict[str, Json]:
 
 def read_files_again(host: Host) -> None:
     """Let systemd read its files; what this run wrote so far is known to it then."""
-    host.has_written_below(FOLDERS)
-    host.run(list(RELOAD))
+    if host.run(list(RELOAD)).status == 0:
+        host.mark_written()
 
 
 def is_mask(path: str, target: str) -> bool:

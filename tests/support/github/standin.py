@@ -150,6 +150,11 @@ class StandIn:
         self.reviews[review.ident] = review
         return review
 
+    def mark(self, commit: str, by: str = BOT, **given: str) -> None:
+        """Set a commit status, which anybody may who may write."""
+        row = {"description": "", "target_url": "", **given, "sha": commit, "by": by, "id": str(self.ident())}
+        self.statuses.append(row)
+
     def merge(self, pull: Pull) -> str:
         """Merge for real, as the forge's button does, and give the merge's commit."""
         base, head = self.git("rev-parse", f"refs/heads/{pull.base}"), self.head(pull)
@@ -447,16 +452,18 @@ def _post_status(forge: StandIn, request: Request) -> tuple[int, Any]:
         return _not_found()
     given = json.loads(request.state.body)
     assert len(given.get("description") or "") <= 140, "GitHub refuses longer descriptions"
-    forge.statuses.append({"description": "", "target_url": "", **given, "sha": request.path_params["sha"]})
+    forge.mark(request.path_params["sha"], **given)
     return 201, _status(forge, forge.statuses[-1])
 
 
 def _status(forge: StandIn, given: Mapping[str, str]) -> dict[str, Any]:
-    value = {**make_least("status"), "state": given["state"], "context": given.get("context", "default")}
-    return {**value, "description": given["description"], "target_url": given["target_url"], "creator": _user(BOT)}
+    value = {**make_least("status"), "id": int(given["id"]), "state": given["state"], "context": given.get("context", "default")}
+    return {**value, "description": given["description"], "target_url": given["target_url"], "creator": _user(given["by"])}
 
 
 def _list_statuses(forge: StandIn, request: Request) -> tuple[int, Any]:
+    if "statuses" not in forge.offers:
+        return _not_found()
     return 200, [_status(forge, item) for item in reversed(forge.statuses) if item["sha"] == request.path_params["sha"]]
 
 

@@ -75,3 +75,30 @@ def test_a_project_that_is_not_there_yet_is_a_mistake(tmp_path: Path) -> None:
     project = Repository.make(tmp_path / "p", {"README": "x"})
     write_files(project.path, SMALL)
     assert call("-C", project.path, "diff").status == 1
+
+
+SELECTED = "hosts: {env: production}"
+ROUTED = {
+    "another address": ("inventory/web.yaml", "spec:\n", "spec:\n  address: 192.0.2.99\n  connection: ssh\n", "reached"),
+    "another source": ("gitops.yaml", SELECTED, f"source: trunk\n      {SELECTED}", "source"),
+    "another branch": ("gitops.yaml", SELECTED, f"release: release/elsewhere\n      {SELECTED}", "release"),
+}
+
+
+@pytest.mark.parametrize("name", list(ROUTED))
+def test_another_way_and_other_rules_are_shown(project: Repository, name: str) -> None:
+    path, before, after, field = ROUTED[name]
+    text = (project.path / path).read_text(encoding="utf-8")
+    assert before in text
+    write_files(project.path, {path: text.replace(before, after, 1)})
+    called = call("-C", project.path, "diff", "--format", "json")
+    (group,) = called.json["environments"][0]["groups"]
+    (change,) = group["changes"]
+    assert (called.status, group["hosts"]) == (2, ["*"])
+    assert (change["address"], change["change"]) == ("environment:production", "changed")
+    assert [item["name"] for item in change["fields"]] == [field]
+    shown = call("-C", project.path, "diff").out
+    assert "~ environment:production" in shown
+    assert f"{field} " in shown
+    assert "Otherwise: the rules of production. No host's config changes." in shown
+    assert call("-C", project.path, "diff", "--host", "web-1").status == 2

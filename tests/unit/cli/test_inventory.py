@@ -267,7 +267,82 @@ def test_a_program_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_folder_and_a_missing_file_are_errors(tmp_path: Path) -> None:
+FOLDER = {
+    "inv/10-web": "[web]\nweb1 v=1 w=1\n[web:vars]\ng=ten\nh=ten\n[front:children]\nweb\n",
+    "inv/20-more.yml": "web: {hosts: {web2: {v: 2}}, vars: {g: twenty}}\n",
+    "inv/30/a.ini": "[web:vars]\nk=1\n[front]\nweb1 v=3\n",
+    "inv/ansible.cfg": "[x",
+    "inv/old.bak": "[x",
+    "inv/.hidden": "[x",
+    "inv/README.md": "[x",
+    "inv/notes~": "[x",
+    "inv/group_vars/web.yml": "h: file\n",
+    "inv/host_vars/web2": "v: 22\n",
+    "group_vars/web.yml": "stolen: 1\n",
+}
+
+
+def test_a_folder_is_read_file_by_file_in_order_with_the_variables_in_it(tmp_path: Path) -> None:
+    done = run(tmp_path, FOLDER, "--format", "json", name="inv")
+    assert (done.status, done.json["hosts"]) == (0, 2)
+    assert variables(tmp_path, "web1") == {"v": 3, "w": 1, "g": "twenty", "h": "file", "k": 1}
+    assert variables(tmp_path, "web2") == {"v": 22, "g": "twenty", "h": "file", "k": 1}
+    labels = {name: item["metadata"]["labels"] for name, item in documents(tmp_path).items() if name.startswith("Host/")}
+    assert labels == {key: {"group_web": "yes", "group_front": "yes"} for key in ("Host/web1", "Host/web2")}
+    assert done.json["diagnostics"] == []
+
+
+def test_what_cannot_be_read_in_a_folder_is_told_with_its_file(tmp_path: Path) -> None:
+    for name, text, words in (
+        ("b.toml", "[web]\n", "TOML"),
+        ("b", "#!/bin/sh\n", "dynamic"),
+        ("b.yml", "plugin: aws_ec2\n", "plugin"),
+        ("b.ini", "[web:vars\n", "C802"),
+        ("b.ini", "[gone:vars]\nx=1\n", "gone"),
+        ("b.yml", "web: {hosts: {web1: {v: !vault x}}}\n", "C803"),
+    ):
+        folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        done = run(folder, {"inv/a": "[web]\nweb1\n", f"inv/{name}": text}, name="inv")
+        assert (done.status, f"inv/{name}" in done.err, words in done.err) == (1, True, True), done.err
+
+
+def test_group_vars_of_a_folder_within_are_read_by_nobody(tmp_path: Path) -> None:
+    files = {"inv/sub/a": "[web]\nweb1\n", "inv/sub/group_vars/web": "x: 1\n"}
+    done = run(tmp_path, files, "--format", "json", name="inv")
+    assert [item["code"] for item in done.json["diagnostics"]] == ["C801"]
+    assert done.json["diagnostics"][0]["file"].endswith("inv/sub/group_vars")
+    assert variables(tmp_path, "web1") == {}
+
+
+SETTINGS = """\
+# mine
+[defaults]
+inventory = hosts
+Hash_Behaviour: merge   ; all of it
+host_key_checking = False
+  precedence = no setting, a continued line
+
+[inventory]
+ignore_extensions = .x
+"""
+
+
+@pytest.mark.parametrize(("where", "name"), [("ansible.cfg", "hosts"), ("ansible.cfg", "inv"), ("inv/ansible.cfg", "inv")])
+def test_settings_that_would_change_the_inventory_are_told_at_their_lines(tmp_path: Path, where: str, name: str) -> None:
+    text = SETTINGS if name == "hosts" else SETTINGS.replace("= hosts", "= elsewhere,hosts")
+    done = run(tmp_path, {"hosts": "h\n", "inv/a": "h\n", where: text}, "--format", "json", name=name)
+    lines = [(item["line"], "is not applied" in item["message"]) for item in done.json["diagnostics"]]
+    assert lines == [*([] if name == "hosts" else [(3, True)]), (4, True), (9, True)]
+    assert all(item["file"].endswith(where) for item in done.json["diagnostics"])
+
+
+def test_settings_that_change_nothing_are_not_told(tmp_path: Path) -> None:
+    text = "[defaults]\nhash_behaviour = replace\ninventory = ./hosts\n[other]\nenable_plugins = x\n"
+    done = run(tmp_path, {"hosts": "h\n", "ansible.cfg": text}, "--format", "json")
+    assert done.json["diagnostics"] == []
+
+
+def test_an_empty_folder_and_a_missing_file_are_errors(tmp_path: Path) -> None:
     (tmp_path / "ansible/inv").mkdir(parents=True)
     assert run(tmp_path, {}, name="inv").status == 1
     assert run(tmp_path, {}, name="none").status == 1

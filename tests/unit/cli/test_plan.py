@@ -325,3 +325,33 @@ def test_planning_this_machine_itself_changes_nothing_there(tmp_path: Path) -> N
     assert not state.exists()
     run = [change for change in called.json["changes"] if change["address"] == "command:touch"]
     assert [(change["action"], change["confidence"]) for change in run] == [("run", "conditional")]
+
+
+@pytest.mark.parametrize("against", ["a revision", "a release"])
+def test_another_way_to_a_host_is_shown(project: Repository, tmp_path: Path, against: str) -> None:
+    if against == "a release":
+        assert call("release", "keygen", "--out", tmp_path / "key").status == 0
+        assert call("-C", project.path, "release", "--env", "production", "--key", tmp_path / "key").status == 0
+    base = ("--base", "HEAD") if against == "a revision" else ()
+    before = (project.path / "gitops.yaml").read_text(encoding="utf-8")
+    assert plan(project, *base).status == 0
+    write_files(project.path, {"gitops.yaml": before.replace("hosts: {", "source: trunk\n      hosts: {", 1)})
+    called = plan(project, *base)
+    (group,) = called.json["groups"]
+    assert (called.status, group["hosts"], group["changes"][0]["address"]) == (2, ["*"], "environment:production")
+    assert [field["name"] for field in group["changes"][0]["fields"]] == ["source"]
+    assert "environment:production" in call("-C", project.path, "plan", *base).out
+    assert plan(project, *base, "--host", "db-1").status == 2
+    assert plan(project, *base, "--host", "db-1", "--only", "file:/etc/motd").status == 0
+
+
+def test_rules_that_cannot_be_read_here_are_said_to_be_unknown(project: Repository, tmp_path: Path) -> None:
+    assert call("release", "keygen", "--out", tmp_path / "key").status == 0
+    assert call("-C", project.path, "release", "--env", "production", "--key", tmp_path / "key").status == 0
+    project.git("checkout", "-q", "--orphan", "other")
+    project.commit({}, "no history")
+    project.git("branch", "-q", "-D", "main")
+    project.git("reflog", "expire", "--expire=now", "--all")
+    project.git("gc", "-q", "--prune=now")
+    called = call("-C", project.path, "plan")
+    assert (called.status, "whether the rules of production change is not shown" in called.err) == (0, True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gitops.model.codec import Json
+from gitops.model.diagnostic import Diagnostic
 from gitops.pipeline.project import Examined, examine_tree
 from gitops.source.snapshot import snapshot_folder
 from tests.support.cli import call
@@ -181,3 +182,37 @@ def test_a_cue_module_that_only_declares_hosts_of_its_own_keeps_them(tmp_path: P
     text = 'package module\n\n#Params: hosts: [...string] | *["x"]\nresources: [{file: "/f", content: params.hosts[0]}]\n'
     found = examine(tmp_path, "", **{"modules/site/module.cue": text, "groups.yaml": GROUP.replace("balancer", "site")})
     assert set(contents(found).values()) == {"x"}
+
+
+def in_template(found: Examined) -> list[Diagnostic]:
+    return [item for item in found.diagnostics if item.place.file.endswith(".j2")]
+
+
+@pytest.mark.parametrize(
+    ("selection", "hint"),
+    [
+        ("rle='web'", "no host has the label `rle`, did you mean `role`? there are: env, port, role"),
+        ("role='wbe'", "no host has `role: wbe`, did you mean `web`? there are: lb, web"),
+        ("role='lb', port='80'", "no host has all of these labels"),
+    ],
+)
+def test_a_selection_that_no_host_of_the_project_matches_is_told(tmp_path: Path, selection: str, hint: str) -> None:
+    """As it is of a group's selector; the number of hosts is still nought, and the template is rendered."""
+    found = examine(tmp_path, f"a\n{{% for h in hosts({selection}) %}}\n{{{{ h.name }}}}\n{{% endfor %}}\n")
+    assert [(item.code, item.severity, str(item.place), item.hint) for item in in_template(found)] == [
+        ("C211", "warning", "modules/balancer/templates/t.j2:2:1", hint)
+    ]
+    assert found.built is not None
+
+
+def test_a_selection_in_a_macro_and_a_missing_loop_is_told_at_its_line(tmp_path: Path) -> None:
+    macro = "{% macro m(role) %}\n{{ hosts(role=role) | length }}{% endmacro %}\n{{ m('a') }}{{ m('b') }}{{ m('web') }}"
+    found = in_template(examine(tmp_path, macro))
+    assert [(item.code, item.place.line) for item in found] == [("C211", 2), ("C211", 2)]
+    assert ["`hosts(role='a')`" in found[0].message, "`hosts(role='b')`" in found[1].message] == [True, True]
+
+
+def test_a_selection_met_in_another_environment_is_no_mistake(tmp_path: Path) -> None:
+    elsewhere = "---\napiVersion: gitops/v1\nkind: Host\nmetadata: {name: db, labels: {env: other, role: db}}\n"
+    found = examine(tmp_path, "{{ hosts(role='db') | length }}", HOSTS + elsewhere)
+    assert in_template(found) == []

@@ -21,7 +21,7 @@ kind: Group
 metadata: {name: all}
 spec:
   selector: {}
-  vars: {users: {bob: {uid: 2000}, alice: {uid: 2001}}, n: 1, f: 1.50, big: "9007199254740993"}
+  vars: {users: {bob: {uid: 2000}, alice: {uid: 2001}}, n: 1, f: 1.5, big: "9007199254740993"}
   modules: [base]
 ---
 apiVersion: gitops/v1

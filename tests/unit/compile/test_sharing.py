@@ -117,13 +117,12 @@ def test_interpolation(tmp_path: Path, written: str, value: str) -> None:
     assert resource(tmp_path, f"{{file: /f, content: {written}}}").attributes["content"] == value
 
 
-def test_a_whole_reference_keeps_its_type_and_text_is_shortest(tmp_path: Path) -> None:
+def test_a_whole_reference_keeps_its_type_and_numbers_their_text(tmp_path: Path) -> None:
     assert resource(tmp_path, '{user: u, uid: "${vars.own}"}').attributes == {"uid": 1}
     for number, text in (
-        ("1.50", "1.5"),
-        ("1e3", "1000.0"),
-        ("0x10", "16"),
-        ("0o17", "15"),
+        ("1.5", "1.5"),
+        ("-16", "-16"),
+        ("1000.0", "1000.0"),
         ("12345678901234567890", "12345678901234567890"),
     ):
         found = examine(

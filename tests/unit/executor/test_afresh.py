@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from gitops.errors import HostError
+from gitops.executor import apply as apply_module
 from gitops.executor import observe as observe_module
 from gitops.executor.afresh import look_again
 from gitops.executor.host import RealHost
@@ -137,6 +139,18 @@ def test_a_check_that_fails_judges_the_run_and_is_nothing_that_stays(machine: Ro
     assert not Path(here(machine, "/x")).exists()
 
 
+def test_a_check_is_nothing_that_stays_when_the_look_after_it_fails(machine: Rooted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise HostError("cannot look", code="E100")
+
+    monkeypatch.setattr(apply_module, "find_untouched", fail)
+    check = Resource(
+        "command", "check", {"argv": ["/bin/false"]}, on_failure="revert", needs=(make_address("file", here(machine, "/x")),)
+    )
+    report = run(machine, file(here(machine, "/x"), "x"), check)
+    assert (machine.status, report.result) == (5, "reverted")
+
+
 RUNNING = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n"
 
 
@@ -181,3 +195,20 @@ def test_only_commands_between_two_marks_are_void_and_refreshes_stay(tmp_path: P
     with contextlib.closing(journal):
         left = [entry.path or entry.undo[0] for entry in read_journal(str(tmp_path / "run"))]
     assert left == ["before", "/a", "refresh"]
+
+
+def test_what_a_run_wrote_is_told_until_it_is_marked_as_read(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    journal = Journal(str(tmp_path / "run"))
+    host = RealHost(root=str(tmp_path), journal=journal)
+    with contextlib.closing(journal):
+        host.prepare(["/etc/x", "/other"])
+        asked = [host.has_written_below(["/etc"]), host.has_written_below(["/etc"]), host.has_written_below(["/et"])]
+        host.mark_written()
+        asked += [host.has_written_below(["/etc"])]
+        host.prepare(["/etc/y"])
+        asked += [host.has_written_below(["/etc"])]
+    assert asked == [True, True, False, False, True]
+    unwritten = RealHost(root=str(tmp_path))
+    unwritten.mark_written()
+    assert not unwritten.has_written_below(["/etc"])

@@ -125,3 +125,46 @@ def test_a_code_at_the_bound_of_an_output_is_not_shown_in_part() -> None:
     for shift in range(len(code)):
         shown = redactor.redact_tail("y" * 200 + code + "x" * 30, 30 + shift, is_cut=True)
         assert not any(code[at : at + 5] in shown for at in range(len(code) - 6)), shift
+
+
+DUMPED = "hunter2/-correct.horse"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (DUMPED.encode().hex(":"), MARK),
+        (DUMPED.encode().hex("-").upper(), MARK),
+        (DUMPED.encode().hex(" "), MARK),
+        (DUMPED.encode().hex(" ", -2), MARK),
+        (DUMPED.encode().hex(" ", 4), MARK),
+        (", ".join(f"0x{one:02x}" for one in DUMPED.encode()), f"0x{MARK}"),
+        ("".join(f"\\x{one:02x}" for one in DUMPED.encode()), f"\\x{MARK}"),
+        (DUMPED.encode()[:10].hex(":") + ":\n        " + DUMPED.encode()[10:].hex(":"), MARK),
+        (f"abcdef {DUMPED.encode().hex(' ')} 0123", f"abcdef {MARK} 0123"),
+    ],
+)
+def test_hex_goes_whatever_stands_between_its_bytes(text: str, left: str) -> None:
+    assert Redactor({"a": DUMPED}).redact(f"dump: {text} end") == f"dump: {left} end"
+
+
+@pytest.mark.parametrize(
+    ("value", "spelling"),
+    [
+        ("db-pass word", r"db\x2dpass\x20word"),
+        (".s/ecr-et", r"\x2es-ecr\x2det"),
+        ("s/ecr-et", r"s-ecr\x2det"),
+        ("pa\x1bss\x7fw\x01rd", "pa^[ss^?w^Ard"),
+        ("p\tq\u00fcr", "p^IqM-CM-<r"),
+        ("p\tq\u00fcr", "p\tqM-CM-<r"),
+        ("one line\x07 more\nsecond\x02 one", "one line^G more$\nsecond^B one$"),
+    ],
+)
+def test_a_value_goes_as_systemd_and_cat_spell_it(value: str, spelling: str) -> None:
+    shown = Redactor({"a": value}).redact(f"<{spelling}>")
+    assert shown.replace(MARK, "").replace("$", "").strip() in ("<>", "<\n>")
+
+
+def test_looking_for_hex_takes_no_longer_than_the_text_is_long() -> None:
+    text = "0x" * 400_000 + ": " * 400_000
+    assert Redactor({str(number): f"value number {number}" for number in range(20)}).redact(text) == text

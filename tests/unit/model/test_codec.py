@@ -19,6 +19,7 @@ from gitops.model.codec import (
     encode_canonical,
     format_time,
     is_digest,
+    make_encoder,
     parse_time,
 )
 from tests.support.nouns import json_values, times
@@ -137,3 +138,31 @@ def test_digests_are_64_lower_case_hex_digits() -> None:
     assert not is_digest("a" * 63)
     assert not is_digest("g" * 64)
     assert parse_time("2026-11-24T15:00:00Z").tzinfo == UTC
+
+
+class Name(str):
+    """A text by another class."""
+
+    __slots__ = ()
+
+
+def test_texts_of_another_class_are_texts() -> None:
+    assert encode_canonical({Name("b"): Name("x"), "a": [Name("y"), None, True]}) == b'{"a":["y",null,true],"b":"x"}'
+
+
+def test_a_value_that_holds_itself_has_no_canonical_form() -> None:
+    ring: list[object] = []
+    ring.append(ring)
+    with pytest.raises(MalformedError):
+        encode_canonical(ring)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("ensures_ascii", [False, True])
+@given(value=json_values)
+def test_what_encodes_is_the_same_with_and_without_the_compiled_part(*, ensures_ascii: bool, value: object) -> None:
+    settings = json.JSONEncoder(ensure_ascii=ensures_ascii, sort_keys=True, separators=(",", ":"))
+    quick = make_encoder(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json.encoder, "c_make_encoder", None)
+        slow = make_encoder(settings)
+        assert slow(value) == quick(value)  # pyright: ignore[reportArgumentType]

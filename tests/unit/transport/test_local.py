@@ -16,7 +16,7 @@ from gitops.executor.ownfolder import seal_own
 from gitops.executor.state import Lock, StateFolder
 from gitops.model.codec import encode_canonical
 from gitops.model.wire import Event
-from gitops.transport.local import Executed, executor_command, keep_executor, run_local
+from gitops.transport.local import Executed, Started, executor_command, keep_executor, run_local
 from gitops.transport.pack import make_pack
 from gitops.transport.payload import build_payload
 from tests.support.rooted import Rooted, directory, file, secret
@@ -173,3 +173,11 @@ def test_a_malformed_request_is_refused_with_its_code(tmp_path: Path) -> None:
 def test_executed_gives_the_last_body_of_a_name() -> None:
     executed = Executed(0, (Event("plan", 1), Event("plan", 2)))
     assert executed.body("plan") == 2
+
+
+def test_an_executor_that_gets_no_request_ends_and_made_nothing(tmp_path: Path) -> None:
+    with Started(tmp_path / "cache") as started:
+        process = vars(started)["_process"]
+        assert process.poll() is None
+    assert process.returncode is not None
+    assert [item.name for item in tmp_path.iterdir()] == ["cache"]

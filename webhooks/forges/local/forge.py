@@ -19,7 +19,7 @@ from webhooks.forges.local.branches import PREFIX, Person, list_heads, read_bran
 from webhooks.forges.port import Forge, ForgeComment, ForgePull, ForgeReview, Posted, Remote, Status
 from webhooks.records import PullKey, PullRecord, RemarkRecord, StatusRecord
 from webhooks.store.pulls import find_pull, list_pulls
-from webhooks.store.remarks import list_remarks, save_status
+from webhooks.store.remarks import list_remarks, list_statuses, save_status
 from webhooks.store.store import Store
 
 NAME = "local"
@@ -109,7 +109,7 @@ class LocalPulls:
 
 @dataclass(frozen=True)
 class LocalTalk:
-    """Remarks of users and statuses of ours, in the store. Our comment is kept with its pull request, where the service puts it."""
+    """Remarks of users, in the store. Our comment is kept with its pull request, where the service puts it."""
 
     store: Store
     now: Callable[[], datetime]
@@ -120,18 +120,11 @@ class LocalTalk:
             known = find_pull(connection, key)
         if known is None or known.updated is None or not known.comment_ident or not known.comment.startswith(marker):
             return None
-        return Posted(known.comment_ident, known.updated, known.comment)
+        return Posted(known.comment_ident, known.comment_at or known.updated, known.comment)
 
     def write_comment(self, key: PullKey, body: str, ident: str = "") -> Posted:
         """Say that it can be read from now on: the page shows what the service keeps with the pull request."""
         return Posted(ident or f"page:{key.name}", self.now(), body)
-
-    def set_status(self, repository: str, commit: str, status: Status) -> None:
-        """Keep a status."""
-        with self.store.write() as connection:
-            save_status(
-                connection, StatusRecord(repository, commit, status.context, status.state, status.description, status.url)
-            )
 
     def list_comments(self, key: PullKey) -> tuple[ForgeComment, ...]:
         """Give what users said."""
@@ -142,6 +135,26 @@ class LocalTalk:
     def list_reviews(self, key: PullKey) -> tuple[ForgeReview, ...]:  # noqa: ARG002  approving is a remark here
         """There are none: the approve button makes a remark with the command."""
         return ()
+
+
+@dataclass(frozen=True)
+class LocalStatuses:
+    """Statuses in the store: nobody else sets any."""
+
+    store: Store
+
+    def list_statuses(self, repository: str, commit: str) -> tuple[Status, ...]:
+        """Give what is kept."""
+        with self.store.read() as connection:
+            found = list_statuses(connection, repository, commit)
+        return tuple(Status(item.context, item.state, item.description, item.url) for item in found)
+
+    def set_status(self, repository: str, commit: str, status: Status) -> None:
+        """Keep a status."""
+        with self.store.write() as connection:
+            save_status(
+                connection, StatusRecord(repository, commit, status.context, status.state, status.description, status.url)
+            )
 
 
 @dataclass(frozen=True)
@@ -170,7 +183,8 @@ def make_local_forge(
             code="U075",
             hint="make one with `git init --bare`, or name another with --repo",
         )
-    return Forge(NAME, (NAME,), LocalPulls(repository, store, users, url_of), LocalTalk(store, now), LocalPeople(users))
+    pulls, talk = LocalPulls(repository, store, users, url_of), LocalTalk(store, now)
+    return Forge(NAME, (NAME,), pulls, talk, LocalStatuses(store), LocalPeople(users))
 
 
 def run_git_here(repository: Path) -> int:

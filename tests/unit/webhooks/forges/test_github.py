@@ -16,7 +16,7 @@ import pytest
 from gitops.errors import RemoteError
 from gitops.render.comment import MARKER
 from gitops.source.repository import update_mirror
-from webhooks.forges.github import GitHubPeople, GitHubPulls, GitHubTalk
+from webhooks.forges.github import GitHubPeople, GitHubPulls, GitHubStatuses, GitHubTalk
 from webhooks.forges.port import Status
 from webhooks.forges.watched import Forges
 from webhooks.http import JsonClient
@@ -260,6 +260,10 @@ def test_git_sends_the_token_in_a_header_follows_no_redirect_and_errors_do_not_t
     assert secret not in error.value.message
 
 
+def statuses_of(answers: Mapping[str, Any], seen: list[httpx.Request] | None = None) -> GitHubStatuses:
+    return GitHubStatuses(client_of(answers, seen))
+
+
 def talk_of(answers: Mapping[str, Any], seen: list[httpx.Request] | None = None) -> GitHubTalk:
     return GitHubTalk(client_of(answers, seen))
 
@@ -310,13 +314,32 @@ def test_an_edited_comment_says_so_and_times_are_times() -> None:
 
 def test_statuses_are_cut_and_not_missed_where_there_are_none() -> None:
     seen: list[httpx.Request] = []
-    talk = talk_of({"POST /repos/acme/infra/statuses/abc": {}}, seen)
-    talk.set_status("acme/infra", "abc", Status("gitops/plan", "success", "x" * 200, "https://example.org"))
+    statuses = statuses_of({"POST /repos/acme/infra/statuses/abc": {}}, seen)
+    statuses.set_status("acme/infra", "abc", Status("gitops/plan", "success", "x" * 200, "https://example.org"))
     sent = json.loads(seen[0].content)
     assert (len(sent["description"]), sent["target_url"]) == (140, "https://example.org")
-    talk_of({}).set_status("acme/infra", "abc", Status("gitops/plan", "success", "x"))
+    statuses_of({}).set_status("acme/infra", "abc", Status("gitops/plan", "success", "x"))
     with pytest.raises(RemoteError):
-        talk_of({"POST /repos/acme/infra/statuses/abc": 422}).set_status("acme/infra", "abc", Status("p", "success", "x"))
+        statuses_of({"POST /repos/acme/infra/statuses/abc": 422}).set_status("acme/infra", "abc", Status("p", "success", "x"))
+
+
+def test_the_newest_status_of_each_name_stands() -> None:
+    path = "GET /repos/acme/infra/commits/abc/statuses"
+    rows = [
+        {"id": 7, "state": "success", "context": "gitops/plan", "description": None, "target_url": None},
+        {"id": 9, "status": "pending", "context": "gitops/plan", "description": "planning", "target_url": "https://example.org"},
+        {"id": 8, "state": "failure", "context": "ci"},
+    ]
+    found = statuses_of({path: rows}).list_statuses("acme/infra", "abc")
+    assert found is not None
+    assert {item.context: item for item in found} == {
+        "gitops/plan": Status("gitops/plan", "pending", "planning", "https://example.org"),
+        "ci": Status("ci", "failure", ""),
+    }
+    assert statuses_of({path: []}).list_statuses("acme/infra", "abc") == ()
+    assert statuses_of({}).list_statuses("acme/infra", "abc") is None
+    with pytest.raises(RemoteError):
+        statuses_of({path: 403}).list_statuses("acme/infra", "abc")
 
 
 def test_reviews_that_were_submitted() -> None:

@@ -161,11 +161,12 @@ def test_remarks_are_comments_and_statuses_are_kept(forge: Forge, store: Store) 
     assert forge.talk.list_comments(KEY) == (ForgeComment(f"comment:{ident}", "bob", "hello", NOW),)
     assert forge.talk.list_reviews(KEY) == ()
     for state in ("pending", "success"):
-        forge.talk.set_status("local", "c" * 40, Status("gitops/plan", state, "text"))
+        forge.statuses.set_status("local", "c" * 40, Status("gitops/plan", state, "text"))
     with store.read() as connection:
         assert [(item.context, item.state) for item in list_statuses(connection, "local", "c" * 40)] == [
             ("gitops/plan", "success")
         ]
+    assert forge.statuses.list_statuses("local", "c" * 40) == (Status("gitops/plan", "success", "text"),)
 
 
 def test_the_version_changes_with_what_is_said(forge: Forge, store: Store, push: Push) -> None:

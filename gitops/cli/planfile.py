@@ -58,7 +58,7 @@ def check_covered(approved: Scope | None, actual: Scope) -> None:
 
 def write_plan_file(plan: FleetPlan) -> bytes:
     """Give the document of a fleet plan with the parts that it names."""
-    parts: list[Json] = [decode_canonical(data) for _, data in sorted(plan.parts.items())]
+    parts: list[Json] = [decode_canonical(data) for _, data in sorted(plan.to_parts().items())]
     return encode_canonical({"schema": PLAN_FILE_SCHEMA, "plan": plan.to_json(), "parts": parts})
 
 

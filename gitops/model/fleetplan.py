@@ -16,7 +16,7 @@ from gitops.model.codec import Json, digest_bytes, encode_canonical, format_time
 from gitops.model.fields import Fields
 from gitops.model.plan import Change
 from gitops.model.scope import WHOLE, Scope
-from gitops.model.scopetree import ReadPart, TreeScopes, find_root, refuse_parts
+from gitops.model.scopetree import ReadPart, TreeScopes, find_root, plant, refuse_parts
 
 PLAN_SCHEMA = "gitops/plan/v2"
 
@@ -140,6 +140,11 @@ class FleetPlan:
         if self.silent:
             table["silent"] = [group.to_json() for group in self.silent]
         return table
+
+    def to_parts(self) -> Dict[str, bytes]:
+        """Give every document that this one names, by digest."""
+        known = isinstance(self.scope.hosts, TreeScopes)
+        return {**({} if known else plant(self.scope).documents), **self.parts}
 
     def to_bytes(self) -> bytes:
         """Give the canonical bytes that are stored under the content digest."""

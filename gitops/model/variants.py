@@ -86,6 +86,8 @@ def read_variants(index: VariantIndex, places: range, read: ReadPart) -> Tuple[V
         number = place // CHUNK
         if number not in chunks:
             chunks[number] = _read_chunk(index.chunks[number], read)
+        if place % CHUNK >= len(chunks[number]):
+            raise MalformedError("plan variants: a chunk holds fewer variants than its index names", code="M014")
         found.append(_read_variant(index.hosts[place], chunks[number][place % CHUNK]))
     return tuple(found)
 

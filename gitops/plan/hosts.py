@@ -6,7 +6,6 @@ host is one part (`gitops.plan.touched`); a part is planned as a host that had n
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
@@ -23,11 +22,10 @@ from gitops.plan.host import plan_host
 from gitops.plan.item import Preparer
 from gitops.plan.risk import has_loss, judge_risk
 from gitops.plan.textdiff import ReadBlob, add_diffs_by, make_differ
-from gitops.plan.touched import Part, Portion, Resources, Sides, Toucher
+from gitops.plan.touched import Part, Portion, Resources, Sides, Toucher, dump_state
 
 # What a state made up makes of a provider.
 UNREADABLE = (BugError, MalformedError, LookupError, TypeError, ValueError, AttributeError)
-_dump = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @dataclass(frozen=True)
@@ -144,12 +142,15 @@ class HostsPlanner:
         """Give what the host has on each side; what is its own has one name when nothing of it is declared otherwise."""
         before, after = self._open_all(self._released, name), self._open_all(self._desired, name)
         old, new = _open_own(self._released, name, "before"), _open_own(self._desired, name, "after")
-        if old.resources == new.resources:
+        if self._are_same(old.resources, new.resources):
             new = old
         for own, side in ((old, before), (new, after)):
             if own.resources:
                 side[own.name] = own
         return Sides(before, after)
+
+    def _are_same(self, old: Resources, new: Resources) -> bool:
+        return old.keys() == new.keys() and all(self._preparer.are_same(item, new[address]) for address, item in old.items())
 
     def _open_all(self, graphs: Graphs, name: str) -> Dict[str, Portion]:
         graph = graphs.hosts.get(name)
@@ -179,7 +180,7 @@ def _describe_seen(part: Part, resources: Sequence[Resource], observation: Optio
     for name in sorted({name for resource in resources for name in resource.when}):
         probe = observation.probes.get(name)
         seen.append([name, observation.facts.get(name), None if probe is None else probe.to_json()])
-    return _dump(seen)
+    return dump_state(seen)
 
 
 def _excuse(change: Change, paths: Sequence[str]) -> Change:

@@ -63,7 +63,7 @@ class Preparer:
 
     def are_same(self, one: Resource, other: Resource) -> bool:
         """Say whether both desire exactly the same; one object does, and is not digested for it."""
-        return one is other or one == other or self.desired_of(one) == self.desired_of(other)
+        return one is other or self.desired_of(one) == self.desired_of(other)
 
     def relate(self, resource: Resource) -> Tuple[Address, int]:
         """Give the address and a number: resources with equal ones have the same edges, whatever else differs (`Provider.unrelated`)."""

@@ -7,6 +7,7 @@ once for all hosts on which it is the same. What is shared between hosts is look
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
@@ -18,6 +19,8 @@ from gitops.plan.item import Item, Preparer
 from gitops.plan.order import find_edges
 
 Resources = Mapping[Address, Resource]
+# Text tells 1 from true, which Python's own comparison does not.
+dump_state = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 Part = Tuple[Address, ...]
 
 
@@ -51,8 +54,8 @@ class Toucher:
 
     def __init__(self, preparer: Preparer) -> None:
         self._preparer = preparer
-        self._quiet: Dict[int, Tuple[Resource, State]] = {}
-        self._implied: Dict[int, Tuple[Resource, State, Tuple[str, ...]]] = {}
+        self._quiet: Dict[int, Tuple[Resource, str]] = {}
+        self._implied: Dict[int, Tuple[Resource, str, Tuple[str, ...]]] = {}
         self._differing: Dict[Tuple[FrozenSet[str], FrozenSet[str]], Tuple[FrozenSet[Address], Resources]] = {}
         self._signatures: Dict[str, int] = {}
         self._known: Dict[Tuple[object, ...], int] = {}
@@ -122,13 +125,14 @@ class Toucher:
         state = observation.states.get(resource.address)
         if state is None:
             return 1
+        seen = dump_state(state)
         known = self._quiet.get(id(resource))
-        if known is not None and known[1] == state:
+        if known is not None and known[1] == seen:
             return 1
         item = self._preparer.prepare(resource)
         if item.diff(item.provider.foresee(item.spec, state, ())) is not None:
             return None
-        self._quiet[id(resource)] = (resource, state)
+        self._quiet[id(resource)] = (resource, seen)
         return 1
 
     def _count(self, resource: Resource, observation: Optional[Observation]) -> int:
@@ -155,12 +159,13 @@ class Toucher:
         """Name the folders that would have to be made for it."""
         if state is None:
             return ()
+        seen = dump_state(state)
         known = self._implied.get(id(resource))
-        if known is None or known[1] != state:
+        if known is None or known[1] != seen:
             item = self._preparer.prepare(resource)
             difference = item.diff(item.provider.foresee(item.spec, state, ()))
             implied = () if difference is None else tuple(folder.name for folder in difference.implied)
-            known = self._implied[id(resource)] = (resource, state, implied)
+            known = self._implied[id(resource)] = (resource, seen, implied)
         return known[2]
 
     def _sign(self, portion: Portion) -> int:

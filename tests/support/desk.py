@@ -128,7 +128,7 @@ def plan_record(key: PullKey, plan: FleetPlan, required: int = 2) -> PlanRecord:
     made = NOW - timedelta(minutes=5)
     return PlanRecord(
         0, key, plan.subject.environment, plan.change_digest, plan.content_digest, HEAD, TARGET, plan.to_bytes(),
-        made, required, ("team:sre",), made,
+        made, required, ("team:sre",), made, parts=plan.to_parts(),
     )  # fmt: skip
 
 

@@ -152,7 +152,8 @@ def test_only_restricts_to_an_address(project: Repository) -> None:
 def test_out_writes_the_stored_form_once(project: Repository, tmp_path: Path) -> None:
     out = tmp_path / "plan.json"
     called = plan(project, "--out", out)
-    stored = FleetPlan.from_json(decode_canonical(out.read_bytes()))
+    document: Any = decode_canonical(out.read_bytes())
+    stored = FleetPlan.from_json(document["plan"])
     assert stored.content_digest == called.json["content_digest"]
     assert stored.change_digest == called.json["change_digest"]
     again = plan(project, "--out", out)

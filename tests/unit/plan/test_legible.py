@@ -90,7 +90,8 @@ def test_a_change_of_each_field_is_seen_wherever_a_plan_is_shown(
     before: Resource, after: Resource, words: tuple[str, ...]
 ) -> None:
     assert before.desired != after.desired
-    plan = FleetPlan.from_json(plan_silently(before, after).to_json())
+    made = plan_silently(before, after)
+    plan = FleetPlan.from_json(made.to_json(), made.to_parts().__getitem__)
     comment = (
         render_comment(CommentSubject("a" * 40, "b" * 40, "main"), [Section(plan)], now=NOW)
         .replace("\\", "")

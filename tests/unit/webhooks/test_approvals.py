@@ -27,7 +27,21 @@ def make_plan(*hosts: str, ident: int = 1, environment: str = "production", **ch
     subject = PlanSubject("acme", environment, "7", head=HEAD)
     digest = digest_change(scope, repository="acme", environment=environment, pull="7")
     plan = FleetPlan(subject, scope=scope, change_digest=digest)
-    record = PlanRecord(ident, KEY, environment, digest, plan.content_digest, HEAD, "b" * 40, plan.to_bytes(), NOW, 1, RULES, NOW)
+    record = PlanRecord(
+        ident,
+        KEY,
+        environment,
+        digest,
+        plan.content_digest,
+        HEAD,
+        "b" * 40,
+        plan.to_bytes(),
+        NOW,
+        1,
+        RULES,
+        NOW,
+        read=plan.to_parts().__getitem__,
+    )
     return replace(record, **changes)  # type: ignore[arg-type]
 
 

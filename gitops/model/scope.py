@@ -69,7 +69,13 @@ class Scope:
 
 
 class ListedScopes(Mapping[str, HostScope], ABC):
-    """Hosts' sets that are made of lists which hosts share."""
+    """Hosts' sets that are made of lists which hosts share. `root` is that of their digest tree, where it is known."""
+
+    root: str = ""
+
+    def digest_of(self, host: str) -> str:  # noqa: ARG002  trees can tell
+        """Give the digest of a host's sets, where it is known; empty for none."""
+        return ""
 
     @abstractmethod
     def each_list(self) -> Iterator[Tuple[HostScope, Tuple[str, ...]]]:

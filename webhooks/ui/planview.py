@@ -30,7 +30,7 @@ from gitops.render.words import (
 )
 from webhooks.ui.paging import Page
 
-MOST_CHANGES, MOST_LINES, MOST_SCOPE = 200, 400, 300
+MOST_CHANGES, MOST_LINES, MOST_SCOPE, MOST_HOSTS = 200, 400, 300, 500
 KINDS_OF_LINE = {"+": "added", "-": "taken", "@": "place"}
 
 
@@ -60,14 +60,17 @@ class ChangeLine:
     more_lines: int
     added: int
     taken: int
+    variants: int = 0
+    index: str = ""
 
 
 @dataclass(frozen=True)
 class GroupCard:
-    """The same changes on all of `hosts`."""
+    """The same changes on all of `hosts`, of which the first MOST_HOSTS are named."""
 
     title: str
     hosts: tuple[str, ...]
+    more_hosts: int
     risk: str
     changes: tuple[ChangeLine, ...]
     more_changes: int
@@ -133,35 +136,8 @@ def view_plan(plan: FleetPlan, now: datetime, page: Page | None = None) -> PlanV
     )
 
 
-def _headline(plan: FleetPlan) -> str:
-    summary = plan.summary()
-    if not plan.has_changes:
-        return f"{describe_still(plan.hosts).capitalize()}."
-    changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
-    return f"{changes} on {count_words(summary['changed_hosts'], 'host')}"
-
-
-def _view_group(group: ChangeGroup) -> GroupCard:
-    return GroupCard(
-        title=name_hosts(group.hosts),
-        hosts=group.hosts,
-        risk=worst_risk((group,)),
-        changes=tuple(_view_change(change) for change in group.changes[:MOST_CHANGES]),
-        more_changes=max(0, len(group.changes) - MOST_CHANGES),
-        unmanaged=group.unmanaged,
-    )
-
-
-def _view_silent(group: ChangeGroup) -> GroupCard:
-    """Give what is wanted otherwise with nothing to do today: no verb, and no reason but that."""
-    card = _view_group(group)
-    lines = (
-        replace(line, sign="=", tone="", action="none", why="wanted otherwise, nothing to do today") for line in card.changes
-    )
-    return replace(card, changes=tuple(lines))
-
-
-def _view_change(change: Change) -> ChangeLine:
+def view_change(change: Change) -> ChangeLine:
+    """Make the row of one change."""
     kind, _, name = change.address.partition(":")
     counts = Counter(_kind_of(line) for line in change.diff)
     return ChangeLine(
@@ -179,7 +155,38 @@ def _view_change(change: Change) -> ChangeLine:
         more_lines=max(0, len(change.diff) - MOST_LINES),
         added=counts["added"],
         taken=counts["taken"],
+        variants=0 if change.differs is None else change.differs.count,
+        index="" if change.differs is None else change.differs.index,
     )
+
+
+def _headline(plan: FleetPlan) -> str:
+    summary = plan.summary()
+    if not plan.has_changes:
+        return f"{describe_still(plan.hosts).capitalize()}."
+    changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
+    return f"{changes} on {count_words(summary['changed_hosts'], 'host')}"
+
+
+def _view_group(group: ChangeGroup) -> GroupCard:
+    return GroupCard(
+        title=name_hosts(group.hosts),
+        hosts=group.hosts[:MOST_HOSTS],
+        more_hosts=max(0, len(group.hosts) - MOST_HOSTS),
+        risk=worst_risk((group,)),
+        changes=tuple(view_change(change) for change in group.changes[:MOST_CHANGES]),
+        more_changes=max(0, len(group.changes) - MOST_CHANGES),
+        unmanaged=group.unmanaged,
+    )
+
+
+def _view_silent(group: ChangeGroup) -> GroupCard:
+    """Give what is wanted otherwise with nothing to do today: no verb, and no reason but that."""
+    card = _view_group(group)
+    lines = (
+        replace(line, sign="=", tone="", action="none", why="wanted otherwise, nothing to do today") for line in card.changes
+    )
+    return replace(card, changes=tuple(lines))
 
 
 def _kind_of(line: str) -> str:

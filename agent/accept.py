@@ -17,14 +17,13 @@ from gitops import __version__
 from gitops.errors import MalformedError, TrustError
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import read_manifest
-from gitops.model.resource import Resource
 from gitops.model.scope import HostScope
 from gitops.model.trustroot import TrustRoot
 from gitops.signatures.bundle import BundleVerifier
 from gitops.signatures.sshsig import verify_ssh
 from gitops.source.release import list_history, open_release, open_releases, read_commit_signature
 from gitops.trust.approvals import check_covers_host
-from gitops.trust.contents import read_content, read_host
+from gitops.trust.contents import HostShare, read_content, read_share
 from gitops.trust.reading import read_bounded
 from gitops.trust.release import check_expiry, check_signatures, verify_release
 from gitops.trust.rotation import follow_rotations
@@ -83,7 +82,7 @@ class _Tip:
 class _Found:
     release: VerifiedRelease
     tip: _Tip
-    resources: tuple[Resource, ...] | None
+    share: HostShare | None
     approved: HostScope
 
 
@@ -132,12 +131,12 @@ def _verify(machine: Enrolled, memory: AgentMemory, tip: _Tip, depth: int, now: 
 def _find_own(machine: Enrolled, memory: AgentMemory, release: VerifiedRelease, tip: _Tip) -> _Found:
     host = machine.enrolment.host
     before = () if memory.good is None else machine.state.read_staged(memory.good).resources or ()
-    resources = read_host(release, host)
-    if resources is None:
+    share = read_share(release, host)
+    if share is None:
         given = release.approved.hosts.get(host, HostScope())
         kept = HostScope(given.intents | memory.approved.intents, given.effects | memory.approved.effects)
         return _Found(release, tip, None, kept)
-    return _Found(release, tip, resources, check_covers_host(release, host, before, memory.approved))
+    return _Found(release, tip, share, check_covers_host(release, host, before, memory.approved))
 
 
 def _check_commit(machine: Enrolled, tip: _Tip) -> tuple[str, ...]:
@@ -159,7 +158,9 @@ def _trust_memory(memory: AgentMemory) -> Memory:
 
 def _remember(machine: Enrolled, memory: AgentMemory, found: _Found) -> AgentMemory:
     manifest, root = found.release.manifest, found.tip.root
-    pointer = machine.state.stage(Staged(manifest, found.resources), lambda digest: read_content(found.release, digest))
+    share = found.share
+    staged = Staged(manifest, None) if share is None else Staged(manifest, share.resources, share.blocks)
+    pointer = machine.state.stage(staged, lambda digest: read_content(found.release, digest))
     issued = manifest.issued if memory.newest_issued is None else max(manifest.issued, memory.newest_issued)
     spent = {**memory.spent, **{item.digest: item.expires for item in found.release.approvals}}
     is_kept = memory.failure is not None and memory.failure.release == pointer.release

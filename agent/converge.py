@@ -21,6 +21,9 @@ from gitops.model.report import Report
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope
 from gitops.model.wire import Request
+from gitops.plan.item import Preparer
+from gitops.plan.settled import find_as_released
+from gitops.providers.registry import PROVIDERS
 from gitops.secrets.resolve import resolve_secrets
 from gitops.transport.local import run_local
 
@@ -119,7 +122,15 @@ def _run(machine: Enrolled, staged: Staged, terms: _Terms) -> Report:
         release=staged.manifest.digest,
     )
     body = run_local(request, cache=machine.state.cache).body("report")
-    return replace(Report.from_json(cast("Json", body)), agent=__version__)
+    return _tell_released(replace(Report.from_json(cast("Json", body)), agent=__version__), staged)
+
+
+def _tell_released(report: Report, staged: Staged) -> Report:
+    """Say which blocks are as released, so that a service need not compare each of their resources at each plan."""
+    if report.observation is None:
+        return report
+    found = find_as_released(staged.resources or (), staged.blocks, report.observation, Preparer(PROVIDERS))
+    return replace(report, observation=replace(report.observation, as_released=found))
 
 
 def _make_failure(memory: AgentMemory, release: str, report: Report, now: datetime) -> Failure:

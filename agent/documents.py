@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from gitops.errors import MalformedError
+from gitops.model.address import Address, parse_address
 from gitops.model.codec import Json, decode_canonical, encode_canonical, format_time
 from gitops.model.fields import Fields
 from gitops.model.limits import DEFAULTS
@@ -187,10 +188,14 @@ def _read_times(table: Mapping[str, Json]) -> dict[str, datetime]:
 
 @dataclass(frozen=True)
 class Staged:
-    """A verified release as this host needs it: its manifest and its own resources; None when the release does not list it."""
+    """A verified release as this host needs it: its manifest and its own resources; None when the release does not list it.
+
+    `blocks` names the addresses of each block by its digest, for what the host reports of them.
+    """
 
     manifest: Manifest
     resources: tuple[Resource, ...] | None
+    blocks: Mapping[str, tuple[Address, ...]] = field(default_factory=dict[str, tuple[Address, ...]])
 
     def to_bytes(self) -> bytes:
         """Give the canonical document."""
@@ -200,6 +205,8 @@ class Staged:
             "manifest": decode_canonical(self.manifest.to_bytes()),
             "resources": resources,
         }
+        if self.blocks:
+            table["blocks"] = {digest: list(addresses) for digest, addresses in self.blocks.items()}
         return encode_canonical(table)
 
 
@@ -210,9 +217,14 @@ def read_staged(data: bytes) -> Staged:
     manifest = read_manifest(encode_canonical(fields.raw("manifest")))
     is_listed = fields.has("resources")
     resources = tuple(Resource.from_json(item) for item in fields.items("resources"))
-    found = Staged(manifest, resources if is_listed else None)
+    found = Staged(manifest, resources if is_listed else None, _read_blocks(fields.table("blocks")))
     fields.done()
     return found
+
+
+def _read_blocks(table: Mapping[str, Json]) -> Mapping[str, tuple[Address, ...]]:
+    fields = Fields(dict(table), "staged blocks")
+    return {digest: tuple(parse_address(text) for text in fields.texts(digest)) for digest in table}
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from urllib.parse import quote
 from gitops.model.approval import Approval
 from gitops.model.codec import decode_json
 from gitops.model.diagnostic import Diagnostic
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan
 from gitops.model.report import Report
+from gitops.model.scopetree import ReadPart, refuse_parts
 
 PULL_STATES = ("open", "merged", "closed")
 PLANNING_STATES = ("waiting", "planned", "invalid", "conflict", "failed")
@@ -121,7 +122,8 @@ class PlanRecord:
     """One plan of one environment. `published` is when reviewers could first read it (the forge's clock), None: not yet.
 
     `document` is the FleetPlan's bytes; `is_current` says that no later plan of this pull request and environment replaced it.
-    `required` and `approvers` are what the base branch demanded when it was made.
+    `required` and `approvers` are what the base branch demanded when it was made. `parts` are what is written beside it when it is new,
+    `read` gives those of one that was stored.
     """
 
     ident: int
@@ -137,11 +139,13 @@ class PlanRecord:
     approvers: tuple[str, ...] = ()
     published: datetime | None = None
     is_current: bool = True
+    parts: Mapping[str, bytes] = field(default_factory=dict[str, bytes], compare=False, repr=False)
+    read: ReadPart = field(default=refuse_parts, compare=False, repr=False)
 
     @property
     def plan(self) -> FleetPlan:
-        """The plan itself."""
-        return FleetPlan.from_json(decode_json(self.document))
+        """The plan itself; its parts are read when they are asked for."""
+        return FleetPlan.from_json(decode_json(self.document), self.read)
 
 
 @dataclass(frozen=True)

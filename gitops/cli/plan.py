@@ -22,6 +22,7 @@ from gitops.cli.folders import (
     state_folder,
 )
 from gitops.cli.output import format_option, print_json, print_message, wants_colour, write_new
+from gitops.cli.planfile import write_plan_file
 from gitops.cli.planprint import print_host_plan
 from gitops.cli.progress import describe_end
 from gitops.cli.project import Opened, find_host, one_environment, open_project, read_observations, select_hosts
@@ -29,16 +30,19 @@ from gitops.cli.push import open_push, plan_hosts, print_plan
 from gitops.cli.wanted import Wanted
 from gitops.errors import UsageError
 from gitops.model.address import Address, parse_address
-from gitops.model.codec import encode_canonical
+from gitops.model.codec import Json, encode_canonical
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.local import LocalRun, plan_here
 from gitops.pipeline.rerouted import plan_rerouting
 from gitops.plan.fleet import FleetInputs, plan_fleet
+from gitops.plan.fold import open_address
 from gitops.providers.registry import PROVIDERS
-from gitops.render.text import render_fleet_plan
+from gitops.render.escape import escape_terminal
+from gitops.render.text import render_fleet_plan, render_groups
 
 CHANGES, REFUSED = 2, 4
+ADDRESS_SCHEMA = "gitops/plan-address/v1"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class _Asked:
     only: tuple[Address, ...]
     out: Path | None
     format_name: str
+    address: Address | None = None
 
 
 @click.command()
@@ -57,6 +62,7 @@ class _Asked:
 @click.option("--env", "environment", default="", help="The environment; the only one by default.")
 @click.option("--host", "hosts", multiple=True, metavar="SEL", help="Host name, glob or label=value; may be repeated.")
 @click.option("--only", multiple=True, metavar="ADDRESS", help="Only this resource and what it needs.")
+@click.option("--address", default="", metavar="ADDRESS", help="Show this resource alone, as it is on each of the hosts.")
 @click.option("--observations", type=click.Path(path_type=Path), help="What was observed (a file).")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the plan into this new file.")
 @click.option("--local", "is_local", is_flag=True, help="Observe this machine now.")
@@ -74,6 +80,7 @@ def command(
     environment: str,
     hosts: tuple[str, ...],
     only: tuple[str, ...],
+    address: str,
     observations: Path | None,
     out: Path | None,
     is_local: bool,
@@ -86,7 +93,10 @@ def command(
     **reach: Any,
 ) -> int:
     """Show what would change. Exit 0: nothing, 2: changes, 4: an item is refused, 7: a host was not reached (--local, --live)."""
-    asked = _Asked(hosts, tuple(parse_address(item) for item in only), out, format_name)
+    shown = parse_address(address) if address else None
+    asked = _Asked(hosts, tuple(parse_address(item) for item in only), out, format_name, shown)
+    if shown is not None and (is_local or is_live):
+        raise UsageError("--local and --live take --only, not --address", code="U061")
     if out is not None and out.exists():
         raise UsageError(f"{out} exists", code="U043", hint="name a new file")
     if (is_local or is_live) and (base or observations is not None):
@@ -126,9 +136,23 @@ def _plan_fleet(
         routing = plan_rerouting(baseline.built, opened.built, graphs.environment, selected)
         inputs = replace(inputs, routing=routing)
     plan = plan_fleet(subject, inputs, providers=PROVIDERS)
-    _write(asked.out, plan.to_bytes())
-    _print_fleet(plan, asked)
-    return CHANGES if plan.has_changes else 0
+    _write(asked.out, write_plan_file(plan))
+    if asked.address is None:
+        _print_fleet(plan, asked)
+        return CHANGES if plan.has_changes else 0
+    groups = open_address(plan, asked.address)
+    _print_address(plan, asked.address, groups, asked.format_name)
+    return CHANGES if groups else 0
+
+
+def _print_address(plan: FleetPlan, address: Address, groups: tuple[ChangeGroup, ...], format_name: str) -> None:
+    if format_name == "json":
+        rows: list[Json] = [group.to_json() for group in groups]
+        print_json({"schema": ADDRESS_SCHEMA, "address": address, "change_digest": plan.change_digest, "groups": rows})
+    elif groups:
+        click.echo(render_groups(groups, colour=wants_colour()), nl=False)
+    else:
+        click.echo(f"The plan changes no {escape_terminal(address)} on these hosts.")
 
 
 def _print_fleet(plan: FleetPlan, asked: _Asked) -> None:
@@ -162,7 +186,7 @@ def _plan_live(opened: Opened, wanted: Wanted, out: Path | None) -> int:
     if planned.errors and out is not None:
         print_message(f"{out} was not written, since not every host could be planned.")
     elif out is not None:
-        _write(out, planned.fleet.to_bytes())
+        _write(out, write_plan_file(planned.fleet))
     print_plan(planned.fleet, wanted.format_name)
     for item in planned.errors if wanted.format_name == "json" else ():
         print_message(f"{item.host}  {describe_end(item)}")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from gitops.cli.output import read_file
 from gitops.errors import HeldError, MalformedError, UsageError
-from gitops.model.codec import Json, decode_canonical
+from gitops.model.codec import Json, decode_canonical, digest_bytes, encode_canonical
+from gitops.model.fields import Fields
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.limits import DEFAULTS
-from gitops.model.plan import HOST_PLAN_SCHEMA, FleetPlan, HostPlan
-from gitops.model.scope import Scope, digest_change
+from gitops.model.plan import HOST_PLAN_SCHEMA, HostPlan
+from gitops.model.scope import Scope
+from gitops.model.scopetree import digest_change
 from gitops.plan.covers import find_excess
 
 SHOWN = 10
+PLAN_FILE_SCHEMA = "gitops/plan-file/v1"
 
 
 def read_plan_file(path: Path, project: str) -> Scope:
@@ -22,7 +28,7 @@ def read_plan_file(path: Path, project: str) -> Scope:
         if isinstance(value, dict) and value.get("schema") == HOST_PLAN_SCHEMA:
             alone = HostPlan.from_json(value)
             return Scope({alone.host: alone.scope})
-        return _read_fleet(path, value, project)
+        return _read_fleet(path, Fields(value, "plan file"), project)
     except MalformedError as error:
         hint = "`gitops plan --out FILE` writes one"
         raise UsageError(f"{path} is not a plan: {error.message}", code="U063", hint=hint) from error
@@ -50,12 +56,28 @@ def check_covered(approved: Scope | None, actual: Scope) -> None:
     )
 
 
-def _read_fleet(path: Path, value: Json, project: str) -> Scope:
-    plan = FleetPlan.from_json(value)
+def write_plan_file(plan: FleetPlan) -> bytes:
+    """Give the document of a fleet plan with the parts that it names."""
+    parts: list[Json] = [decode_canonical(data) for _, data in sorted(plan.to_parts().items())]
+    return encode_canonical({"schema": PLAN_FILE_SCHEMA, "plan": plan.to_json(), "parts": parts})
+
+
+def _read_fleet(path: Path, fields: Fields, project: str) -> Scope:
+    fields.schema(PLAN_FILE_SCHEMA)
+    parts = {digest_bytes(data): data for data in map(encode_canonical, fields.items("parts"))}
+    plan = FleetPlan.from_json(fields.raw("plan"), partial(_find_part, parts))
+    fields.done()
     subject = plan.subject
     if subject.repository != project:
         raise UsageError(f"{path} is a plan of the project `{subject.repository[:80]}`, this is `{project}`", code="U063")
     digest = digest_change(plan.scope, repository=project, environment=subject.environment, pull=subject.pull)
     if digest != plan.change_digest:
         raise UsageError(f"{path} was edited: its change digest is not that of what it covers", code="U063")
-    return plan.scope
+    # Read now, so that a part that is missing is found before anything is done.
+    return Scope(dict(plan.scope.hosts))
+
+
+def _find_part(parts: Mapping[str, bytes], digest: str) -> bytes:
+    if digest not in parts:
+        raise MalformedError(f"the part {digest[:12]} is not there", code="M014")
+    return parts[digest]

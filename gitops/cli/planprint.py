@@ -8,7 +8,8 @@ import click
 
 from gitops.cli.output import print_json, wants_colour
 from gitops.model.codec import Json, digest_bytes, encode_canonical
-from gitops.model.plan import ChangeGroup, FleetPlan, HostPlan, PlanSubject
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
+from gitops.model.plan import HostPlan
 from gitops.render.text import render_host_plan
 
 

@@ -22,7 +22,8 @@ from gitops.config.config import HostDocument
 from gitops.errors import TrueupError, UsageError
 from gitops.executor.state import make_run_id
 from gitops.model.codec import Json
-from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
+from gitops.model.plan import HostPlan
 from gitops.model.report import Report
 from gitops.pipeline.push import Ended, Pace, Push, apply_there, plan_there, resolve_push_secrets, visit_hosts
 from gitops.plan.fleet import join_plans

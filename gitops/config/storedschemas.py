@@ -12,11 +12,12 @@ from gitops.model.approval import APPROVAL_SCHEMA, PROOFS
 from gitops.model.codec import MAX_INTEGER, Json
 from gitops.model.diagnostic import SEVERITIES
 from gitops.model.facts import CUSTOM_DOC, CUSTOM_PATTERN, FACT_TYPES, FACTS, OBSERVED
+from gitops.model.fleetplan import PLAN_SCHEMA
 from gitops.model.graph import BLOCK_SCHEMA, GRAPH_SCHEMA
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import MANIFEST_SCHEMA
 from gitops.model.observation import OBSERVATION_SCHEMA
-from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, HOST_PLAN_SCHEMA, PLAN_SCHEMA, RISKS
+from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, HOST_PLAN_SCHEMA, RISKS
 from gitops.model.report import ITEM_RESULTS, REPORT_SCHEMA, RESULTS
 from gitops.model.resource import DRIFTS, ON_FAILURE
 from gitops.model.scope import REMOVED, VERBS
@@ -121,6 +122,7 @@ CHANGE = closed(
         "reason": TEXT,
         "upper_bound": FLAG,
         "behind": FLAG,
+        "differs": closed({"variants": COUNT, "sample": TEXT, "index": DIGEST}),
     },
 )
 GROUP = closed({"hosts": many(TEXT), "changes": many(CHANGE)}, {"unmanaged": many(ADDRESS)})
@@ -138,12 +140,12 @@ PLAN = document(
         "change_digest": DIGEST,
         "summary": table(COUNT),
         "groups": many(GROUP),
-        "scope": SCOPE,
+        "scope": closed({"root": DIGEST, "hosts": COUNT}),
         "observed": table(maybe(TIME)),
         "unchanged": COUNT,
         "hosts": COUNT,
     },
-    {"reported": many(GROUP), "content_digest": DIGEST},
+    {"reported": many(GROUP), "silent": many(GROUP), "content_digest": DIGEST},
 )
 HOST_PLAN = document(
     HOST_PLAN_SCHEMA,
@@ -175,7 +177,7 @@ KNOWN_FACTS: Schema = {
 OBSERVATION = document(
     OBSERVATION_SCHEMA,
     {"host": TEXT, "at": TIME, "facts": FACT_TABLE, "states": table(OBJECT, ADDRESS_PATTERN), "serial": COUNT},
-    {"probes": table(closed({"program": DIGEST}, {"trouble": TEXT}), CUSTOM_PATTERN[1:-1])},
+    {"probes": table(closed({"program": DIGEST}, {"trouble": TEXT}), CUSTOM_PATTERN[1:-1]), "as_released": many(DIGEST)},
 )
 REPORT = document(
     REPORT_SCHEMA,

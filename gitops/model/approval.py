@@ -13,7 +13,8 @@ from typing import Dict, Tuple
 from gitops.errors import MalformedError
 from gitops.model.codec import Json, decode_canonical, digest_bytes, encode_canonical, format_time
 from gitops.model.fields import Fields
-from gitops.model.scope import Scope, digest_change
+from gitops.model.scope import Scope
+from gitops.model.scopetree import digest_change
 
 APPROVAL_SCHEMA = "gitops/approval/v1"
 PROOFS = ("attested", "sshsig")

@@ -115,6 +115,10 @@ class Fields:
             raise self._wrong(key, "an object", value)
         return dict(cast("Mapping[str, Json]", value))
 
+    def names(self) -> Tuple[str, ...]:
+        """Name the keys that were not taken yet."""
+        return tuple(self._left)
+
     def done(self) -> None:
         """Refuse keys that nobody took."""
         if self._left:

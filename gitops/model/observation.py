@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Dict, Mapping, cast
+from typing import Dict, FrozenSet, Mapping, Sequence, cast
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
-from gitops.model.codec import Json, format_time
+from gitops.model.codec import Json, format_time, is_digest
 from gitops.model.facts import Facts, Probe
 from gitops.model.fields import Fields
 
@@ -26,6 +26,7 @@ class Observation:
     """States by address. An address that is missing was never observed; `serial` is the release the host last accepted (0: none).
 
     `probes` says of each custom fact that was asked which program told it, or why it did not; its value stands with the other facts.
+    `as_released` are the digests of the blocks whose resources the host found to be as they should be, each and every one.
     """
 
     host: str
@@ -34,6 +35,7 @@ class Observation:
     states: Mapping[Address, State] = field(default_factory=dict[Address, State])
     serial: int = 0
     probes: Mapping[str, Probe] = field(default_factory=dict[str, Probe])
+    as_released: FrozenSet[str] = frozenset()
 
     def to_json(self) -> Dict[str, Json]:
         """Give the document `gitops/observation/v1`."""
@@ -47,6 +49,8 @@ class Observation:
         }
         if self.probes:
             table["probes"] = {name: probe.to_json() for name, probe in self.probes.items()}
+        if self.as_released:
+            table["as_released"] = sorted(self.as_released)
         return table
 
     @staticmethod
@@ -61,6 +65,7 @@ class Observation:
             states={parse_address(name): _state(item) for name, item in fields.table("states").items()},
             serial=fields.integer("serial", 0),
             probes={name: Probe.from_json(item) for name, item in fields.table("probes").items()},
+            as_released=_digests(fields.texts("as_released")),
         )
         fields.done()
         return found
@@ -70,6 +75,12 @@ def _text(value: Json) -> str:
     if not isinstance(value, str):
         raise MalformedError("observation: facts are strings", code="M014")
     return value
+
+
+def _digests(texts: Sequence[str]) -> FrozenSet[str]:
+    if not all(map(is_digest, texts)):
+        raise MalformedError("observation: `as_released` expects digests", code="M014")
+    return frozenset(texts)
 
 
 def _state(value: Json) -> State:

@@ -1,24 +1,23 @@
-"""HostPlan and FleetPlan: what will change, why, how sure that is, and how bad it could be.
+"""HostPlan: what one machine would do, why, how sure that is, and how bad it could be.
 
 A Difference is a provider's answer about one resource; a Change is a line of a plan. Diffs hold Git's content only; what is
-on a host appears as digest and size. The content digest is over a plan's canonical bytes, the change digest over its Scope.
+on a host appears as digest and size. What a fleet would do is `gitops.model.fleetplan`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Dict, Mapping, Optional, Tuple, cast
+from typing import Dict, Mapping, Optional, Tuple
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
-from gitops.model.codec import Json, digest_bytes, encode_canonical, format_time
+from gitops.model.codec import Json, format_time
 from gitops.model.fields import Fields
 from gitops.model.parts import Listing, list_rows
 from gitops.model.resource import Resource
-from gitops.model.scope import VERBS, WHOLE, HostScope, Scope
+from gitops.model.scope import HostScope, Scope
 
-PLAN_SCHEMA = "gitops/plan/v1"
 HOST_PLAN_SCHEMA = "gitops/host-plan/v1"
 ACTIONS = ("create", "update", "replace", "remove", "run", "restart", "reload", "refused")
 CLASSES = ("initial", "intentional", "corrective", "conflict")
@@ -67,10 +66,34 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Variation:
+    """How a change differs from host to host, in content alone: so many variants, of which that of the host `sample` is shown; `index` is
+    the digest under which all of them are found (`gitops.model.variants`).
+    """
+
+    count: int
+    sample: str
+    index: str
+
+    def to_json(self) -> Dict[str, Json]:
+        """Give `{variants, sample, index}`."""
+        return {"variants": self.count, "sample": self.sample, "index": self.index}
+
+    @staticmethod
+    def from_json(value: Json) -> Variation:
+        """Read one."""
+        fields = Fields(value, "variation")
+        found = Variation(fields.integer("variants"), fields.text("sample"), fields.digest("index"))
+        fields.done()
+        return found
+
+
+@dataclass(frozen=True)
 class Change:
     """One line of a plan. `classification` is the class of DESIGN §4; `causes` are addresses whose change brings this one;
     `after` the digest of the state left behind (empty for remove, restart, reload, refused); `diff` lines of Git's content.
     `is_behind`: the host was seen before it had the released state, so that a difference does not mean a change by hand.
+    `differs`: content, and so `after`, `fields` and `diff`, are those of one host, and others' are other ones (in plans of a fleet alone).
     """
 
     address: Address
@@ -85,6 +108,7 @@ class Change:
     reason: str = ""
     is_upper_bound: bool = False
     is_behind: bool = False
+    differs: Optional[Variation] = None
 
     @property
     def verb(self) -> str:
@@ -113,6 +137,8 @@ class Change:
             table["upper_bound"] = True
         if self.is_behind:
             table["behind"] = True
+        if self.differs is not None:
+            table["differs"] = self.differs.to_json()
         return table
 
     @staticmethod
@@ -132,6 +158,7 @@ class Change:
             reason=fields.text("reason", ""),
             is_upper_bound=fields.flag("upper_bound", default=False),
             is_behind=fields.flag("behind", default=False),
+            differs=Variation.from_json(fields.raw("differs")) if fields.has("differs") else None,
         )
         fields.done()
         return found
@@ -199,151 +226,6 @@ class HostPlan:
         return found
 
 
-@dataclass(frozen=True)
-class ChangeGroup:
-    """The same changes on all these hosts (sorted)."""
-
-    hosts: Tuple[str, ...]
-    changes: Tuple[Change, ...]
-    unmanaged: Tuple[Address, ...] = ()
-
-    def to_json(self) -> Dict[str, Json]:
-        """Give `{hosts, changes}` and, when there are any, `unmanaged`."""
-        table: Dict[str, Json] = {"hosts": list(self.hosts), "changes": [change.to_json() for change in self.changes]}
-        if self.unmanaged:
-            table["unmanaged"] = list(self.unmanaged)
-        return table
-
-    @staticmethod
-    def from_json(value: Json) -> ChangeGroup:
-        """Read one."""
-        fields = Fields(value, "group")
-        found = ChangeGroup(
-            hosts=fields.texts("hosts"),
-            changes=tuple(Change.from_json(item) for item in fields.items("changes")),
-            unmanaged=tuple(parse_address(text) for text in fields.texts("unmanaged")),
-        )
-        fields.done()
-        return found
-
-
-@dataclass(frozen=True)
-class PlanSubject:
-    """What a fleet plan is for. `base` is the released commit that it is compared with, `head` the commit proposed (empty: the work
-    tree), `target` the target branch's commit that head was merged with (empty: none); `pull` is empty outside a pull request.
-    """
-
-    repository: str
-    environment: str
-    pull: str = ""
-    base: str = ""
-    head: str = ""
-    target: str = ""
-
-    def to_json(self) -> Dict[str, Json]:
-        """Give the object."""
-        return {
-            "repository": self.repository,
-            "environment": self.environment,
-            "pull": self.pull,
-            "base": self.base,
-            "head": self.head,
-            "target": self.target,
-        }
-
-    @staticmethod
-    def from_json(value: Json) -> PlanSubject:
-        """Read one."""
-        fields = Fields(value, "plan subject")
-        names = ("repository", "environment", "pull", "base", "head", "target")
-        found = PlanSubject(**{name: fields.text(name, "") for name in names})
-        fields.done()
-        return found
-
-
-@dataclass(frozen=True)
-class FleetPlan:
-    """Everything reviewers see for one environment. `ages` maps each affected host to when it was observed, or None (never);
-    `unchanged` counts resources that stay as they are on all hosts; `reported` differ but are only reported (`drift: report`);
-    `silent` says what is wanted otherwise with nothing to do today.
-    """
-
-    subject: PlanSubject
-    groups: Tuple[ChangeGroup, ...] = ()
-    scope: Scope = field(default_factory=Scope)
-    change_digest: str = ""
-    ages: Mapping[str, Optional[datetime]] = field(default_factory=dict[str, Optional[datetime]])
-    unchanged: int = 0
-    hosts: int = 0
-    reported: Tuple[ChangeGroup, ...] = ()
-    silent: Tuple[ChangeGroup, ...] = ()
-
-    @property
-    def content_digest(self) -> str:
-        """SHA-256 of the stored document's bytes."""
-        return digest_bytes(self.to_bytes())
-
-    @property
-    def has_changes(self) -> bool:
-        """Say whether anything would change, in effect or in intent."""
-        return any(not scope.is_empty for scope in self.scope.hosts.values()) or any(group.changes for group in self.groups)
-
-    def summary(self) -> Dict[str, int]:
-        """Count hosts, changed hosts, groups, and changes by action over all hosts."""
-        counts: Dict[str, int] = {"hosts": self.hosts, "groups": len(self.groups), "unchanged": self.unchanged}
-        counts["changed_hosts"] = len({host for group in self.groups for host in group.hosts} - {WHOLE})
-        counts["changes"] = sum(len(group.hosts) * len(group.changes) for group in self.groups)
-        for group in self.groups:
-            for change in group.changes:
-                counts[change.action] = counts.get(change.action, 0) + len(group.hosts)
-        return counts
-
-    def to_json(self) -> Dict[str, Json]:
-        """Give the stored document `gitops/plan/v1` (the CLI adds `content_digest`)."""
-        table: Dict[str, Json] = {
-            "schema": PLAN_SCHEMA,
-            "subject": self.subject.to_json(),
-            "change_digest": self.change_digest,
-            "summary": cast(Dict[str, Json], self.summary()),
-            "groups": [group.to_json() for group in self.groups],
-            "scope": self.scope.to_json(),
-            "observed": {host: None if at is None else format_time(at) for host, at in self.ages.items()},
-            "unchanged": self.unchanged,
-            "hosts": self.hosts,
-        }
-        if self.reported:
-            table["reported"] = [group.to_json() for group in self.reported]
-        if self.silent:
-            table["silent"] = [group.to_json() for group in self.silent]
-        return table
-
-    def to_bytes(self) -> bytes:
-        """Give the canonical bytes that are stored under the content digest."""
-        return encode_canonical(self.to_json())
-
-    @staticmethod
-    def from_json(value: Json) -> FleetPlan:
-        """Read the stored document; the summary is made anew, not believed."""
-        fields = Fields(value, "plan")
-        fields.schema(PLAN_SCHEMA)
-        fields.table("summary")
-        observed = Fields(fields.table("observed"), "plan observed")
-        found = FleetPlan(
-            subject=PlanSubject.from_json(fields.raw("subject")),
-            groups=tuple(ChangeGroup.from_json(item) for item in fields.items("groups")),
-            scope=Scope.from_json(fields.raw("scope")),
-            change_digest=fields.digest("change_digest"),
-            unchanged=fields.integer("unchanged"),
-            hosts=fields.integer("hosts"),
-            reported=tuple(ChangeGroup.from_json(item) for item in fields.items("reported")),
-            silent=tuple(ChangeGroup.from_json(item) for item in fields.items("silent")),
-        )
-        fields.done()
-        ages = {host: observed.time(host) if observed.has(host) else None for host in _hosts_of(found)}
-        observed.done()
-        return replace(found, ages=ages)
-
-
 def _read_notes(value: Json) -> Mapping[Address, str]:
     table = Fields(value, "host plan notes")
     found = {parse_address(name): table.text(name) for name in (value if isinstance(value, dict) else ())}
@@ -355,24 +237,3 @@ def _only_scope(scope: Scope, host: str) -> HostScope:
     if set(scope.hosts) - {host}:
         raise MalformedError("host plan: `scope` speaks of other hosts", code="M032")
     return scope.hosts.get(host, HostScope())
-
-
-def _hosts_of(plan: FleetPlan) -> Tuple[str, ...]:
-    grouped = {host for group in (*plan.groups, *plan.reported) for host in group.hosts}
-    return tuple(sorted((grouped | set(plan.scope.hosts)) - {WHOLE}))
-
-
-__all__ = [
-    "ACTIONS",
-    "CLASSES",
-    "CONFIDENCES",
-    "RISKS",
-    "VERBS",
-    "Change",
-    "ChangeGroup",
-    "Difference",
-    "FieldChange",
-    "FleetPlan",
-    "HostPlan",
-    "PlanSubject",
-]

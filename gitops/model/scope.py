@@ -1,17 +1,18 @@
 """Scope: the two sets that are approved, intents and effects, per host (DESIGN §4).
 
 Equal sets are shared between hosts, so size grows with distinct changes and not with the fleet. The JSON form folds hosts with
-equal sets together; the change digest is over that form with repository, environment and pull request.
+equal sets together; what is approved is named by the root of their digest tree (`gitops.model.scopetree`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Callable, Dict, FrozenSet, List, Mapping, Sequence, Tuple, TypeVar, cast
+from typing import Callable, Dict, FrozenSet, Iterator, List, Mapping, Sequence, Tuple, TypeVar, cast
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
-from gitops.model.codec import Json, digest_json, is_digest
+from gitops.model.codec import Json, is_digest
 from gitops.model.fields import Fields
 from gitops.model.parts import Listing, list_rows
 
@@ -43,6 +44,13 @@ class Scope:
 
     hosts: Mapping[str, HostScope] = field(default_factory=dict[str, HostScope])
 
+    def each_list(self) -> Iterator[Tuple[HostScope, Tuple[str, ...]]]:
+        """Give the sets of hosts as they are shared, each with the hosts (sorted) that have it: all lists of a host make its set."""
+        if not isinstance(self.hosts, ListedScopes):
+            yield from ((scope, (host,)) for host, scope in sorted(self.hosts.items()))
+            return
+        yield from self.hosts.each_list()
+
     def to_json(self, listing: Listing = list_rows) -> Dict[str, Json]:
         """Give `{intents: [{hosts, items}], effects: [{hosts, items}]}`, folded and sorted."""
         intents = {host: tuple(sorted(scope.intents)) for host, scope in self.hosts.items()}
@@ -60,9 +68,60 @@ class Scope:
         return Scope({host: HostScope(intents.get(host, frozenset()), effects.get(host, frozenset())) for host in hosts})
 
 
-def digest_change(scope: Scope, *, repository: str, environment: str, pull: str) -> str:
-    """Give the change digest that reviewers approve: 64 hex digits over both sets and what they are for."""
-    return digest_json({"scope": scope.to_json(), "repository": repository, "environment": environment, "pull": pull})
+class ListedScopes(Mapping[str, HostScope], ABC):
+    """Hosts' sets that are made of lists which hosts share. `root` is that of their digest tree, where it is known."""
+
+    root: str = ""
+
+    def digest_of(self, host: str) -> str:  # noqa: ARG002  trees can tell
+        """Give the digest of a host's sets, where it is known; empty for none."""
+        return ""
+
+    @abstractmethod
+    def each_list(self) -> Iterator[Tuple[HostScope, Tuple[str, ...]]]:
+        """Give each list once, with its hosts (sorted)."""
+
+
+class SharedScopes(ListedScopes):
+    """Hosts' sets, each the union of some lists that hosts share: joined when a host is asked for, and never for all of them at once."""
+
+    def __init__(self, lists: Mapping[str, Sequence[HostScope]]) -> None:
+        found = {host: tuple(scope for scope in scopes if not scope.is_empty) for host, scopes in lists.items()}
+        self._lists = {host: scopes for host, scopes in found.items() if scopes}
+
+    def __getitem__(self, host: str) -> HostScope:
+        scopes = self._lists[host]
+        if len(scopes) == 1:
+            return scopes[0]
+        intents = frozenset(item for scope in scopes for item in scope.intents)
+        return HostScope(intents, frozenset(item for scope in scopes for item in scope.effects))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lists)
+
+    def __len__(self) -> int:
+        return len(self._lists)
+
+    def each_list(self) -> Iterator[Tuple[HostScope, Tuple[str, ...]]]:
+        """Give each list once, with its hosts (sorted)."""
+        found: Dict[int, Tuple[HostScope, List[str]]] = {}
+        for host in sorted(self._lists):
+            for scope in self._lists[host]:
+                found.setdefault(id(scope), (scope, []))[1].append(host)
+        yield from ((scope, tuple(hosts)) for scope, hosts in found.values())
+
+
+def write_items(scope: HostScope) -> Dict[str, Json]:
+    """Give one host's sets, or a list that hosts share, as `{intents, effects}`, sorted."""
+    intents: List[Json] = [list(item) for item in sorted(scope.intents)]
+    effects: List[Json] = [list(item) for item in sorted(scope.effects)]
+    return {"intents": intents, "effects": effects}
+
+
+def read_items(fields: Fields) -> HostScope:
+    """Take `intents` and `effects` from a document."""
+    intents = frozenset(_read_intent(_row(item)) for item in fields.items("intents"))
+    return HostScope(intents, frozenset(_read_effect(_row(item)) for item in fields.items("effects")))
 
 
 def _fold(items: Mapping[str, Sequence[Tuple[str, ...]]], listing: Listing) -> List[Json]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from gitops.config.config import Environment
 from gitops.config.load import PROJECT_FILE
 from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Graphs
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.answer import CompiledCommit
 from gitops.pipeline.child import compile_commit
 from gitops.pipeline.route import Route, Routes, plan_new

@@ -18,10 +18,10 @@ from gitops.errors import HeldError, MalformedError, RemoteError, TrustError, Us
 from gitops.model.approval import Approval
 from gitops.model.candidate import Candidate, Listed
 from gitops.model.codec import Json, format_time, parse_time
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.graph import Graphs
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest, Previous
-from gitops.model.plan import FleetPlan
 from gitops.model.scope import WHOLE, HostScope, Scope
 from gitops.model.trustroot import EnvironmentTrust, TrustRoot, read_trust_root
 from gitops.pipeline.released import ANCHOR, Deployed, anchor_of, read_chain, read_release

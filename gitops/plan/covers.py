@@ -5,9 +5,9 @@ Pure set arithmetic: an item is covered when some approval's sets hold exactly i
 
 from __future__ import annotations
 
-from typing import Dict, Iterable
+from typing import Dict, Iterable, Sequence
 
-from gitops.model.scope import HostScope, Scope
+from gitops.model.scope import HostScope, ListedScopes, Scope
 
 
 def covers(approved: Iterable[Scope], actual: Scope) -> bool:
@@ -16,15 +16,26 @@ def covers(approved: Iterable[Scope], actual: Scope) -> bool:
 
 
 def find_excess(approved: Iterable[Scope], actual: Scope) -> Scope:
-    """Give what lies outside: hosts with nothing outside are not listed."""
+    """Give what lies outside: hosts with nothing outside are not listed. Equal trees, and equal scopes of trees, are not read."""
     scopes = tuple(approved)
+    trees = [item.hosts for item in scopes if isinstance(item.hosts, ListedScopes)]
+    wanted = actual.hosts
+    root = wanted.root if isinstance(wanted, ListedScopes) else ""
+    if root and any(tree.root == root for tree in trees):
+        return Scope()
     excess: Dict[str, HostScope] = {}
-    for host, scope in actual.hosts.items():
-        intents, effects = scope.intents, scope.effects
-        for item in scopes:
-            given = item.hosts.get(host)
-            if given is not None:
-                intents, effects = intents - given.intents, effects - given.effects
-        if intents or effects:
-            excess[host] = HostScope(intents, effects)
+    for host in wanted:
+        digest = wanted.digest_of(host) if isinstance(wanted, ListedScopes) else ""
+        if digest and any(tree.digest_of(host) == digest for tree in trees):
+            continue
+        found = _subtract(wanted[host], [item.hosts[host] for item in scopes if host in item.hosts])
+        if not found.is_empty:
+            excess[host] = found
     return Scope(excess)
+
+
+def _subtract(actual: HostScope, given: Sequence[HostScope]) -> HostScope:
+    intents, effects = actual.intents, actual.effects
+    for item in given:
+        intents, effects = intents - item.intents, effects - item.effects
+    return HostScope(intents, effects)

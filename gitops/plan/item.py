@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Tuple
 
 from gitops.errors import MalformedError
+from gitops.model.address import Address
 from gitops.model.attribute import decode_spec
+from gitops.model.codec import encode_canonical
 from gitops.model.observation import State
 from gitops.model.plan import Difference
 from gitops.model.resource import Resource
@@ -14,6 +16,7 @@ from gitops.providers.base import Provider, Relations
 
 Providers = Mapping[str, Provider[Any]]
 NEEDS_LINUX = "needs_linux"  # in a state: the machine's kernel is another, and nothing else was looked at
+_ALL_RELATED: FrozenSet[str] = frozenset()
 TWIN = "twin"  # in a state: the address of another resource that means the same path, by a link on the way
 
 
@@ -43,6 +46,7 @@ class Preparer:
         self._providers = providers
         self._items: Dict[int, Item] = {}
         self._desired: Dict[int, str] = {}
+        self._related: Dict[Tuple[object, ...], int] = {}
         self._digested: List[Resource] = []  # held, so that no other object gets the id of one
 
     def prepare(self, resource: Resource) -> Item:
@@ -60,6 +64,18 @@ class Preparer:
     def are_same(self, one: Resource, other: Resource) -> bool:
         """Say whether both desire exactly the same; one object does, and is not digested for it."""
         return one is other or self.desired_of(one) == self.desired_of(other)
+
+    def relate(self, resource: Resource) -> Tuple[Address, int]:
+        """Give the address and a number: resources with equal ones have the same edges, whatever else differs (`Provider.unrelated`)."""
+        provider = self._providers.get(resource.kind)
+        unrelated = _ALL_RELATED if provider is None else provider.unrelated
+        said = (
+            (name, value if type(value) is str else encode_canonical(value))
+            for name, value in sorted(resource.attributes.items())
+            if name not in unrelated
+        )
+        key = (resource.address, resource.needs, resource.notify, *said)
+        return resource.address, self._related.setdefault(key, len(self._related))
 
     def desired_of(self, resource: Resource) -> str:
         """Give `resource.desired`, computed once."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import ClassVar, FrozenSet, Generic, Iterator, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from gitops.model.address import Address
 from gitops.model.observation import State
@@ -87,7 +87,8 @@ class Provider(ABC, Generic[S]):
 
     `reach` is what a step may change: no more than ITSELF, also what lies BELOW its paths, or ANYTHING. `reads_paths_only`: its state
     hangs on its paths alone. `tells_all`: a step that left the state as it was has done nothing.
-    `is_one_by_one`: each step notes its undo and tells its outcome before the next begins.
+    `is_one_by_one`: each step notes its undo and tells its outcome before the next begins. `unrelated` are attributes that `relate` makes
+    nothing of, where they are another value on each host.
     """
 
     kind: ClassVar[str]
@@ -99,6 +100,7 @@ class Provider(ABC, Generic[S]):
     reads_paths_only: ClassVar[bool] = False
     tells_all: ClassVar[bool] = True
     is_one_by_one: ClassVar[bool] = False
+    unrelated: ClassVar[FrozenSet[str]] = frozenset()
 
     @abstractmethod
     def observe(self, specs: Sequence[S], host: Host) -> Mapping[str, State]:

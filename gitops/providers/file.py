@@ -91,6 +91,7 @@ class FileProvider(Provider[FileSpec]):
     """See the module."""
 
     kind = "file"
+    unrelated = frozenset(("content",))
     spec = FileSpec
     summary = "a regular file: content, mode, owner, group, ACL, attributes, label"
     honours_root = True

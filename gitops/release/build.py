@@ -11,9 +11,9 @@ from datetime import datetime
 
 from gitops.model.approval import Approval
 from gitops.model.codec import Json
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.graph import Graphs
 from gitops.model.manifest import Manifest, Previous
-from gitops.model.plan import FleetPlan
 from gitops.release.tree import layout_graphs
 from gitops.signatures.bundle import sign_manifest
 from gitops.signatures.keys import SigningKey

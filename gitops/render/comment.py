@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gitops.model.diagnostic import Diagnostic
+from gitops.model.fleetplan import ChangeGroup, FleetPlan
 from gitops.model.limits import DEFAULTS
-from gitops.model.plan import Change, FleetPlan
+from gitops.model.plan import Change
 from gitops.model.scope import WHOLE
 from gitops.render.cut import Cut, fold
 from gitops.render.escape import code_span, fence, link, plain_markdown
@@ -227,11 +228,17 @@ def _render_diffs(plan: FleetPlan, budget: int) -> str:
     for group in (*plan.groups, *plan.silent):
         for change in group.changes:
             if change.diff:
-                head = f"{code_span(change.address)} on {code_span(name_hosts(group.hosts))}"
+                head = f"{code_span(change.address)} on {_name_shown(group, change)}"
                 shown.add(f"{head}\n\n" + fence("\n".join(change.diff), "diff"))
     if shown.left_out:
         return "\n\n".join([*shown.kept, f"… and {count_words(shown.left_out, 'more diff')}, all of them in the whole plan"])
     return "\n\n".join(shown.kept)
+
+
+def _name_shown(group: ChangeGroup, change: Change) -> str:
+    if change.differs is None:
+        return code_span(name_hosts(group.hosts))
+    return f"{code_span(change.differs.sample)}, one of {count_words(change.differs.count, 'variant')}"
 
 
 def _render_hosts(plan: FleetPlan, now: datetime, budget: int) -> str:

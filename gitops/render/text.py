@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan
+from gitops.model.fleetplan import ChangeGroup, FleetPlan
+from gitops.model.plan import Change, HostPlan
 from gitops.render.colour import paint, paint_diff
 from gitops.render.escape import escape_diff_line, escape_terminal
 from gitops.render.words import (
@@ -39,6 +40,11 @@ def render_fleet_plan(plan: FleetPlan, *, now: datetime, colour: bool = False, n
     if plan.has_changes:
         lines.append(f"Change {plan.change_digest[:12]}…" + (f"  Next: {next_command}" if next_command else ""))
     return "\n".join(lines) + "\n"
+
+
+def render_groups(groups: Sequence[ChangeGroup], *, colour: bool = False) -> str:
+    """Give the text of some groups alone, ending in a newline."""
+    return "\n".join(line for group in groups for line in [*_render_group(group, colour=colour), ""])
 
 
 def render_host_plan(plan: HostPlan, *, now: datetime, colour: bool = False) -> str:

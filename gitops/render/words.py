@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan
+from gitops.model.fleetplan import ChangeGroup, FleetPlan
+from gitops.model.plan import Change, FieldChange, Variation
 from gitops.model.scope import WHOLE
 from gitops.plan.routing import KIND as ROUTING
 
@@ -50,7 +51,13 @@ def why_of(change: Change) -> str:
         return f"{change.reason}, to heal" if change.classification == "corrective" else change.reason
     if change.confidence == "opaque":
         words = "opaque" if change.reason else "opaque: no check, runs every time"
-    return f"{words}; {change.reason}" if change.reason else words
+    words = f"{words}; {change.reason}" if change.reason else words
+    return words if change.differs is None else f"{words}; {describe_variation(change.differs)}"
+
+
+def describe_variation(found: Variation) -> str:
+    """Say that what is shown is one host's."""
+    return f"differs per host: {count_words(found.count, 'variant')}, shown is that of {found.sample}"
 
 
 def describe_field(change: FieldChange) -> str:
@@ -194,19 +201,19 @@ def describe_risk(groups: Sequence[ChangeGroup]) -> str:
 def find_silent(plan: FleetPlan) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
     """Give (hosts, addresses) of what is wanted otherwise without a line of its own: the hosts are so already, or it waits there."""
     shown: dict[str, set[str]] = {}
-    for group in plan.groups:
-        known = {str(change.address) for change in group.changes} | {str(address) for address in group.unmanaged}
-        for host in group.hosts:
-            shown[host] = known
+    for group in (*plan.groups, *plan.silent):
+        for address in (*(change.address for change in group.changes), *group.unmanaged):
+            shown.setdefault(address, set()).update(group.hosts)
+    without: dict[str, set[str]] = {}
+    for scope, hosts in plan.scope.each_list():
+        for address, _ in scope.intents:
+            left = set(hosts).difference(shown.get(address, ()))
+            if left:
+                without.setdefault(address, set()).update(left)
     found: dict[tuple[str, ...], list[str]] = {}
-    for group in plan.silent:  # these have lines of their own
-        for host in group.hosts:
-            shown[host] = shown.get(host, set()) | {str(change.address) for change in group.changes}
-    for host, scope in plan.scope.hosts.items():
-        silent = tuple(sorted({str(address) for address, _ in scope.intents} - shown.get(host, set())))
-        if silent:
-            found.setdefault(silent, []).append(host)
-    return tuple(sorted((tuple(sorted(hosts)), addresses) for addresses, hosts in found.items()))
+    for address, names in sorted(without.items()):
+        found.setdefault(tuple(sorted(names)), []).append(address)
+    return tuple(sorted((hosts, tuple(addresses)) for hosts, addresses in found.items()))
 
 
 def describe_still(hosts: int) -> str:

@@ -13,7 +13,11 @@ from importlib.resources.abc import Traversable
 
 ROOMS = ("executor", "plan", "providers", "model")
 QUICK = "dataclasses.py"  # found before the standard one, since the folder of the archive comes first
-LEFT_OUT = ("declared.py", "fleet.py", "graphdiff.py", "textdiff.py", QUICK)
+LEFT_OUT = (
+    *("declared.py", "fleet.py", "fold.py", "graphdiff.py", "hosts.py", "settled.py", "textdiff.py", "touched.py"),
+    *("approval.py", "fleetplan.py", "scopetree.py", "variants.py"),
+    QUICK,
+)
 SLOW, QUICK_FORMS = b"\nfrom typing import ", b"\nfrom gitops.executor.typing import "
 EPOCH = (1980, 1, 1, 0, 0, 0)
 MAIN = b'"""Start the executor."""\n\nimport sys\n\nfrom gitops.executor.__main__ import main\n\nsys.exit(main())\n'

@@ -6,22 +6,38 @@ Pure: every byte is compared with the digest that the manifest, through the inde
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from gitops.errors import MalformedError, TrustError
+from gitops.model.address import Address
 from gitops.model.candidate import Candidate
 from gitops.model.codec import Json, decode_canonical, is_digest
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.graph import Block, Graphs, HostGraph, shard_of
 from gitops.model.limits import DEFAULTS
 from gitops.model.manifest import Manifest
-from gitops.model.plan import FleetPlan
 from gitops.model.resource import Resource
 from gitops.trust.layout import INDEX
 from gitops.trust.reading import read_digest
 from gitops.trust.verified import VerifiedRelease
 
 
+@dataclass(frozen=True)
+class HostShare:
+    """What a release holds for one host: its resources by address, and which of them are whose block's, by the block's digest."""
+
+    resources: tuple[Resource, ...]
+    blocks: Mapping[str, tuple[Address, ...]]
+
+
 def read_host(release: VerifiedRelease, host: str) -> tuple[Resource, ...] | None:
     """Give a host's resources, every file checked by digest; None when the release does not list the host."""
+    share = read_share(release, host)
+    return None if share is None else share.resources
+
+
+def read_share(release: VerifiedRelease, host: str) -> HostShare | None:
+    """Give a host's resources and blocks the same way."""
     candidate, manifest, shard = release.candidate, release.manifest, shard_of(host)
     if shard not in manifest.shards:
         return None
@@ -30,11 +46,12 @@ def read_host(release: VerifiedRelease, host: str) -> tuple[Resource, ...] | Non
         return None
     graph = _read_graph(candidate, manifest, host, digest)
     found = list(graph.resources)
-    for block in graph.blocks:
-        found.extend(_read_block(candidate, block).resources)
+    blocks = {digest: _read_block(candidate, digest).resources for digest in graph.blocks}
+    found.extend(resource for resources in blocks.values() for resource in resources)
     if len({resource.address for resource in found}) != len(found):
         raise TrustError(f"the graph of {host} has one address twice", code="T106")
-    return tuple(sorted(found, key=lambda resource: resource.address))
+    named = {digest: tuple(resource.address for resource in resources) for digest, resources in blocks.items()}
+    return HostShare(tuple(sorted(found, key=lambda resource: resource.address)), named)
 
 
 def read_content(release: VerifiedRelease, digest: str) -> bytes:

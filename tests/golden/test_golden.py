@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gitops.model.codec import decode_json
+from gitops.model.fleetplan import PlanSubject
 from gitops.model.graph import Graphs
-from gitops.model.plan import PlanSubject
 from gitops.pipeline.project import build_tree
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS

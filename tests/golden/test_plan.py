@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from gitops.model.diagnostic import Diagnostic, Place
-from gitops.model.plan import FleetPlan, HostPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
+from gitops.model.plan import HostPlan
 from gitops.plan.graphdiff import diff_graphs
 from gitops.render.comment import Approvals, CommentSubject, Section, render_comment
 from gitops.render.diff import render_diff
 from gitops.render.text import render_fleet_plan, render_host_plan
-from tests.support.fleet import NEW, OLD, database, graphs, nginx, plan_fleet_of_412
+from tests.support.fleet import NEW, OLD, database, graphs, nginx, plan_fleet_of_412, plan_fleet_of_many
 from tests.support.golden import check_golden
 from tests.support.nouns import NOW
 from tests.support.planning import ABSENT, declare, plan, with_content
@@ -71,6 +72,16 @@ def test_the_comment_of_a_fleet(state: str, request: pytest.FixtureRequest) -> N
         Section(STAGING),
     ]
     check_golden(f"plan-comment-{state}.md", render_comment(HEAD, sections, now=NOW, state=state), request.config)
+
+
+@pytest.mark.parametrize("hosts", [1, 100, 10_000])
+def test_the_comment_says_as_much_of_many_hosts_as_of_one(hosts: int, request: pytest.FixtureRequest) -> None:
+    plan = plan_fleet_of_many(hosts)
+    text = render_comment(HEAD, [Section(plan, Approvals(1))], now=NOW)
+    assert len(text.encode()) < 4_000
+    assert plan.summary()["changes"] == 3 * hosts
+    check_golden(f"plan-comment-of-{hosts}.md", text, request.config)
+    check_golden(f"plan-of-{hosts}.txt", render_fleet_plan(plan, now=NOW), request.config)
 
 
 CLASHES = [

@@ -13,9 +13,10 @@ from gitops.errors import HeldError
 from gitops.model.address import parse_address
 from gitops.model.codec import encode_canonical
 from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan
 from gitops.model.report import Outcome, Report
+from tests.support.fleet import plan_fleet_of_many
 from tests.support.people import make_gate, make_user, make_users
 from tests.support.plans import EVIL, NOW, STATE, evil_plan, fleet_plan, wide_plan
 from webhooks.auth.users import User, Users
@@ -128,7 +129,7 @@ def plan_record(key: PullKey, plan: FleetPlan, required: int = 2) -> PlanRecord:
     made = NOW - timedelta(minutes=5)
     return PlanRecord(
         0, key, plan.subject.environment, plan.change_digest, plan.content_digest, HEAD, TARGET, plan.to_bytes(),
-        made, required, ("team:sre",), made,
+        made, required, ("team:sre",), made, parts=plan.to_parts(),
     )  # fmt: skip
 
 
@@ -205,6 +206,7 @@ def fill(store: Store, hosts: int = 40) -> None:
         note=NASTY,
         comment=NASTY,
     )
+    add_pull(store, "many", (plan_fleet_of_many(300),), title="Own files")
     add_pull(store, "wide", (wide_plan(250),), title="Everything everywhere")
     add_pull(store, "done", title="First site", state="merged", updated=NOW - timedelta(days=9))
     approve(store, "done", "bob", fleet_plan(1, pull="done"), state="spent", serial=12)

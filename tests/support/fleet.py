@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from gitops.model.codec import Json, digest_bytes
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Block, Graphs, HostGraph
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.model.resource import Resource
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
@@ -60,3 +60,21 @@ def plan_fleet_of_412(*, number: int = 411) -> FleetPlan:
     }
     seen["db-2"] = replace(observe(by_hand), host="db-2", at=NOW - timedelta(minutes=31))
     return plan_fleet(SUBJECT, FleetInputs(desired, released, seen), providers=PROVIDERS)
+
+
+def plan_fleet_of_many(hosts: int) -> FleetPlan:
+    """Plan a new port on so many web hosts, of which each also has a file of its own that changes."""
+    names = [f"web-{number:05}" for number in range(1, hosts + 1)]
+    sides = [_many(nginx(text), names, word) for text, word in ((OLD, "old"), (NEW, "new"))]
+    seen: dict[str, Observation] = {}
+    for name in names:
+        states = {"file:/etc/nginx/conf.d/site.conf": with_content(OLD), "package:nginx": {"installed": "1.22.1"}}
+        states |= {"service:nginx": RUNNING, "file:/etc/whoami": with_content(f"old {name}\n")}
+        seen[name] = replace(observe(states), host=name, at=NOW - timedelta(minutes=4))
+    return plan_fleet(SUBJECT, FleetInputs(sides[1], sides[0], seen), providers=PROVIDERS)
+
+
+def _many(block: Block, names: list[str], word: str) -> Graphs:
+    digest = digest_bytes(block.to_bytes())
+    own = {name: declare("file:/etc/whoami", {"content": f"{word} {name}\n"}) for name in names}
+    return Graphs("production", {name: HostGraph(name, "production", (digest,), (own[name],)) for name in names}, {digest: block})

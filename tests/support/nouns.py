@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from gitops.model.address import Address, make_address
 from gitops.model.codec import MAX_INTEGER, Json, digest_bytes
 from gitops.model.facts import CUSTOM, FACT_TYPES, FACTS, FactProgram, Probe
+from gitops.model.fleetplan import ChangeGroup
 from gitops.model.graph import Block, HostGraph
 from gitops.model.observation import Observation
-from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, RISKS, Change, ChangeGroup, FieldChange
+from gitops.model.plan import ACTIONS, CLASSES, CONFIDENCES, RISKS, Change, FieldChange
 from gitops.model.resource import Resource
 from gitops.model.scope import REMOVED, VERBS, HostScope, Scope
 
@@ -79,6 +80,7 @@ observations = st.builds(
     st.dictionaries(addresses, st.dictionaries(texts, json_values, max_size=3), max_size=3),
     st.integers(0, 9),
     probes,
+    st.frozensets(digests, max_size=2),
 )
 intents = st.tuples(addresses, digests | st.just(REMOVED))
 effects = st.tuples(addresses, st.sampled_from(VERBS), digests | st.just(""))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from gitops.model.address import parse_address
-from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan, PlanSubject
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 STATE = "ab" * 32

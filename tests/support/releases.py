@@ -14,7 +14,8 @@ from gitops.model.codec import digest_bytes
 from gitops.model.graph import Block, Graphs, HostGraph
 from gitops.model.manifest import Manifest, Previous
 from gitops.model.resource import Resource
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from gitops.model.trustroot import EnvironmentTrust, TrustRoot
 from gitops.plan.host import plan_host
 from gitops.providers.registry import make_registry

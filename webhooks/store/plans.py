@@ -9,14 +9,16 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from webhooks.records import PlanRecord, PullKey
 from webhooks.store.columns import need_time, pack_texts, pack_time, unpack_texts, unpack_time
+from webhooks.store.parts import add_parts, make_reader
 from webhooks.store.tables import plans
 
 MOST = 100
 
 
 def add_plan(connection: Connection, record: PlanRecord) -> int:
-    """Write a plan and make it the current one of its environment; give its id."""
+    """Write a plan, with its parts, and make it the current one of its environment; give its id."""
     retire_plan(connection, record.pull, record.environment)
+    add_parts(connection, record.parts)
     return connection.execute(insert(plans).values(**_pack(record)).returning(plans.c.ident)).scalar_one()
 
 
@@ -38,25 +40,25 @@ def unpublish_plans(connection: Connection, pull: PullKey) -> None:
 def find_plan(connection: Connection, ident: int) -> PlanRecord | None:
     """Give a plan by its id."""
     row = connection.execute(select(plans).where(plans.c.ident == ident)).first()
-    return None if row is None else _unpack(row)
+    return None if row is None else _unpack(row, connection)
 
 
 def list_current_plans(connection: Connection, pull: PullKey) -> tuple[PlanRecord, ...]:
     """Give the current plans of a pull request by environment."""
     query = select(plans).where(_of(pull), plans.c.is_current).order_by(plans.c.environment)
-    return tuple(_unpack(row) for row in connection.execute(query))
+    return tuple(_unpack(row, connection) for row in connection.execute(query))
 
 
 def list_plans_of(connection: Connection, pull: PullKey) -> tuple[PlanRecord, ...]:
     """Give all plans of a pull request, oldest first."""
-    return tuple(_unpack(row) for row in connection.execute(select(plans).where(_of(pull)).order_by(plans.c.ident)))
+    return tuple(_unpack(row, connection) for row in connection.execute(select(plans).where(_of(pull)).order_by(plans.c.ident)))
 
 
 def list_plans(connection: Connection, *, is_current: bool = False, limit: int = MOST, offset: int = 0) -> tuple[PlanRecord, ...]:
     """List plans of all pull requests, newest first."""
     query = select(plans).order_by(plans.c.ident.desc()).limit(limit).offset(offset)
     query = query.where(plans.c.is_current) if is_current else query
-    return tuple(_unpack(row) for row in connection.execute(query))
+    return tuple(_unpack(row, connection) for row in connection.execute(query))
 
 
 def count_plans(connection: Connection, *, is_current: bool = False) -> int:
@@ -87,7 +89,7 @@ def _pack(record: PlanRecord) -> dict[str, Any]:
     }
 
 
-def _unpack(row: Row[Any]) -> PlanRecord:
+def _unpack(row: Row[Any], connection: Connection) -> PlanRecord:
     return PlanRecord(
         ident=row.ident,
         pull=PullKey(row.repository, row.pull),
@@ -102,4 +104,5 @@ def _unpack(row: Row[Any]) -> PlanRecord:
         approvers=unpack_texts(row.approvers),
         published=unpack_time(row.published),
         is_current=row.is_current,
+        read=make_reader(connection.engine),
     )

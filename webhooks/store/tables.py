@@ -58,6 +58,12 @@ pulls = Table(
     Column("version", Text, nullable=False),
     Column("updated", Text),
 )
+plan_parts = Table(
+    "plan_parts",
+    METADATA,
+    Column("digest", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
 plans = Table(
     "plans",
     METADATA,

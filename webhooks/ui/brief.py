@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from gitops.model.codec import decode_json
-from gitops.model.plan import FleetPlan
+from gitops.model.fleetplan import FleetPlan
 from gitops.render.words import worst_risk
 from webhooks.records import PlanRecord
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from gitops.model.plan import Change, ChangeGroup, FleetPlan
+from gitops.model.fleetplan import ChangeGroup, FleetPlan
+from gitops.model.plan import Change
 from gitops.model.scope import REMOVED
 from gitops.render.escape import escape_diff_line, escape_line
 from gitops.render.words import (
@@ -29,7 +30,7 @@ from gitops.render.words import (
 )
 from webhooks.ui.paging import Page
 
-MOST_CHANGES, MOST_LINES, MOST_SCOPE = 200, 400, 300
+MOST_CHANGES, MOST_LINES, MOST_SCOPE, MOST_HOSTS = 200, 400, 300, 500
 KINDS_OF_LINE = {"+": "added", "-": "taken", "@": "place"}
 
 
@@ -59,14 +60,17 @@ class ChangeLine:
     more_lines: int
     added: int
     taken: int
+    variants: int = 0
+    index: str = ""
 
 
 @dataclass(frozen=True)
 class GroupCard:
-    """The same changes on all of `hosts`."""
+    """The same changes on all of `hosts`, of which the first MOST_HOSTS are named."""
 
     title: str
     hosts: tuple[str, ...]
+    more_hosts: int
     risk: str
     changes: tuple[ChangeLine, ...]
     more_changes: int
@@ -132,35 +136,8 @@ def view_plan(plan: FleetPlan, now: datetime, page: Page | None = None) -> PlanV
     )
 
 
-def _headline(plan: FleetPlan) -> str:
-    summary = plan.summary()
-    if not plan.has_changes:
-        return f"{describe_still(plan.hosts).capitalize()}."
-    changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
-    return f"{changes} on {count_words(summary['changed_hosts'], 'host')}"
-
-
-def _view_group(group: ChangeGroup) -> GroupCard:
-    return GroupCard(
-        title=name_hosts(group.hosts),
-        hosts=group.hosts,
-        risk=worst_risk((group,)),
-        changes=tuple(_view_change(change) for change in group.changes[:MOST_CHANGES]),
-        more_changes=max(0, len(group.changes) - MOST_CHANGES),
-        unmanaged=group.unmanaged,
-    )
-
-
-def _view_silent(group: ChangeGroup) -> GroupCard:
-    """Give what is wanted otherwise with nothing to do today: no verb, and no reason but that."""
-    card = _view_group(group)
-    lines = (
-        replace(line, sign="=", tone="", action="none", why="wanted otherwise, nothing to do today") for line in card.changes
-    )
-    return replace(card, changes=tuple(lines))
-
-
-def _view_change(change: Change) -> ChangeLine:
+def view_change(change: Change) -> ChangeLine:
+    """Make the row of one change."""
     kind, _, name = change.address.partition(":")
     counts = Counter(_kind_of(line) for line in change.diff)
     return ChangeLine(
@@ -178,7 +155,38 @@ def _view_change(change: Change) -> ChangeLine:
         more_lines=max(0, len(change.diff) - MOST_LINES),
         added=counts["added"],
         taken=counts["taken"],
+        variants=0 if change.differs is None else change.differs.count,
+        index="" if change.differs is None else change.differs.index,
     )
+
+
+def _headline(plan: FleetPlan) -> str:
+    summary = plan.summary()
+    if not plan.has_changes:
+        return f"{describe_still(plan.hosts).capitalize()}."
+    changes = f"{count_words(summary['changes'], 'change')} in {count_words(summary['groups'], 'group')}"
+    return f"{changes} on {count_words(summary['changed_hosts'], 'host')}"
+
+
+def _view_group(group: ChangeGroup) -> GroupCard:
+    return GroupCard(
+        title=name_hosts(group.hosts),
+        hosts=group.hosts[:MOST_HOSTS],
+        more_hosts=max(0, len(group.hosts) - MOST_HOSTS),
+        risk=worst_risk((group,)),
+        changes=tuple(view_change(change) for change in group.changes[:MOST_CHANGES]),
+        more_changes=max(0, len(group.changes) - MOST_CHANGES),
+        unmanaged=group.unmanaged,
+    )
+
+
+def _view_silent(group: ChangeGroup) -> GroupCard:
+    """Give what is wanted otherwise with nothing to do today: no verb, and no reason but that."""
+    card = _view_group(group)
+    lines = (
+        replace(line, sign="=", tone="", action="none", why="wanted otherwise, nothing to do today") for line in card.changes
+    )
+    return replace(card, changes=tuple(lines))
 
 
 def _kind_of(line: str) -> str:
@@ -202,14 +210,15 @@ def _oldest(plan: FleetPlan, now: datetime, most: int = 200) -> tuple[tuple[str,
 
 
 def _covered(plan: FleetPlan) -> list[ScopeLine]:
-    hosts_of: dict[tuple[str, str, str], list[str]] = {}
-    for host, scope in plan.scope.hosts.items():
+    hosts_of: dict[tuple[str, str, str], set[str]] = {}
+    for scope, hosts in plan.scope.each_list():
         for address, desired in scope.intents:
-            hosts_of.setdefault(("wanted", address, "removed" if desired == REMOVED else desired[:12]), []).append(host)
+            state = "removed" if desired == REMOVED else desired[:12]
+            hosts_of.setdefault(("wanted", address, state), set()).update(hosts)
         for address, verb, after in scope.effects:
-            hosts_of.setdefault((verb, address, after[:12]), []).append(host)
+            hosts_of.setdefault((verb, address, after[:12]), set()).update(hosts)
     rows = sorted(hosts_of.items(), key=lambda row: (row[0][0] == "wanted", row[0][1], row[0]))
-    return [ScopeLine(what, escape_line(address), state, name_hosts(hosts)) for (what, address, state), hosts in rows]
+    return [ScopeLine(what, escape_line(address), state, name_hosts(sorted(hosts))) for (what, address, state), hosts in rows]
 
 
 def rank_risk(risks: Sequence[str]) -> str:

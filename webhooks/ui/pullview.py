@@ -67,6 +67,7 @@ class PullHead:
 class PlanPart:
     """One environment on the page of a pull request, and what the visitor may do about it."""
 
+    ident: int
     plan: PlanView
     page: Page | None
     scope_hosts: int
@@ -162,6 +163,7 @@ def view_part(pull: PullRecord, standing: Standing, user: User | None, now: date
     why_not = _why_not_approve(pull, standing, user)
     words = f"{len(standing.given)} of {record.required}" if record.required else "none required"
     return PlanPart(
+        ident=record.ident,
         plan=view_plan(plan, now, page),
         page=page,
         scope_hosts=len(plan.scope.hosts),

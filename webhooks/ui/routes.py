@@ -19,6 +19,7 @@ from webhooks.ui.pages import HEADERS, give_asset
 from webhooks.ui.pulls import approve_pull, merge_pull, show_pull, show_pulls, take_back_pull
 from webhooks.ui.releases import show_releases
 from webhooks.ui.runs import show_run, show_runs
+from webhooks.ui.variants import show_variants
 from webhooks.ui.visitor import LoginNeededError, greet, send_to, show_message
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -49,6 +50,7 @@ def make_pages(pages: Pages) -> list[BaseRoute]:
         Route(pull + "/unapprove", _do(gate, partial(take_back_pull, desk)), methods=["POST"]),
         Route(pull + "/merge", _do(gate, partial(merge_pull, desk)), methods=["POST"]),
         Route(pull, _read(gate, partial(show_pull, desk)), methods=["GET"]),
+        Route("/plans/{plan}/variants/{index}", _read(gate, partial(show_variants, desk)), methods=["GET"]),
         Route("/hosts", _read(gate, partial(show_hosts, pages.hosts)), methods=["GET"]),
         Route("/hosts/{name}", _read(gate, partial(show_host, pages.hosts)), methods=["GET"]),
         Route("/releases", _read(gate, partial(show_releases, pages.releases)), methods=["GET"]),

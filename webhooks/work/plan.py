@@ -158,6 +158,7 @@ def _record_of(ports: PlanPorts, pull: PullRecord, item: PlannedEnvironment, inp
         made=ports.now(),
         required=item.environment.required,
         approvers=item.environment.approvers,
+        parts=item.plan.to_parts(),
     )
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from gitops.config.config import Environment
 from gitops.errors import HeldError, RemoteError, TrustError, UsageError
+from gitops.model.fleetplan import FleetPlan
 from gitops.model.manifest import Manifest
-from gitops.model.plan import FleetPlan
 from gitops.model.scope import HostScope
 from gitops.pipeline.answer import CompiledCommit, check_whole
 from gitops.pipeline.child import compile_commit

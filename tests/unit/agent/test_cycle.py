@@ -20,7 +20,8 @@ from gitops.model.codec import digest_bytes
 from gitops.model.graph import shard_of
 from gitops.model.manifest import Previous
 from gitops.model.resource import Resource
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from gitops.secrets.rules import Rules
 from gitops.signatures.bundle import sign_manifest, sign_message
 from gitops.signatures.keys import SigningKey, generate_key

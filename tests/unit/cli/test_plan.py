@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from gitops.model.codec import decode_canonical
-from gitops.model.plan import FleetPlan, HostPlan
+from gitops.model.fleetplan import FleetPlan
+from gitops.model.plan import HostPlan
 from tests.support.cli import Called, call
 from tests.support.planning import observe, with_content
 from tests.support.project import PROJECT, SMALL, Repository, write_files
@@ -67,7 +68,7 @@ def test_everything_is_new_where_nothing_was_released(project: Repository) -> No
     called = plan(project)
     assert called.status == 2
     assert hosts_of(called) == {"web-1", "web-2", "db-1"}
-    assert called.json["schema"] == "gitops/plan/v1"
+    assert called.json["schema"] == "gitops/plan/v2"
     assert called.json["observed"] == {"web-1": None, "web-2": None, "db-1": None}
     assert len(called.json["change_digest"]) == len(called.json["content_digest"]) == 64
 
@@ -115,7 +116,7 @@ def test_observations_make_it_exact_and_the_newest_counts(project: Repository, t
     called = plan(project, "--observations", seen(tmp_path, new, old), "--host", "web-1")
     assert called.status == 2  # nothing to do there, but it was never approved
     assert called.json["groups"] == []
-    assert called.json["scope"]["intents"][0]["hosts"] == ["web-1"]
+    assert called.json["scope"]["hosts"] == 1
     text = call("-C", project.path, "plan", "--observations", tmp_path / "seen.json", "--host", "web-1").out
     assert "observed 1 min ago" in text
     assert "wanted otherwise, with nothing to do today, on web-1" in text
@@ -151,7 +152,8 @@ def test_only_restricts_to_an_address(project: Repository) -> None:
 def test_out_writes_the_stored_form_once(project: Repository, tmp_path: Path) -> None:
     out = tmp_path / "plan.json"
     called = plan(project, "--out", out)
-    stored = FleetPlan.from_json(decode_canonical(out.read_bytes()))
+    document: Any = decode_canonical(out.read_bytes())
+    stored = FleetPlan.from_json(document["plan"])
     assert stored.content_digest == called.json["content_digest"]
     assert stored.change_digest == called.json["change_digest"]
     again = plan(project, "--out", out)
@@ -159,9 +161,32 @@ def test_out_writes_the_stored_form_once(project: Repository, tmp_path: Path) ->
     assert "exists" in again.err
 
 
+def test_an_address_is_shown_as_it_is_on_each_host(project: Repository) -> None:
+    rows = "".join(
+        f"---\napiVersion: gitops/v1\nkind: Host\nmetadata: {{name: n{number}, labels: {{env: production}}}}\n"
+        f'spec: {{resources: [{{file: /etc/own, content: "I am {number}\\n"}}]}}\n'
+        for number in range(7)
+    )
+    write_files(project.path, {"inventory/many.yaml": rows})
+    whole = call("-C", project.path, "plan").out
+    assert "differs per host: 7 variants, shown is that of n0" in whole
+    assert "+I am 0" in whole
+    assert "+I am 3" not in whole
+    called = plan(project, "--address", "file:/etc/own")
+    assert (called.status, called.json["schema"]) == (2, "gitops/plan-address/v1")
+    assert [(group["hosts"], group["changes"][0]["diff"][-1]) for group in called.json["groups"]] == [
+        ([f"n{number}"], f"+I am {number}") for number in range(7)
+    ]
+    alone = call("-C", project.path, "plan", "--address", "file:/etc/own", "--host", "n3")
+    assert (alone.status, "+I am 3" in alone.out, "on n3" in alone.out) == (2, True, True)
+    nothing = call("-C", project.path, "plan", "--address", "file:/nowhere")
+    assert (nothing.status, nothing.out) == (0, "The plan changes no file:/nowhere on these hosts.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "word"),
     [
+        (["--live", "--host", "web-1", "--address", "file:/x"], 1, "take --only"),
         (["--live", "--host", "web-1"], 1, "its own agent"),
         (["--live"], 1, "--host SEL"),
         (["--live", "--host", "web-1", "--base", "HEAD"], 1, "--live"),

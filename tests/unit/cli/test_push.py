@@ -12,6 +12,8 @@ import pytest
 
 from gitops.cli.push import split_waves, worst_status
 from gitops.model.codec import encode_canonical
+from gitops.model.scope import Scope
+from gitops.model.scopetree import plant
 from tests.support.cli import Called, call
 from tests.support.project import PROJECT, write_files
 from tests.support.sshd import Fleet, serve_ssh
@@ -78,7 +80,7 @@ def pushed(tmp_path: Path, fleet: Fleet) -> Pushed:
 def test_all_hosts_are_planned_as_one_applied_and_then_have_nothing_to_do(pushed: Pushed) -> None:
     first = pushed.apply("--host", "web-*", "--format", "json")
     assert first.status == 0, first.err
-    assert (first.json["schema"], first.json["plan"]["schema"]) == ("gitops/pushed/v1", "gitops/plan/v1")
+    assert (first.json["schema"], first.json["plan"]["schema"]) == ("gitops/pushed/v1", "gitops/plan/v2")
     assert [(report["host"], report["result"]) for report in first.json["reports"]] == [(alias, "changed") for alias in ALIASES]
     assert {(pushed.base(alias) / "motd").read_text() for alias in ALIASES} == {"hello\n"}
     again = pushed.apply("--host", "role=web", "--format", "json")
@@ -209,10 +211,17 @@ def test_a_plan_file_covers_what_it_says_and_nothing_more(pushed: Pushed) -> Non
     pushed.declare(FILE)
     done = pushed.apply(out)
     assert (done.status, (pushed.base("web-3") / "motd").read_text()) == (0, "hello\n")
-    edited = json.loads(out.read_text())
-    edited["scope"]["effects"] = []
+    whole = out.read_text()
+    edited = json.loads(whole)
+    nothing = plant(Scope())
+    edited["plan"]["scope"]["root"] = nothing.root
+    edited["parts"].append(json.loads(nothing.documents[nothing.root]))
     out.write_bytes(encode_canonical(edited))
     assert "was edited" in pushed.apply(out).err
+    edited = json.loads(whole)
+    edited["parts"] = [part for part in edited["parts"] if part["schema"] != "gitops/scope/v1"]
+    out.write_bytes(encode_canonical(edited))
+    assert "is not there" in pushed.apply(out).err
     out.write_text("{}")
     assert "is not a plan" in pushed.apply(out).err
     assert pushed.apply(pushed.folder / "nowhere").status == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitops.model.codec import digest_bytes
-from gitops.model.plan import PlanSubject
+from gitops.model.fleetplan import PlanSubject
 from gitops.model.secret import find_secrets
 from gitops.pipeline.project import Examined, examine_tree
 from gitops.plan.fleet import FleetInputs, plan_fleet

@@ -9,9 +9,9 @@ import pytest
 
 from gitops.model.codec import digest_bytes
 from gitops.model.facts import FactProgram, Probe
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Graphs
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.project import Examined, examine_tree
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS

@@ -14,8 +14,9 @@ from gitops.model.address import Address
 from gitops.model.candidate import Candidate, Listed
 from gitops.model.diagnostic import Diagnostic, InvalidConfigError, Place, has_errors, sort_diagnostics
 from gitops.model.fields import Fields
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
 from gitops.model.limits import DEFAULTS
-from gitops.model.plan import Change, ChangeGroup, FleetPlan, PlanSubject
+from gitops.model.plan import Change
 from gitops.model.scope import HostScope, Scope
 from gitops.model.secret import (
     SecretRef,

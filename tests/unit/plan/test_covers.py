@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitops.model.address import Address
 from gitops.model.codec import Json
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Graphs, HostGraph
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import TreeScopes, plant, refuse_parts
 from gitops.plan.covers import covers, find_excess
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
@@ -51,6 +53,35 @@ def test_the_excess_is_exactly_what_no_approval_holds(approved: list[Scope], act
         assert left.effects == {item for item in scope.effects if not any(item in one.effects for one in given)}
     assert set(excess.hosts) <= set(actual.hosts)
     assert covers([*approved, excess], actual)
+
+
+@given(scopes, scopes)
+def test_trees_are_compared_as_the_sets_that_they_hold(approved: Scope, actual: Scope) -> None:
+    one, other = plant(approved), plant(actual)
+    trees = [Scope(TreeScopes(tree.root, tree.documents.__getitem__)) for tree in (one, other)]
+    wanted = find_excess([approved], actual)
+    assert find_excess([trees[0]], trees[1]) == find_excess([approved], trees[1]) == find_excess([trees[0]], actual) == wanted
+
+
+def test_what_is_equal_by_its_digest_is_not_read() -> None:
+    item = (Address("file:/etc/motd"), "a" * 64)
+    scopes = {f"host-{number}": HostScope(frozenset({item})) for number in range(50)}
+    more = {**scopes, "host-7": HostScope(frozenset({item, (Address("file:/etc/more"), "b" * 64)}))}
+    one, other = plant(Scope(scopes)), plant(Scope(more))
+    read: list[str] = []
+
+    def give(digest: str) -> bytes:
+        read.append(digest)
+        return {**one.documents, **other.documents}[digest]
+
+    assert covers([Scope(TreeScopes(one.root, refuse_parts))], Scope(TreeScopes(one.root, refuse_parts)))
+    excess = find_excess([Scope(TreeScopes(one.root, give))], Scope(TreeScopes(other.root, give)))
+    assert {host: {address for address, _ in scope.intents} for host, scope in excess.hosts.items()} == {
+        "host-7": {"file:/etc/more"}
+    }
+    documents = {**one.documents, **other.documents}
+    named = [digest for digest in read if b"gitops/scope/v1" in documents[digest]]
+    assert len(named) == 2  # host-7's on either side
 
 
 @given(scopes, scopes, scopes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 from gitops.errors import MalformedError
 from gitops.model.address import Address
 from gitops.model.codec import digest_bytes, encode_canonical
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
 from gitops.model.graph import Block, Graphs, HostGraph
 from gitops.model.observation import Observation
-from gitops.model.plan import Change, ChangeGroup, FleetPlan, HostPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange, HostPlan
 from gitops.model.resource import Resource
-from gitops.plan.fleet import FleetInputs, fold_groups, order_changes, plan_fleet
+from gitops.model.variants import read_index, read_variants
+from gitops.plan.fleet import FleetInputs, plan_fleet
+from gitops.plan.fold import SHOWN_VARIANTS, Folded, fold_plans, order_changes
 from gitops.providers.registry import PROVIDERS
 from tests.support.nouns import NOW, addresses, changes, make_state, names, projects, sorted_tuple
 from tests.support.planning import ABSENT, declare, observe, with_content
@@ -50,23 +54,92 @@ host_plans = st.builds(
 
 @given(st.lists(host_plans, max_size=6, unique_by=lambda plan: plan.host), st.randoms())
 def test_folding_neither_loses_nor_doubles_a_change_and_order_never_matters(plans: list[HostPlan], order: random.Random) -> None:
-    folded = fold_groups(plans)
+    folded = fold_plans(plans)
     given_changes = Counter((plan.host, write(change)) for plan in plans for change in plan.changes)
-    assert Counter((host, write(change)) for group in folded for host in group.hosts for change in group.changes) == given_changes
+    assert Counter((host, write(change)) for group in unfold(folded) for host, change in group) == given_changes
     unmanaged = Counter((plan.host, address) for plan in plans for address in plan.unmanaged)
-    assert Counter((host, address) for group in folded for host in group.hosts for address in group.unmanaged) == unmanaged
-    hosts = [host for group in folded for host in group.hosts]
-    assert len(hosts) == len(set(hosts)) == sum(1 for plan in plans if plan.changes or plan.unmanaged)
+    assert Counter((host, address) for group in folded.groups for host in group.hosts for address in group.unmanaged) == unmanaged
     order.shuffle(plans)
-    assert fold_groups(plans) == folded
+    assert fold_plans(plans) == folded
 
 
 @given(st.lists(host_plans, max_size=6, unique_by=lambda plan: plan.host))
-def test_equal_hosts_are_shown_once(plans: list[HostPlan]) -> None:
+def test_every_change_is_shown_once_with_all_the_hosts_that_have_it(plans: list[HostPlan]) -> None:
     twins = [replace(plan, host=f"{plan.host}-twin") for plan in plans]
-    assert [group.changes for group in fold_groups([*plans, *twins])] == [group.changes for group in fold_groups(plans)] or len(
-        fold_groups([*plans, *twins])
-    ) == len(fold_groups(plans))
+    groups = fold_plans([*plans, *twins]).groups
+    shown = [(write(change), group.hosts) for group in groups for change in group.changes if change.differs is None]
+    assert len({change for change, _ in shown}) == len(shown)
+    assert all({f"{host}-twin" for host in hosts if not host.endswith("-twin")} <= set(hosts) for _, hosts in shown)
+    assert len({group.hosts for group in groups}) == len(groups)
+
+
+def unfold(folded: Folded) -> Iterator[Iterator[tuple[str, Change]]]:
+    """Give every change of every host, variants included."""
+    for group in folded.groups:
+        for change in group.changes:
+            if change.differs is None:
+                yield ((host, change) for host in group.hosts)
+                continue
+            index = read_index(change.differs.index, folded.parts.__getitem__)
+            variants = read_variants(index, range(len(index.hosts)), folded.parts.__getitem__)
+            assert change.differs.count == len(variants)
+            assert sorted(host for item in variants for host in item.hosts) == list(group.hosts)
+            yield ((host, item.apply_to(change)) for item in variants for host in item.hosts)
+
+
+OWN = declare("file:/etc/own/name", {"content": "x\n"})
+
+
+def own_files(hosts: int, *, action: str = "update", classification: str = "intentional") -> list[HostPlan]:
+    changes = {
+        f"h{number:03}": Change(OWN.address, action, classification, after=f"{number:064x}", diff=(f"+{number}",))
+        for number in range(hosts)
+    }
+    return [HostPlan(host, None, (change,)) for host, change in changes.items()]
+
+
+@given(st.integers(1, 250), st.randoms())
+def test_what_differs_in_content_alone_is_one_change_with_a_sample(hosts: int, order: random.Random) -> None:
+    plans = own_files(hosts)
+    order.shuffle(plans)
+    folded = fold_plans(plans)
+    assert sorted((host, item.diff) for group in unfold(folded) for host, item in group) == [
+        (f"h{number:03}", (f"+{number}",)) for number in range(hosts)
+    ]
+    if hosts <= SHOWN_VARIANTS:
+        assert len(folded.groups) == hosts
+        return
+    (group,) = folded.groups
+    (change,) = group.changes
+    assert change.differs is not None
+    assert (change.differs.count, change.differs.sample, change.diff) == (hosts, "h000", ("+0",))
+    assert (change.after, len(group.hosts)) == ("0" * 64, hosts)
+
+
+@pytest.mark.parametrize(
+    ("action", "classification"),
+    [
+        ("refused", "intentional"),
+        ("remove", "intentional"),
+        ("replace", "intentional"),
+        ("run", "initial"),
+        ("update", "conflict"),
+    ],
+)
+def test_conflicts_refusals_and_removals_are_never_hidden_behind_a_sample(action: str, classification: str) -> None:
+    folded = fold_plans(own_files(20, action=action, classification=classification))
+    assert [len(group.hosts) for group in folded.groups] == [1] * 20
+    assert not folded.parts
+
+
+def test_a_mode_that_differs_is_no_content() -> None:
+    plans = [
+        replace(
+            plan, changes=tuple(replace(item, fields=(FieldChange("mode", None, f"06{number:02o}"),)) for item in plan.changes)
+        )
+        for number, plan in enumerate(own_files(10))
+    ]
+    assert len(fold_plans(plans).groups) == 10
 
 
 @st.composite
@@ -102,7 +175,7 @@ def test_the_same_fleet_in_any_order_gives_the_same_bytes(
         turned(seen, order),
     )
     assert again.to_bytes() == first.to_bytes()
-    assert FleetPlan.from_json(first.to_json()) == first
+    assert FleetPlan.from_json(first.to_json(), first.to_parts().__getitem__) == first
 
 
 @given(fleets())
@@ -144,7 +217,7 @@ def test_drift_that_is_only_reported_is_told_apart() -> None:
     made = make(graphs_of({"h": (resource,)}), graphs_of({"h": (resource,)}), {"h": observe({"file:/x": with_content("b\n")})})
     assert (made.groups, made.has_changes) == ((), False)
     assert [(group.hosts, group.changes[0].action) for group in made.reported] == [(("h",), "update")]
-    assert FleetPlan.from_json(made.to_json()) == made
+    assert FleetPlan.from_json(made.to_json(), made.to_parts().__getitem__) == made
 
 
 def test_a_host_that_leaves_is_in_the_plan_with_what_it_had() -> None:
@@ -165,7 +238,7 @@ def test_destruction_stands_first_then_conflicts_then_the_larger_group() -> None
         HostPlan("e", None, (), 0, (Address("file:/x"),)),
         HostPlan("f", None, (change("file:/f", "refused"),)),
     ]
-    assert [group.hosts[0] for group in fold_groups(plans)] == ["f", "d", "c", "b0", "a", "e"]
+    assert [group.hosts[0] for group in fold_plans(plans).groups] == ["f", "d", "c", "b0", "a", "e"]
     assert [item.address for item in order_changes(plans[5].changes)] == ["file:/d", "file:/z"]
 
 

@@ -12,12 +12,15 @@ import pytest
 
 from gitops.model.address import parse_address
 from gitops.model.facts import FactProgram
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Block, Graphs, HostGraph
-from gitops.model.plan import Change, FieldChange, FleetPlan, HostPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange, HostPlan
 from gitops.model.resource import Resource
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from gitops.plan.declared import add_declared, make_compare
-from gitops.plan.fleet import FleetInputs, fold_groups, plan_fleet
+from gitops.plan.fleet import FleetInputs, plan_fleet
+from gitops.plan.fold import fold_plans
 from gitops.plan.graphdiff import diff_graphs
 from gitops.plan.textdiff import make_differ
 from gitops.providers.registry import make_registry
@@ -74,7 +77,7 @@ def plan_silently(before: Resource, after: Resource) -> FleetPlan:
     plan = add_declared(plan, {before.address: before}, {after.address: after}, make_compare(), differ)
     scope = Scope({"web-1": plan.scope})
     digest = digest_change(scope, repository="acme", environment="production", pull="1")
-    silent = fold_groups([HostPlan("web-1", NOW, plan.silent)])
+    silent = fold_plans([HostPlan("web-1", NOW, plan.silent)]).groups
     return FleetPlan(PlanSubject("acme", "production", "1"), scope=scope, change_digest=digest, hosts=1, silent=silent)
 
 
@@ -87,7 +90,8 @@ def test_a_change_of_each_field_is_seen_wherever_a_plan_is_shown(
     before: Resource, after: Resource, words: tuple[str, ...]
 ) -> None:
     assert before.desired != after.desired
-    plan = FleetPlan.from_json(plan_silently(before, after).to_json())
+    made = plan_silently(before, after)
+    plan = FleetPlan.from_json(made.to_json(), made.to_parts().__getitem__)
     comment = (
         render_comment(CommentSubject("a" * 40, "b" * 40, "main"), [Section(plan)], now=NOW)
         .replace("\\", "")

@@ -16,8 +16,8 @@ from gitops.config.config import Environment
 from gitops.errors import HeldError, MalformedError, RemoteError, TrueupError, TrustError, UsageError
 from gitops.model.approval import Approval
 from gitops.model.diagnostic import Place as Where
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Graphs
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.pipeline.release import Released, ReleaseOrder, make_release, roll_back
 from gitops.pipeline.released import read_chain, read_release, read_released
 from gitops.signatures.bundle import BundleVerifier

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from gitops.model.address import Address, make_address
 from gitops.model.diagnostic import Diagnostic, Place
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
 from gitops.model.limits import DEFAULTS
-from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange
 from gitops.model.scope import HostScope, Scope
 from gitops.render.comment import MARKER, STATES, Approvals, CommentSubject, Section, render_comment
 from tests.support.nouns import NOW, changes, sorted_tuple

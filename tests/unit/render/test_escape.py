@@ -112,7 +112,7 @@ def test_a_fence_outgrows_what_it_holds(first: str, second: str) -> None:
     made = fence(text, "diff")
     tokens = MARKDOWN.parse(f"{made}\n\nafter\n")
     assert [token.type for token in tokens] == ["fence", "paragraph_open", "inline", "paragraph_close"]
-    assert tokens[0].content == "\n".join(escape_line(line) for line in text.split("\n")) + "\n"
+    assert tokens[0].content == "\n".join(escape_diff_line(line) for line in text.split("\n")) + "\n"
     assert not HIDDEN.search(made)
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.model.address import Address
-from gitops.model.plan import Change, ChangeGroup, FieldChange, FleetPlan, PlanSubject
+from gitops.model.fleetplan import ChangeGroup, FleetPlan, PlanSubject
+from gitops.model.plan import Change, FieldChange
 from gitops.model.scope import HostScope, Scope
 from gitops.render.colour import paint, paint_diff
 from gitops.render.text import render_host_plan

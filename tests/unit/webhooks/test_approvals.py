@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from gitops.model.address import parse_address
-from gitops.model.plan import FleetPlan, PlanSubject
-from gitops.model.scope import HostScope, Scope, digest_change
+from gitops.model.fleetplan import FleetPlan, PlanSubject
+from gitops.model.scope import HostScope, Scope
+from gitops.model.scopetree import digest_change
 from tests.support.fakeforge import REPOSITORY, FakeForge
 from tests.support.people import NOW
 from webhooks.approvals import CLOSED, VALID, Case, Said, Withdrawal, judge_comment, judge_review, why_lost
@@ -26,7 +27,21 @@ def make_plan(*hosts: str, ident: int = 1, environment: str = "production", **ch
     subject = PlanSubject("acme", environment, "7", head=HEAD)
     digest = digest_change(scope, repository="acme", environment=environment, pull="7")
     plan = FleetPlan(subject, scope=scope, change_digest=digest)
-    record = PlanRecord(ident, KEY, environment, digest, plan.content_digest, HEAD, "b" * 40, plan.to_bytes(), NOW, 1, RULES, NOW)
+    record = PlanRecord(
+        ident,
+        KEY,
+        environment,
+        digest,
+        plan.content_digest,
+        HEAD,
+        "b" * 40,
+        plan.to_bytes(),
+        NOW,
+        1,
+        RULES,
+        NOW,
+        read=plan.to_parts().__getitem__,
+    )
     return replace(record, **changes)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gitops.errors import HeldError
-from gitops.model.plan import FleetPlan
+from gitops.model.fleetplan import FleetPlan
 from gitops.plan.covers import covers
 from webhooks.approvals import find_withdrawal
 from webhooks.auth.users import User

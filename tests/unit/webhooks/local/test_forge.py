@@ -11,7 +11,7 @@ import pytest
 
 from gitops.errors import HeldError, UsageError
 from gitops.model.approval import Approval
-from gitops.model.plan import FleetPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.source.repository import find_ref
 from tests.support.people import make_user, make_users
 from tests.support.plans import fleet_plan
@@ -273,7 +273,7 @@ def plan_of(plan: FleetPlan, record: PullRecord) -> PlanRecord:
     made = NOW - timedelta(minutes=1)
     return PlanRecord(
         0, KEY, plan.subject.environment, plan.change_digest, plan.content_digest, record.head, record.target, plan.to_bytes(),
-        made, 1, ("team:sre",), made,
+        made, 1, ("team:sre",), made, parts=plan.to_parts(),
     )  # fmt: skip
 
 

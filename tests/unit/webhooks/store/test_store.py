@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import func, select
 
-from gitops.errors import UsageError
+from gitops.errors import MalformedError, UsageError
 from gitops.model.approval import Approval
+from gitops.model.codec import digest_bytes
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.observation import Observation
-from gitops.model.scope import Scope, digest_change
+from gitops.model.scope import Scope
+from gitops.model.scopetree import digest_change
 from webhooks.records import (
     ApprovalRecord,
     HostKey,
@@ -28,6 +32,7 @@ from webhooks.records import (
 )
 from webhooks.store import approvals, hosts, plans, pulls, releases, remarks, runs
 from webhooks.store.store import Store, open_store
+from webhooks.store.tables import plan_parts
 
 NOW = datetime(2026, 11, 25, 12, 0, 0, 250_000, tzinfo=UTC)
 KEY = PullKey("acme/infra", "7")
@@ -65,6 +70,20 @@ def make_approval(reference: str = "comment:1", state: str = "counted") -> Appro
     return ApprovalRecord(0, KEY, "production", reference, "bob", digest, NOW, state, approval=approval)
 
 
+def test_parts_of_plans_are_kept_once_and_read_by_digest(store: Store) -> None:
+    parts = {digest_bytes(str(number).encode()): str(number).encode() for number in range(1200)}
+    with store.write() as connection:
+        ident = plans.add_plan(connection, replace(make_plan(), parts=parts))
+        plans.add_plan(connection, replace(make_plan(), parts={**parts, digest_bytes(b"more"): b"more"}))
+    with store.read() as connection:
+        found = plans.find_plan(connection, ident)
+        assert connection.execute(select(func.count()).select_from(plan_parts)).scalar_one() == 1201
+    assert found is not None
+    assert {digest: found.read(digest) for digest in parts} == parts
+    with pytest.raises(MalformedError, match="is not in the store"):
+        found.read("0" * 64)
+
+
 def test_what_is_saved_is_read_back_equal(store: Store) -> None:
     with store.write() as connection:
         pulls.save_pull(connection, make_pull())
@@ -75,7 +94,7 @@ def test_what_is_saved_is_read_back_equal(store: Store) -> None:
         remarks.save_status(connection, StatusRecord("acme/infra", "a" * 40, "gitops/plan", "success", "fine"))
     with store.read() as connection:
         assert pulls.find_pull(connection, KEY) == make_pull()
-        assert plans.find_plan(connection, ident) == PlanRecord(**{**vars(make_plan()), "ident": ident})
+        assert plans.find_plan(connection, ident) == replace(make_plan(), ident=ident)
         assert approvals.list_approvals_of(connection, KEY) == (ApprovalRecord(**{**vars(make_approval()), "ident": first}),)
         assert releases.list_releases(connection)[0].reason == "none"
         assert remarks.list_remarks(connection, KEY)[0].body == "hello"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -23,7 +24,7 @@ ALL_WEB = name_hosts(fleet_plan().groups[1].hosts)
 PULL = "/pulls/local/site-8080"
 PAGES = (
     "/pulls", "/pulls?state=merged", "/pulls?state=closed", "/pulls?state=", "/pulls?state=zzz&page=9", PULL, "/pulls/local/evil",
-    "/pulls/local/motd", "/pulls/local/wide", "/pulls/local/wide?page=3", "/pulls/local/done", "/hosts", "/hosts?q=web-01", "/hosts?q=%25",
+    "/pulls/local/motd", "/pulls/local/wide", "/pulls/local/wide?page=3", "/pulls/local/many", "/pulls/local/done", "/hosts", "/hosts?q=web-01", "/hosts?q=%25",
     "/hosts?state=held", "/hosts?state=never+reported", "/hosts/web-007", "/hosts/evil-1", "/hosts/new-1", "/releases",
     "/releases?environment=production", "/releases?environment=zzz", "/runs", "/runs?result=failed", "/runs/web-011/run-web-011",
     "/runs/evil-1/run-evil-1",
@@ -330,3 +331,47 @@ def test_a_page_loads_itself_again_while_something_is_on_its_way(
     browser = Browser(make_app(desk))
     browser.log_in("bob", PASSWORD)
     assert ('http-equiv="refresh"' in browser.get("/pulls/local/motd" + query).text) == is_moving
+
+
+def find_variants(browser: Browser) -> str:
+    found = re.search(r'href="(/plans/[0-9]+/variants/[0-9a-f]{64})">All 300 variants', browser.get("/pulls/local/many").text)
+    assert found is not None
+    return found[1]
+
+
+def test_what_differs_from_host_to_host_is_shown_a_stretch_at_a_time(browser: Browser) -> None:
+    path = find_variants(browser)
+    first, last = browser.get(path).text, browser.get(f"{path}?page=15").text
+    assert ("+new web-00001" in first, "+new web-00020" in first, "+new web-00021" in first) == (True, True, False)
+    assert ("+new web-00300" in last, "+new web-00001" in last) == (True, False)
+    assert "?page=2" in first
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("web-00123", "+new web-00123"),
+        ("  web-00123 ", "+new web-00123"),
+        ("nobody", "changes nothing of it on nobody"),
+        ('"><script>', "&#34;&gt;&lt;script&gt;"),
+    ],
+)
+def test_one_hosts_variant_is_found_by_its_name(browser: Browser, host: str, words: str) -> None:
+    answer = browser.get(f"{find_variants(browser)}?host={quote(host)}")
+    assert answer.status_code == 200
+    assert words in answer.text
+    assert "+new web-00001" not in answer.text
+    assert "<script>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/plans/1/variants/" + "0" * 64, "/plans/x/variants/a", "/plans/99999999999999/variants/" + "0" * 64]
+)
+def test_variants_that_are_not_there_are_said_not_to_be(browser: Browser, path: str) -> None:
+    answer = browser.get(path)
+    assert (answer.status_code, "there is no such change" in answer.text) == (404, True)
+
+
+def test_variants_are_for_those_who_may_read_pages(desk: PullDesk) -> None:
+    stranger = Browser(make_app(desk))
+    assert stranger.get("/plans/1/variants/" + "0" * 64).status_code in (302, 303, 401, 403)

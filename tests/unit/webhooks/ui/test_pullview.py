@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from gitops.model.plan import FleetPlan, PlanSubject
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from tests.support.people import make_user
 from tests.support.plans import NOW, fleet_plan
 from webhooks.records import ApprovalRecord, PlanRecord, PullKey, PullRecord, ReleaseRecord, RemarkRecord, StatusRecord
@@ -26,6 +26,7 @@ def plan_record(plan: FleetPlan | None = None, *, required: int = 1, ident: int 
     return PlanRecord(
         ident, KEY, plan.subject.environment, plan.change_digest, plan.content_digest, HEAD, "91ab00d" * 5, plan.to_bytes(),
         NOW - timedelta(minutes=5), required, ("team:sre", "user:erin"), NOW - timedelta(minutes=4),
+        read=plan.to_parts().__getitem__,
     )  # fmt: skip
 
 

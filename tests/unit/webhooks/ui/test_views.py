@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from gitops.model.address import parse_address
+from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.observation import Observation
-from gitops.model.plan import FleetPlan, PlanSubject
 from gitops.model.report import Outcome, Report
 from gitops.render.words import name_hosts
 from tests.support.plans import EVIL, NOW, SITE, STATE, evil_plan, fleet_plan, wide_plan

@@ -5,7 +5,7 @@ Pure set arithmetic: an item is covered when some approval's sets hold exactly i
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Sequence
+from typing import Dict, Iterable, Optional, Sequence
 
 from gitops.model.scope import HostScope, ListedScopes, Scope
 
@@ -28,14 +28,15 @@ def find_excess(approved: Iterable[Scope], actual: Scope) -> Scope:
         digest = wanted.digest_of(host) if isinstance(wanted, ListedScopes) else ""
         if digest and any(tree.digest_of(host) == digest for tree in trees):
             continue
-        found = _subtract(wanted[host], [item.hosts[host] for item in scopes if host in item.hosts])
+        found = _subtract(wanted[host], [item.hosts.get(host) for item in scopes])
         if not found.is_empty:
             excess[host] = found
     return Scope(excess)
 
 
-def _subtract(actual: HostScope, given: Sequence[HostScope]) -> HostScope:
+def _subtract(actual: HostScope, given: Sequence[Optional[HostScope]]) -> HostScope:
     intents, effects = actual.intents, actual.effects
     for item in given:
-        intents, effects = intents - item.intents, effects - item.effects
+        if item is not None:
+            intents, effects = intents - item.intents, effects - item.effects
     return HostScope(intents, effects)

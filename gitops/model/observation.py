@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Dict, FrozenSet, Mapping, Sequence, cast
+from typing import Dict, FrozenSet, Iterable, List, Mapping, Sequence, cast
 
 from gitops.errors import MalformedError
 from gitops.model.address import Address, parse_address
@@ -19,6 +19,7 @@ from gitops.model.fields import Fields
 OBSERVATION_SCHEMA = "gitops/observation/v1"
 
 State = Mapping[str, Json]
+MOST_NESTED = 16
 
 
 @dataclass(frozen=True)
@@ -86,4 +87,15 @@ def _digests(texts: Sequence[str]) -> FrozenSet[str]:
 def _state(value: Json) -> State:
     if not isinstance(value, dict):
         raise MalformedError("observation: a state is an object", code="M014")
+    level: List[Json] = [value]
+    for _ in range(MOST_NESTED):
+        level = [inner for item in level for inner in _inside(item)]
+    if level:
+        raise MalformedError(f"observation: a state is nested more than {MOST_NESTED} deep", code="M014")
     return cast(State, value)
+
+
+def _inside(value: Json) -> Iterable[Json]:
+    if isinstance(value, dict):
+        return cast("Mapping[str, Json]", value).values()
+    return value if isinstance(value, (list, tuple)) else ()

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, cast
 
 from gitops.model.address import Address
-from gitops.model.codec import Json, digest_bytes
+from gitops.model.codec import Json, digest_bytes, encode_canonical
 from gitops.model.plan import Change, FieldChange, HostPlan
 from gitops.model.resource import Resource
 from gitops.model.secret import find_secrets, is_text, show_text, text_from_json
+from gitops.plan.risk import judge_risk
 from gitops.plan.textdiff import Differ, is_whole
 
 SOURCE = "secret "
@@ -27,7 +28,7 @@ def compare_declared(before: Optional[Resource], after: Optional[Resource]) -> T
     old = {} if before is None else describe_declared(before)
     new = {} if after is None else describe_declared(after)
     names = sorted(set(old) | set(new), key=lambda name: (not name.startswith(SOURCE), name))
-    return tuple(FieldChange(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name))
+    return tuple(FieldChange(name, old.get(name), new.get(name)) for name in names if not _is_same(old.get(name), new.get(name)))
 
 
 def describe_declared(resource: Resource) -> Dict[str, Json]:
@@ -86,7 +87,9 @@ def add_declared(
     for address in sorted(wanted - shown):
         old, new = before.get(address), after[address]
         classification = "initial" if old is None else "intentional"
-        line = Change(address, "create" if old is None else "update", classification, diff=differ(old, new))
+        action = "create" if old is None else "update"
+        risk = judge_risk(address, action=action, classification=classification, confidence="exact")
+        line = Change(address, action, classification, risk=risk, diff=differ(old, new))
         silent.append(_add_fields(line, compare(old, new)))
     return replace(plan, changes=tuple(changes), silent=tuple(silent))
 
@@ -123,12 +126,17 @@ def _add_fields(change: Change, declared: Tuple[FieldChange, ...]) -> Change:
             added.append(FieldChange("declared content", spell_content(field.before), spell_content(field.after)))
         elif said is None:
             added.append(field)
-        elif (said.before, said.after) != (field.before, field.after):
+        elif not _is_same([said.before, said.after], [field.before, field.after]):
             added.append(replace(field, name=f"declared {field.name}"))
     risk = "high" if is_secret_moved(declared) else change.risk
     secrets = [field for field in added if field.name.startswith(SOURCE)]
     others = [field for field in added if not field.name.startswith(SOURCE)]
     return replace(change, risk=risk, fields=(*secrets, *change.fields, *others))
+
+
+def _is_same(one: Json, other: Json) -> bool:
+    """Compare as digests do: Python takes 1 and true for equal."""
+    return encode_canonical(one) == encode_canonical(other)
 
 
 def _describe_content(value: Json, *, is_sensitive: bool) -> Json:

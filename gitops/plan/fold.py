@@ -2,7 +2,8 @@
 
 Takes what is planned and on which hosts, gives groups (a set of hosts, and the changes that are equal on exactly these) and the parts in
 which variants stand. What differs from host to host in content alone is one change, once there are more variants than a person would read
-beside each other; conflicts, refusals, and whatever takes something away, are shown each. Pure, and the same whatever order things come in.
+beside each other; conflicts, refusals, what takes something away, and what is more than a low risk, are shown each. Pure, and the same
+whatever order things come in.
 """
 
 from __future__ import annotations
@@ -68,14 +69,15 @@ def fold_shares(shares: Iterable[Share]) -> Folded:
 
 def open_address(plan: FleetPlan, address: Address) -> Tuple[ChangeGroup, ...]:
     """Give what a plan, with its parts, does at one address, each variant apart, whatever else it does on those hosts left out."""
-    rows = ((group.hosts, change) for group in plan.groups for change in group.changes if change.address == address)
+    groups = (*plan.groups, *plan.silent, *plan.reported)
+    rows = ((group.hosts, change) for group in groups for change in group.changes if change.address == address)
     found = [row for hosts, change in rows for row in _open(hosts, change, plan.parts.__getitem__)]
     kept = [group.hosts for group in plan.groups if address in group.unmanaged]
     changed: Dict[Names, List[Change]] = {}
     for hosts, change in found:
         changed.setdefault(hosts, []).append(change)
-    groups = [ChangeGroup(hosts, order_changes(changes)) for hosts, changes in changed.items()]
-    return tuple(sorted([*groups, *(ChangeGroup(hosts, (), (address,)) for hosts in kept)], key=_group_key))
+    opened = [ChangeGroup(hosts, order_changes(changes)) for hosts, changes in changed.items()]
+    return tuple(sorted([*opened, *(ChangeGroup(hosts, (), (address,)) for hosts in kept)], key=_group_key))
 
 
 def _open(hosts: Names, change: Change, read: ReadPart) -> Iterable[Tuple[Names, Change]]:
@@ -121,7 +123,7 @@ class _Rows:
 
 
 def _may_fold(change: Change) -> bool:
-    return change.action in FOLDED_ACTIONS and change.classification != "conflict"
+    return change.action in FOLDED_ACTIONS and change.classification != "conflict" and change.risk == "low"
 
 
 def _shape_of(change: Change) -> Tuple[Shape, Shape]:

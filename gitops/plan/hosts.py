@@ -25,7 +25,7 @@ from gitops.plan.textdiff import ReadBlob, add_diffs_by, make_differ
 from gitops.plan.touched import Part, Portion, Resources, Sides, Toucher, dump_state
 
 # What a state made up makes of a provider.
-UNREADABLE = (BugError, MalformedError, LookupError, TypeError, ValueError, AttributeError)
+UNREADABLE = (BugError, MalformedError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)

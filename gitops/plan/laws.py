@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import FrozenSet, Sequence
 
 from gitops.errors import BugError
-from gitops.model.address import Address
+from gitops.model.address import Address, list_above
 from gitops.model.plan import CONFIDENCES, Difference
 
 OWN_ACTIONS: FrozenSet[str] = frozenset(("create", "update", "replace", "remove", "run", "refused"))
@@ -39,9 +39,7 @@ def _find_broken(difference: Difference, thing: str, paths: Sequence[str]) -> st
     if difference.action == "update" and not difference.fields:
         return "names no attribute that changes"
     places = (thing,) if paths and thing not in paths else ()
-    above = [
-        item.name in places or any(path.startswith(item.name + "/") for path in (thing, *paths)) for item in difference.implied
-    ]
-    if not all(above) or any(item.kind != "directory" for item in difference.implied):
+    above = {*places, *(folder for path in (thing, *paths) for folder in list_above(path))}
+    if any(item.name not in above for item in difference.implied) or any(item.kind != "directory" for item in difference.implied):
         return "implies something that is not a parent directory"
     return ""

@@ -22,6 +22,7 @@ Resources = Mapping[Address, Resource]
 # Text tells 1 from true, which Python's own comparison does not.
 dump_state = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 Part = Tuple[Address, ...]
+Implied = Tuple[str, Address]  # a folder that is not there, and what would make it
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,10 @@ class Toucher:
         return 0 if is_unmet else 1
 
     def _find_parts(self, sides: Sides, touched: Set[Address], observation: Optional[Observation]) -> Tuple[Part, ...]:
-        missing: FrozenSet[str] = frozenset()
+        missing: FrozenSet[Implied] = frozenset()
         if observation is not None:
             missing = frozenset(
-                folder
+                (folder, address)
                 for portion in sides.after.values()
                 for address in touched.intersection(portion.resources)
                 for folder in self._find_implied(portion.resources[address], observation.states.get(address))
@@ -176,36 +177,40 @@ class Toucher:
             found = self._signatures[portion.name] = self._known.setdefault(rows, len(self._known))
         return found
 
-    def _join(self, sides: Sides, touched: Set[Address], missing: FrozenSet[str]) -> Tuple[Part, ...]:
+    def _join(self, sides: Sides, touched: Set[Address], missing: FrozenSet[Implied]) -> Tuple[Part, ...]:
         resources = [resource for portion in sides.after.values() for resource in portion.resources.values()]
         items = self._preparer.prepare_all(resources)
         joins = [(edge.before, edge.after) for edge in find_edges(items)]
         joins.extend(_join_below(items, missing))
-        joins.extend(_join_brought(items, touched))
+        joins.extend(_join_brought(items, touched, missing))
         return tuple(sorted(_find_joined(touched, joins)))
 
 
-def _join_below(items: Sequence[Item], missing: FrozenSet[str]) -> Iterable[Tuple[Address, Address]]:
-    """Join all that lie in, or are, one folder that is not there: who comes first makes it."""
+def _join_below(items: Sequence[Item], missing: FrozenSet[Implied]) -> Iterable[Tuple[Address, Address]]:
+    """Join all that lie in, or are, or would make, one folder that is not there: who comes first makes it."""
     first: Dict[str, Address] = {}
+    for folder, address in sorted(missing):
+        yield first.setdefault(folder, address), address
     for item in items:
         for path in item.relations.paths:
-            for folder in missing.intersection((path, *list_above(path))):
-                yield first.setdefault(folder, item.resource.address), item.resource.address
+            for folder in first.keys() & {path, *list_above(path)}:
+                yield first[folder], item.resource.address
 
 
-def _join_brought(items: Sequence[Item], touched: Set[Address]) -> Iterable[Tuple[Address, Address]]:
-    """Join what may bring paths with all that lies there."""
-    bringers = {
-        path: item.resource.address for item in items for path in item.relations.brings if item.resource.address in touched
-    }
+def _join_brought(items: Sequence[Item], touched: Set[Address], missing: FrozenSet[Implied]) -> Iterable[Tuple[Address, Address]]:
+    """Join each that may bring a path with all that lies there, or makes a folder there."""
+    bringers: Dict[str, List[Address]] = {}
+    for item in items:
+        if item.resource.address in touched:
+            for path in item.relations.brings:
+                bringers.setdefault(path, []).append(item.resource.address)
     if not bringers:
         return
-    for item in items:
-        for path in item.relations.paths:
-            for place in (path, *list_above(path)):
-                if place in bringers:
-                    yield bringers[place], item.resource.address
+    places = [(path, item.resource.address) for item in items for path in item.relations.paths]
+    for path, address in (*places, *missing):
+        for place in (path, *list_above(path)):
+            for bringer in bringers.get(place, ()):
+                yield bringer, address
 
 
 def _find_joined(touched: Set[Address], joins: Iterable[Tuple[Address, Address]]) -> List[Part]:

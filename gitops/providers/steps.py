@@ -83,7 +83,7 @@ def compare(wanted: Sequence[Tuple[str, Any]], state: State) -> Tuple[FieldChang
 
 def imply_parents(state: Mapping[str, Any]) -> Tuple[Resource, ...]:
     """Give the missing parents of a state as directory resources, outermost first."""
-    parents = state.get("parents") or ()
+    parents = dict.fromkeys(state.get("parents") or ())
     return tuple(Resource("directory", str(path), {"mode": PARENT_MODE}) for path in parents)
 
 

@@ -18,6 +18,8 @@ from gitops.model.scope import WHOLE
 from gitops.render.cut import Cut, fold
 from gitops.render.escape import code_span, fence, link, plain_markdown
 from gitops.render.words import (
+    STILL,
+    add_variation,
     count_actions,
     count_words,
     describe_field,
@@ -192,7 +194,8 @@ def _render_table(plan: FleetPlan, budget: int) -> str:
         for change in group.changes:
             hosts = code_span(name_hosts(group.hosts))
             rows.add(
-                f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | none | differs, only reported{_fields(change)} |"
+                f"| {sign_of(change)} | {code_span(change.address)} | {hosts} | none "
+                f"| {plain_markdown(add_variation('differs, only reported', change))}{_fields(change)} |"
             )
     if not rows.kept and not rows.left_out:
         return ""
@@ -204,13 +207,11 @@ def _render_table(plan: FleetPlan, budget: int) -> str:
 def _add_silent(plan: FleetPlan, rows: Cut) -> None:
     for group in plan.silent:
         for change in group.changes:
-            words = f"wanted otherwise, nothing to do today{_fields(change)}"
+            words = f"{plain_markdown(add_variation(STILL, change))}{_fields(change)}"
             rows.add(f"| = | {code_span(change.address)} | {code_span(name_hosts(group.hosts))} | none | {words} |")
     for names, addresses in find_silent(plan):
         for address in addresses:
-            rows.add(
-                f"| = | {code_span(address)} | {code_span(name_hosts(names))} | none | wanted otherwise, nothing to do today |"
-            )
+            rows.add(f"| = | {code_span(address)} | {code_span(name_hosts(names))} | none | {STILL} |")
 
 
 def _why(change: Change) -> str:

@@ -13,6 +13,7 @@ from gitops.model.plan import Change, HostPlan
 from gitops.render.colour import paint, paint_diff
 from gitops.render.escape import escape_diff_line, escape_terminal
 from gitops.render.words import (
+    add_variation,
     count_actions,
     count_words,
     describe_age,
@@ -20,6 +21,7 @@ from gitops.render.words import (
     describe_observed,
     describe_risk,
     describe_still,
+    describe_variation,
     find_silent,
     name_hosts,
     sign_of,
@@ -102,7 +104,9 @@ def _render_silent(plan: FleetPlan, *, colour: bool) -> list[str]:
     for group in plan.silent:
         lines.append(f"wanted otherwise, with nothing to do today, on {escape_terminal(name_hosts(group.hosts))}")
         for change in group.changes:
-            lines.extend([f"  = {escape_terminal(change.address)}", *_render_change(change, colour=colour)[1:]])
+            head = f"  = {escape_terminal(change.address)}"
+            more = "" if change.differs is None else f"   {escape_terminal(describe_variation(change.differs))}"
+            lines.extend([head + more, *_render_change(change, colour=colour)[1:]])
         lines.append("")
     for hosts, addresses in find_silent(plan):
         lines.append(f"wanted otherwise, with nothing to do today, on {escape_terminal(name_hosts(hosts))}")
@@ -115,7 +119,8 @@ def _render_reported(groups: Sequence[ChangeGroup], *, colour: bool) -> list[str
     for group in groups:
         lines.append(f"differs and is only reported (drift: report) on {escape_terminal(name_hosts(group.hosts))}")
         for change in group.changes:
-            lines.extend(_render_change(change, colour=colour, words="stays as it is"))
+            words = escape_terminal(add_variation("stays as it is", change))
+            lines.extend(_render_change(change, colour=colour, words=words))
         lines.append("")
     return lines
 

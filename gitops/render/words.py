@@ -21,6 +21,7 @@ SIGNS: Mapping[str, str] = {
     "reload": "↻",
     "refused": "✗",
 }
+STILL = "wanted otherwise, nothing to do today"
 RISK_ORDER = ("low", "medium", "high")
 _NUMBER = re.compile(r"(.*?)([0-9]{1,12})([^0-9]*)\Z", re.DOTALL)
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -51,7 +52,13 @@ def why_of(change: Change) -> str:
         return f"{change.reason}, to heal" if change.classification == "corrective" else change.reason
     if change.confidence == "opaque":
         words = "opaque" if change.reason else "opaque: no check, runs every time"
-    words = f"{words}; {change.reason}" if change.reason else words
+    # What is said of the others comes first, since a long reason is cut.
+    words = add_variation(words, change)
+    return f"{words}; {change.reason}" if change.reason else words
+
+
+def add_variation(words: str, change: Change) -> str:
+    """Give words of a change that end in how it differs, when it does."""
     return words if change.differs is None else f"{words}; {describe_variation(change.differs)}"
 
 

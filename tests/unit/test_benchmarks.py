@@ -15,6 +15,7 @@ TINY = (
     ("scale.py", "--rounds", "1", "--sizes", "3"),
     ("fromtext.py", "--rounds", "1", "--files", "3"),
     ("compile.py", "3"),
+    ("fleet.py", "--hosts", "3"),
     ("push.py", "--rounds", "1", "--hosts", "2", "--parallel", "2"),
     ("mixed.py", "--rounds", "1", "--files", "2", "--others", "1"),
 )

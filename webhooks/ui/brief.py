@@ -36,4 +36,4 @@ def brief_plan(record: PlanRecord) -> Brief:
 @lru_cache(maxsize=MOST)
 def _read(document: _Document) -> Brief:
     plan = FleetPlan.from_json(decode_json(document.data))
-    return Brief(plan.has_changes, worst_risk(plan.groups) if plan.has_changes else "")
+    return Brief(plan.has_changes, worst_risk((*plan.groups, *plan.silent)) if plan.has_changes else "")

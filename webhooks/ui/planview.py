@@ -17,6 +17,8 @@ from gitops.model.scope import REMOVED
 from gitops.render.escape import escape_diff_line, escape_line
 from gitops.render.words import (
     RISK_ORDER,
+    STILL,
+    add_variation,
     count_actions,
     count_words,
     describe_age,
@@ -184,7 +186,8 @@ def _view_silent(group: ChangeGroup) -> GroupCard:
     """Give what is wanted otherwise with nothing to do today: no verb, and no reason but that."""
     card = _view_group(group)
     lines = (
-        replace(line, sign="=", tone="", action="none", why="wanted otherwise, nothing to do today") for line in card.changes
+        replace(line, sign="=", tone="", action="none", why=escape_line(add_variation(STILL, change)))
+        for line, change in zip(card.changes, group.changes[:MOST_CHANGES], strict=True)
     )
     return replace(card, changes=tuple(lines))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from gitops.errors import BugError, ConfigError, HeldError, RemoteError, TrueupError, TrustError
+from gitops.errors import BugError, ConfigError, HeldError, MalformedError, RemoteError, TrueupError, TrustError
 from gitops.model.codec import Json, encode_canonical
 from gitops.model.diagnostic import Diagnostic, Place
 from gitops.model.observation import Observation
@@ -166,7 +166,10 @@ def _is_same(before: PlanRecord, now: PlanRecord) -> bool:
     """Compare two plans but for when the hosts were observed: a fresh look that finds the same is no new plan."""
     if (before.head, before.target, before.required, before.approvers) != (now.head, now.target, now.required, now.approvers):
         return False
-    return _without_ages(before) == _without_ages(now)
+    try:
+        return _without_ages(before) == _without_ages(now)
+    except MalformedError:  # what stands cannot be read any more: it is made anew
+        return False
 
 
 def _without_ages(record: PlanRecord) -> bytes:

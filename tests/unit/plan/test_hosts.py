@@ -6,7 +6,7 @@ Whole hosts are the oracle: what the planner does where one address alone is wan
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,46 +16,22 @@ from hypothesis import strategies as st
 from gitops.errors import MalformedError
 from gitops.model.address import list_above
 from gitops.model.codec import Json, digest_bytes
-from gitops.model.fleetplan import FleetPlan, PlanSubject
-from gitops.model.graph import Block, Graphs, HostGraph
+from gitops.model.graph import Graphs
 from gitops.model.observation import Observation
 from gitops.model.plan import HostPlan
 from gitops.model.resource import Resource
 from gitops.plan import hosts as hosts_module
-from gitops.plan.fleet import FleetInputs, join_planned, plan_fleet
 from gitops.plan.host import plan_host
-from gitops.plan.hosts import HostsPlanner
 from gitops.plan.item import Preparer
 from gitops.plan.order import arrange
 from gitops.plan.settled import find_as_released
 from gitops.providers.file import FileProvider
 from gitops.providers.registry import PROVIDERS
 from tests.support.nouns import NOW, make_state, projects, satisfy
+from tests.support.worlds import Side, World, plan_by_parts, plan_whole
 
-SUBJECT = PlanSubject("acme", "production", "7")
 NONE = Graphs("production")
 FAMILIES = ("debian", "redhat")
-
-
-@dataclass(frozen=True)
-class World:
-    """A fleet before, after and as it was seen; `serial` is that of the release."""
-
-    released: Graphs
-    desired: Graphs
-    seen: dict[str, Observation] = field(default_factory=dict)
-    serial: int = 2
-
-
-def plan_by_parts(world: World) -> FleetPlan:
-    inputs = FleetInputs(world.desired, world.released, world.seen, serial=world.serial)
-    return plan_fleet(SUBJECT, inputs, providers=PROVIDERS)
-
-
-def plan_whole(world: World) -> FleetPlan:
-    planner = HostsPlanner(world.desired, world.released, world.seen, Preparer(PROVIDERS), serial=world.serial)
-    names = sorted({*world.desired.hosts, *world.released.hosts})
-    return join_planned(SUBJECT, [planner.plan_whole(name) for name in names], hosts=len(world.desired.hosts))
 
 
 @st.composite
@@ -87,7 +63,7 @@ def worlds(draw: st.DrawFn) -> World:
     """Hosts that share blocks, with portions of their own, converged or not, before and after a change."""
     pool = [draw(hosts_of_few_kinds()) for _ in range(draw(st.integers(1, 3)))]
     names = [f"h{number}" for number in range(draw(st.integers(1, 4)))]
-    released, desired = _Side(), _Side()
+    released, desired = Side(), Side()
     for name in names:
         if draw(st.integers(0, 5)):
             released.add(name, draw(st.sampled_from(pool)), draw(st.integers(0, 3)))
@@ -97,31 +73,8 @@ def worlds(draw: st.DrawFn) -> World:
     return World(released.graphs(), desired.graphs(), seen, draw(st.integers(0, 2)))
 
 
-class _Side:
-    """Graphs in the making: each host's resources cut into two blocks and what is its own, in one of a few ways."""
-
-    def __init__(self) -> None:
-        self.hosts: dict[str, HostGraph] = {}
-        self.blocks: dict[str, Block] = {}
-
-    def add(self, host: str, resources: Sequence[Resource], way: int) -> None:
-        cut: list[list[Resource]] = [[], [], []]
-        for number, item in enumerate(resources):
-            cut[(number * way + way) % 3].append(item)
-        digests = []
-        for number, some in enumerate(cut[:2]):
-            if some:
-                block = Block(f"module/{number}", tuple(some))
-                digests.append(digest_bytes(block.to_bytes()))
-                self.blocks[digests[-1]] = block
-        self.hosts[host] = HostGraph(host, "production", tuple(digests), tuple(cut[2]))
-
-    def graphs(self) -> Graphs:
-        return Graphs("production", self.hosts, self.blocks)
-
-
 @st.composite
-def observations(draw: st.DrawFn, host: str, released: _Side, desired: _Side) -> Observation:
+def observations(draw: st.DrawFn, host: str, released: Side, desired: Side) -> Observation:
     """What a host could report: mostly as released, some of it drifted or never seen, folders missing for all alike."""
     known = {item.address: item for side in (desired, released) for item in side.graphs().resources_of(host)}
     missing = draw(st.sampled_from([(), (), ("/etc",), ("/srv", "/srv/a"), ("/etc/a",)]))
@@ -164,7 +117,7 @@ def test_what_may_come_with_a_home_is_planned_with_who_brings_it() -> None:
     """Nothing else joins the two: the account is made first, since its kind sorts first."""
     user = Resource("user", "ann", {"home": "/etc/yum.repos.d"})
     repository = Resource("yum_repository", "extra", {"baseurl": ["https://repo.example.org/"], "gpgcheck": False})
-    side = _Side()
+    side = Side()
     side.add("h0", (user, repository), 0)
     states: dict[Any, Any] = {user.address: {"exists": False}, repository.address: {"type": "absent", "parents": []}}
     world = World(Graphs("production"), side.graphs(), {"h0": Observation("h0", NOW, {"os.family": "redhat"}, states)})
@@ -182,7 +135,7 @@ def test_what_every_host_has_alike_is_planned_once(monkeypatch: pytest.MonkeyPat
         return plan_host(host, resources, **more)
 
     monkeypatch.setattr(hosts_module, "plan_host", count)
-    old, new = _Side(), _Side()
+    old, new = Side(), Side()
     motd = {word: Resource("file", "/etc/motd", {"content": f"{word}\n"}) for word in ("old", "new")}
     for number in range(50):
         own = Resource("file", "/etc/own", {"content": f"{number}\n"})
@@ -201,7 +154,7 @@ def test_what_is_as_released_is_not_compared_again(monkeypatch: pytest.MonkeyPat
     seen = Observation("h0", NOW, {"os.family": "debian"}, states, 2)
     blocks = {"a" * 64: [motd.address], "b" * 64: [motd.address, late.address], "c" * 64: [unknown.address]}
     assert find_as_released((motd, late, unknown), blocks, seen, Preparer(PROVIDERS)) == {"a" * 64}
-    side = _Side()
+    side = Side()
     side.add("h0", (motd,), 0)
     seen = replace(seen, as_released=frozenset(side.hosts["h0"].blocks))
     monkeypatch.setattr(FileProvider, "diff", lambda *_: pytest.fail("it was compared"))

@@ -123,8 +123,9 @@ def apply_as(bench: Bench, uid: int) -> list[str]:
     with os.fdopen(reading, "rb") as stream:
         data = stream.read()
     os.waitpid(child, 0)
-    if uid:
-        os.chown(bench.state, 0, 0)
+    if uid:  # a state folder is one user's, whole
+        for path in (bench.state, *bench.state.rglob("*")):
+            os.chown(path, 0, 0, follow_symlinks=False)
     return json.loads(data)
 
 

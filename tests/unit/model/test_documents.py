@@ -224,6 +224,7 @@ OTHER_SCOPE = {"intents": [{"hosts": ["db-1"], "items": [["file:/x", D]]}], "eff
         spoil("observation", json_of(Observation("a", NOW)), from_json(Observation), "M014", facts={"arch": 1}),
         spoil("observation", json_of(Observation("a", NOW)), from_json(Observation), "M014", states={"file:/x": 1}),
         spoil("observation", json_of(Observation("a", NOW)), from_json(Observation), "M014", serial=True),
+        spoil("observation", json_of(Observation("a", NOW)), from_json(Observation), "M014", as_released=["x"]),
         spoil("observation", json_of(Observation("a", NOW)), from_json(Observation), "M004", at="now"),
         spoil("change", json_of(CHANGE), from_json(Change), "M014", action="delete"),
         spoil("change", json_of(CHANGE), from_json(Change), "M014", upper_bound="yes"),

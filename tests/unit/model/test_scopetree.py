@@ -92,6 +92,20 @@ def test_the_tree_grows_with_what_is_distinct() -> None:
     assert len([data for data in plant(alike).documents.values() if b"gitops/scope/v1" in data]) == 1
 
 
+def test_lists_that_hosts_share_are_joined_when_a_host_is_asked_for() -> None:
+    one, other, nothing = (
+        HostScope(frozenset({MOTD})),
+        HostScope(frozenset(), frozenset({(MOTD[0], "set", "c" * 64)})),
+        HostScope(),
+    )
+    shared = SharedScopes({"a": [one], "b": [one, other], "c": [nothing]})
+    assert (len(shared), list(shared), shared["a"]) == (2, ["a", "b"], one)
+    assert shared["b"] == HostScope(one.intents, other.effects)
+    assert (shared.root, shared.digest_of("a")) == ("", "")
+    assert list(shared.each_list()) == [(one, ("a", "b")), (other, ("b",))]
+    assert list(Scope({"a": one}).each_list()) == [(one, ("a",))]
+
+
 def test_how_many_hosts_there_are_is_told_without_reading() -> None:
     assert len(TreeScopes("0" * 64, refuse_parts, 7)) == 7
     assert bool(TreeScopes("0" * 64, refuse_parts, 0)) is False

@@ -211,7 +211,8 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_goes_on(tmp_path:
     assert spawn(tmp_path, "--once").wait(60) == 0
     whole = time.monotonic() - started
     attempt = 0
-    while killed < 10 and attempt < 40:
+    # A run accepts late and writes quickly: go on until one kill at least fell between the two.
+    while (killed < 10 or not between) and attempt < 60:
         attempt += 1
         wanted = {name: f"{attempt} {name}\n" * 50 for name in names}
         before = {name: rig.read(name) for name in names}
@@ -241,7 +242,7 @@ def test_killed_at_any_moment_nothing_is_lost_and_the_next_run_goes_on(tmp_path:
         assert {name: rig.read(name) for name in names} == wanted
         assert rig.read("/etc/motd") == "hello\n"
         assert sorted(path.name for path in rig.path("/srv/data").iterdir()) == [name[-3:] for name in names]
-    assert killed == 10
+    assert killed >= 10
     assert between >= 1, "no kill fell between accepting and arriving"
 
 

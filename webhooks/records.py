@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from urllib.parse import quote
 
+from gitops.model.addressed import ReadPart, refuse_parts
 from gitops.model.approval import Approval
 from gitops.model.codec import decode_json
 from gitops.model.diagnostic import Diagnostic
 from gitops.model.fleetplan import FleetPlan
 from gitops.model.observation import Observation
 from gitops.model.report import Report
-from gitops.model.scopetree import ReadPart, refuse_parts
 
 PULL_STATES = ("open", "merged", "closed")
 PLANNING_STATES = ("waiting", "planned", "invalid", "conflict", "failed")

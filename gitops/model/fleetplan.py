@@ -12,11 +12,12 @@ from datetime import datetime
 from typing import Dict, Mapping, Optional, Tuple, cast
 
 from gitops.model.address import Address, parse_address
+from gitops.model.addressed import ReadPart, refuse_parts
 from gitops.model.codec import Json, digest_bytes, encode_canonical, format_time
 from gitops.model.fields import Fields
 from gitops.model.plan import Change
 from gitops.model.scope import WHOLE, Scope
-from gitops.model.scopetree import ReadPart, TreeScopes, find_root, plant, refuse_parts
+from gitops.model.scopetree import TreeScopes, find_root, plant
 
 PLAN_SCHEMA = "gitops/plan/v2"
 

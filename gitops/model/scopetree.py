@@ -8,11 +8,11 @@ distinct, and every document is named by its own digest. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Callable, Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, cast
+from typing import Dict, FrozenSet, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, cast
 
-from gitops.errors import BugError, MalformedError
-from gitops.model.codec import Json, decode_canonical, digest_bytes, digest_json, encode_canonical, is_digest
-from gitops.model.fields import Fields
+from gitops.errors import MalformedError
+from gitops.model.addressed import ReadPart, keep_document, open_document
+from gitops.model.codec import Json, digest_json, is_digest
 from gitops.model.graph import shard_of
 from gitops.model.scope import Effect, HostScope, Intent, ListedScopes, Scope, read_items, write_items
 
@@ -21,7 +21,6 @@ SHARD_SCHEMA = "gitops/scope-shard/v1"
 SCOPE_SCHEMA = "gitops/scope/v1"
 LIST_SCHEMA = "gitops/scope-list/v1"
 
-ReadPart = Callable[[str], bytes]
 Names = Tuple[str, ...]
 
 
@@ -43,18 +42,18 @@ def plant(scope: Scope) -> ScopeTree:
         if len(hosts) == 1:
             own[hosts[0]] = items
             continue
-        digest = _keep(documents, {"schema": LIST_SCHEMA, **write_items(items)})
+        digest = keep_document(documents, {"schema": LIST_SCHEMA, **write_items(items)})
         for host in hosts:
             lists.setdefault(host, []).append(digest)
     shards: Dict[str, Dict[str, Json]] = {}
     for host in sorted({*lists, *own}):
         named: List[Json] = [*sorted(lists.get(host, ()))]
         document = {"schema": SCOPE_SCHEMA, "lists": named, **write_items(own.get(host, HostScope()))}
-        shards.setdefault(shard_of(host), {})[host] = _keep(documents, document)
+        shards.setdefault(shard_of(host), {})[host] = keep_document(documents, document)
     index: Dict[str, Json] = {
-        name: _keep(documents, {"schema": SHARD_SCHEMA, "hosts": table}) for name, table in sorted(shards.items())
+        name: keep_document(documents, {"schema": SHARD_SCHEMA, "hosts": table}) for name, table in sorted(shards.items())
     }
-    return ScopeTree(_keep(documents, {"schema": ROOT_SCHEMA, "shards": index}), documents, len({*lists, *own}))
+    return ScopeTree(keep_document(documents, {"schema": ROOT_SCHEMA, "shards": index}), documents, len({*lists, *own}))
 
 
 def find_root(scope: Scope) -> str:
@@ -108,7 +107,7 @@ class TreeScopes(ListedScopes):
     def shards(self) -> Mapping[str, str]:
         """Give the digest of each shard."""
         if not self._is_open:
-            fields = _open(self.root, ROOT_SCHEMA, self._read)
+            fields = open_document(self.root, ROOT_SCHEMA, self._read)
             self._shards, self._is_open = _digests(fields.table("shards")), True
             fields.done()
         return self._shards
@@ -129,7 +128,7 @@ class TreeScopes(ListedScopes):
         yield from ((self._read_list(name), tuple(hosts)) for name, hosts in hosts_of.items())
 
     def _read_scope(self, digest: str) -> Tuple[Names, HostScope]:
-        fields = _open(digest, SCOPE_SCHEMA, self._read)
+        fields = open_document(digest, SCOPE_SCHEMA, self._read)
         named = fields.texts("lists")
         own = read_items(fields)
         fields.done()
@@ -140,7 +139,7 @@ class TreeScopes(ListedScopes):
             digest = self.shards().get(shard, "")
             found: Mapping[str, str] = {}
             if digest:
-                fields = _open(digest, SHARD_SCHEMA, self._read)
+                fields = open_document(digest, SHARD_SCHEMA, self._read)
                 found = _digests(fields.table("hosts"))
                 fields.done()
             if any(shard_of(host) != shard for host in found):
@@ -150,15 +149,10 @@ class TreeScopes(ListedScopes):
 
     def _read_list(self, digest: str) -> HostScope:
         if digest not in self._lists:
-            fields = _open(digest, LIST_SCHEMA, self._read)
+            fields = open_document(digest, LIST_SCHEMA, self._read)
             self._lists[digest] = read_items(fields)
             fields.done()
         return self._lists[digest]
-
-
-def refuse_parts(digest: str) -> bytes:
-    """Stand for the parts of a plan that was read without them: nothing may be concluded from their absence."""
-    raise BugError(f"the part {digest[:12]} of a plan was asked for, and its parts were not read", code="B050")
 
 
 def _find_lists(scope: Scope) -> Iterator[Tuple[Names, HostScope]]:
@@ -194,22 +188,6 @@ def _divide(items: Sequence[Tuple[str, ...]]) -> HostScope:
 def _join(scopes: Sequence[HostScope]) -> HostScope:
     intents: FrozenSet[Intent] = frozenset(item for scope in scopes for item in scope.intents)
     return HostScope(intents, frozenset(item for scope in scopes for item in scope.effects))
-
-
-def _keep(documents: Dict[str, bytes], document: Mapping[str, Json]) -> str:
-    data = encode_canonical(document)
-    digest = digest_bytes(data)
-    documents[digest] = data
-    return digest
-
-
-def _open(digest: str, schema: str, read: ReadPart) -> Fields:
-    data = read(digest)
-    if digest_bytes(data) != digest:
-        raise MalformedError(f"the scope document {digest[:12]} is not what it was", code="M031")
-    fields = Fields(decode_canonical(data), "scope document")
-    fields.schema(schema)
-    return fields
 
 
 def _digests(table: Mapping[str, Json]) -> Dict[str, str]:

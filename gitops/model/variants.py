@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Dict, List, Optional, Sequence, Tuple, cast
 
 from gitops.errors import MalformedError
-from gitops.model.codec import Json, decode_canonical, digest_bytes, encode_canonical, is_digest
+from gitops.model.addressed import ReadPart, keep_document, open_document
+from gitops.model.codec import Json, is_digest
 from gitops.model.fields import Fields
 from gitops.model.plan import Change, FieldChange
-from gitops.model.scopetree import ReadPart
 
 INDEX_SCHEMA = "gitops/plan-variants/v1"
 CHUNK_SCHEMA = "gitops/plan-variant-chunk/v1"
@@ -45,10 +45,10 @@ class VariantIndex:
     hosts: Tuple[Tuple[str, ...], ...]
     chunks: Tuple[str, ...]
 
-    def to_bytes(self) -> bytes:
-        """Give the canonical document."""
+    def to_json(self) -> Dict[str, Json]:
+        """Give the document."""
         hosts: List[Json] = [list(names) for names in self.hosts]
-        return encode_canonical({"schema": INDEX_SCHEMA, "hosts": hosts, "chunks": list(self.chunks)})
+        return {"schema": INDEX_SCHEMA, "hosts": hosts, "chunks": list(self.chunks)}
 
     def find_place(self, host: str) -> Optional[int]:
         """Give which variant is a host's, or None."""
@@ -61,15 +61,14 @@ def write_variants(variants: Sequence[Variant]) -> Tuple[str, Dict[str, bytes]]:
     chunks: List[str] = []
     for start in range(0, len(variants), CHUNK):
         rows: List[Json] = [item.to_json() for item in variants[start : start + CHUNK]]
-        chunks.append(_keep(parts, encode_canonical({"schema": CHUNK_SCHEMA, "variants": rows})))
+        chunks.append(keep_document(parts, {"schema": CHUNK_SCHEMA, "variants": rows}))
     index = VariantIndex(tuple(item.hosts for item in variants), tuple(chunks))
-    return _keep(parts, index.to_bytes()), parts
+    return keep_document(parts, index.to_json()), parts
 
 
 def read_index(digest: str, read: ReadPart) -> VariantIndex:
     """Read an index; raise MalformedError when its bytes are not those of the digest, or no index."""
-    fields = Fields(_decode(digest, read), "plan variants")
-    fields.schema(INDEX_SCHEMA)
+    fields = open_document(digest, INDEX_SCHEMA, read)
     hosts = tuple(_texts(item) for item in fields.items("hosts"))
     found = VariantIndex(hosts, fields.texts("chunks"))
     fields.done()
@@ -93,8 +92,7 @@ def read_variants(index: VariantIndex, places: range, read: ReadPart) -> Tuple[V
 
 
 def _read_chunk(digest: str, read: ReadPart) -> Tuple[Json, ...]:
-    fields = Fields(_decode(digest, read), "plan variant chunk")
-    fields.schema(CHUNK_SCHEMA)
+    fields = open_document(digest, CHUNK_SCHEMA, read)
     found = tuple(fields.items("variants"))
     fields.done()
     return found
@@ -106,19 +104,6 @@ def _read_variant(hosts: Tuple[str, ...], value: Json) -> Variant:
     found = Variant(hosts, fields.text("after"), changed, fields.texts("diff"))
     fields.done()
     return found
-
-
-def _decode(digest: str, read: ReadPart) -> Json:
-    data = read(digest)
-    if digest_bytes(data) != digest:
-        raise MalformedError(f"the part {digest[:12]} of the plan is not what it was", code="M014")
-    return decode_canonical(data)
-
-
-def _keep(parts: Dict[str, bytes], data: bytes) -> str:
-    digest = digest_bytes(data)
-    parts[digest] = data
-    return digest
 
 
 def _texts(value: Json) -> Tuple[str, ...]:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Dict, Iterable, List, Mapping, Sequence, Tuple
 
 from gitops.model.address import Address
+from gitops.model.addressed import ReadPart
 from gitops.model.codec import Json, encode_canonical
 from gitops.model.fleetplan import ChangeGroup, FleetPlan
 from gitops.model.plan import Change, FieldChange, HostPlan, Variation
-from gitops.model.variants import ReadPart, Variant, read_index, read_variants, write_variants
+from gitops.model.variants import Variant, read_index, read_variants, write_variants
 
 ACTION_ORDER = ("refused", "remove", "replace", "run", "update", "create", "restart", "reload")
 CLASS_ORDER = ("conflict", "corrective", "intentional", "initial")

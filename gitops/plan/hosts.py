@@ -121,7 +121,7 @@ class HostsPlanner:
             *(id(before.get(address)) for address in part),
             *(id(after.get(address)) for address in part),
             _describe_seen(part, (*old.values(), *new.values()), observation),
-            observation is not None and 0 < observation.serial < self._serial,
+            self._is_late(observation),
         )
         found = self._planned.get(key)
         if found is None:
@@ -132,11 +132,14 @@ class HostsPlanner:
         plan = plan_host(
             "", tuple(after.values()), observation=observation, baseline=before, preparer=self._preparer, only=frozenset(only)
         )
-        if observation is not None and 0 < observation.serial < self._serial:
+        if self._is_late(observation):
             paths = {address: self._preparer.prepare(resource).relations.paths for address, resource in after.items()}
             plan = replace(plan, changes=tuple(_excuse(change, paths.get(change.address, ())) for change in plan.changes))
         plan = add_diffs_by(self._differ, plan, before, after)
         return add_declared(plan, before, after, self._compare, self._differ)
+
+    def _is_late(self, observation: Optional[Observation]) -> bool:
+        return observation is not None and 0 < observation.serial < self._serial
 
     def _divide(self, name: str) -> Sides:
         """Give what the host has on each side; what is its own has one name when nothing of it is declared otherwise."""

@@ -78,11 +78,9 @@ class Toucher:
         if not touched:
             return Touched((), unchanged)
         parts = self._find_parts(sides, touched, observation)
-        after = {address: item for portion in sides.after.values() for address, item in portion.resources.items()}
-        for address in (address for part in parts for address in part):
-            if address not in touched:
-                unchanged -= counted[address] if address in counted else self._count(after[address], observation)
-        return Touched(parts, unchanged)
+        untouched = (address for part in parts for address in part if address not in touched)
+        # What was counted without a look counts for one: a block that is as released has no conditions.
+        return Touched(parts, unchanged - sum(counted.get(address, 1) for address in untouched))
 
     def _compare(self, sides: Sides) -> Tuple[FrozenSet[Address], Resources]:
         """Give the addresses that only one side has or that are declared otherwise, and what stands in another portion unchanged."""
@@ -135,10 +133,6 @@ class Toucher:
             return None
         self._quiet[id(resource)] = (resource, seen)
         return 1
-
-    def _count(self, resource: Resource, observation: Optional[Observation]) -> int:
-        is_unmet = observation is not None and bool(resource.when) and judge_when(resource, observation).state == "unmet"
-        return 0 if is_unmet else 1
 
     def _find_parts(self, sides: Sides, touched: Set[Address], observation: Optional[Observation]) -> Tuple[Part, ...]:
         missing: FrozenSet[Implied] = frozenset()

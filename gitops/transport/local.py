@@ -87,7 +87,7 @@ class Started:
         try:
             process.stdin.write(encode_canonical(request.to_json()))
             process.stdin.close()
-            for line in iter(lambda: process.stdout.readline(DEFAULTS.event_bytes), b""):  # pyright: ignore[reportOptionalMemberAccess]
+            for line in iter(lambda: process.stdout.readline(DEFAULTS.event_bytes), b""):  # pyright: ignore[reportOptionalMemberAccess]  it is a pipe
                 event = Event.from_json(decode_json(line))
                 events.append(event)
                 if tell is not None:

@@ -43,7 +43,7 @@ class Pack:
         """Run a module's code."""
         _, file, start, end = self._rows[module.__name__]
         data = self._codes[start:end]
-        code: CodeType = compile(data, file[:-1], "exec", dont_inherit=True) if file.endswith("?") else marshal.loads(data)  # noqa: S302
+        code: CodeType = compile(data, file[:-1], "exec", dont_inherit=True) if file.endswith("?") else marshal.loads(data)  # noqa: S302  as above
         exec(code, module.__dict__)  # noqa: S102  what this is for
 
 

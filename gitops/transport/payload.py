@@ -15,7 +15,7 @@ ROOMS = ("executor", "plan", "providers", "model")
 QUICK = "dataclasses.py"  # found before the standard one, since the folder of the archive comes first
 LEFT_OUT = (
     *("declared.py", "fleet.py", "fold.py", "graphdiff.py", "hosts.py", "settled.py", "textdiff.py", "touched.py"),
-    *("approval.py", "fleetplan.py", "scopetree.py", "variants.py"),
+    *("addressed.py", "approval.py", "fleetplan.py", "scopetree.py", "variants.py"),
     QUICK,
 )
 SLOW, QUICK_FORMS = b"\nfrom typing import ", b"\nfrom gitops.executor.typing import "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, Engine, insert, select
 
 from gitops.errors import MalformedError
-from gitops.model.scopetree import ReadPart
+from gitops.model.addressed import ReadPart
 from webhooks.store.tables import plan_parts
 
 MOST_ASKED = 500

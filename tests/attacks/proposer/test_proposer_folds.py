@@ -89,14 +89,18 @@ def test_a_long_reason_does_not_cut_off_that_it_differs() -> None:
 
 
 def test_reported_variants_are_said() -> None:
-    make = lambda i: Resource("file", "/etc/x", {"content": f"v{i}\n"}, drift="report")  # noqa: E731
+    def make(number: int) -> Resource:
+        return Resource("file", "/etc/x", {"content": f"v{number}\n"}, drift="report")
+
     plan = fleet(make, make, {}, {"type": "absent", "parents": []})
     assert plan.reported[0].changes[0].differs is not None
     assert ("variant" in render_fleet_plan(plan, now=NOW), "variant" in comment(plan)) == (True, True)
 
 
 def test_one_is_not_true() -> None:
-    make = lambda value: Resource("external", "fw/x", {"set": {"open": value}, "executable": {"blob": "a" * 64, "size": 3}})  # noqa: E731
+    def make(value: int) -> Resource:
+        return Resource("external", "fw/x", {"set": {"open": value}, "executable": {"blob": "a" * 64, "size": 3}})
+
     plan = fleet(lambda _: make(True), lambda _: make(1), number=1)
     assert len(plan.scope.hosts) == 1
     changes = [change for group in (*plan.groups, *plan.silent) for change in group.changes]

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from gitops.errors import BugError, MalformedError
 from gitops.model.address import Address
+from gitops.model.addressed import refuse_parts
 from gitops.model.codec import decode_canonical, digest_bytes, encode_canonical
 from gitops.model.graph import shard_of
 from gitops.model.scope import HostScope, Scope, SharedScopes
-from gitops.model.scopetree import ScopeTree, TreeScopes, digest_change, find_root, plant, refuse_parts
+from gitops.model.scopetree import ScopeTree, TreeScopes, digest_change, find_root, plant
 from tests.support.nouns import scopes
 
 MOTD = (Address("file:/etc/motd"), "a" * 64)

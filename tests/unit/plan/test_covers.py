@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitops.model.address import Address
+from gitops.model.addressed import refuse_parts
 from gitops.model.codec import Json
 from gitops.model.fleetplan import FleetPlan, PlanSubject
 from gitops.model.graph import Graphs, HostGraph
 from gitops.model.observation import Observation
 from gitops.model.resource import Resource
 from gitops.model.scope import HostScope, Scope
-from gitops.model.scopetree import TreeScopes, plant, refuse_parts
+from gitops.model.scopetree import TreeScopes, plant
 from gitops.plan.covers import covers, find_excess
 from gitops.plan.fleet import FleetInputs, plan_fleet
 from gitops.providers.registry import PROVIDERS
